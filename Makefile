@@ -1,0 +1,26 @@
+# Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
+.PHONY: help demo test lint python
+
+help:
+	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
+	@echo "make test     checks style and runs all tests"
+	@echo "make lint     checks style only"
+	@echo "make python   prints the path of the environment's Python"
+
+demo:
+	@python=$$(tests/environment.sh) && \
+	PYTHONPATH=tests/comfy "$$python" tests/demo.py
+
+test: lint
+	@python=$$(tests/environment.sh) && \
+	LEVO_BROWSER_DIR=$$(tests/environment.sh browser) && \
+	export LEVO_BROWSER_DIR && \
+	"$$python" -m pytest tests
+
+lint:
+	@python=$$(tests/environment.sh) && \
+	"$$python" -m ruff check . && \
+	"$$python" -m ruff format --check .
+
+python:
+	@tests/environment.sh

@@ -1,0 +1,4 @@
+"""The models of SongGeneration 2 (LeVo 2): lyrics and style to codes, codes to latents, latents to sound.
+
+Knows torch and nothing of ComfyUI.
+"""

@@ -1,0 +1,162 @@
+"""Sizes and constants of the models, and a table of the released checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+SAMPLE_RATE = 48_000
+FRAME_RATE = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE
+
+CODES = 16_384  # a code is 0 .. CODES - 1
+END = CODES  # the stream ends here
+EMPTY = CODES + 1  # nothing sung here: before a stream starts, after it ended, no style prompt
+LYRIC_ROWS = 151_659  # Qwen2's ids and 13 section tags
+STYLE_ROWS = {"v1": 151_646, "v2": 151_652}  # v2 adds six quality markers
+STRUCTURE_ROWS = 200
+PROMPT_FRAMES = 250  # a style prompt is 10 s
+
+
+@dataclass(frozen=True)
+class LelmConfig:
+    """LeLM, the language model: two Llama stages over a prefix and three code streams."""
+
+    version: str  # "v1" or "v2": decides tokenizers and style text
+    width: int
+    inner: int
+    heads: int
+    layers: int
+    layers_sub: int  # depth of stage 2
+    lyric_length: int  # ids; longer lyrics are cut
+    style_length: int
+    max_seconds: float
+    rope_theta: float
+    rope_theta_sub: float = 500_000.0
+    delays: tuple[int, int, int] = (0, 250, 250)  # frames: mixed, vocal, accompaniment
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def prompt_length(self) -> int:
+        return PROMPT_FRAMES + 2
+
+    @property
+    def prefix_length(self) -> int:
+        """Positions before the first code: lyric, style prompt, style text."""
+        return self.lyric_length + self.prompt_length + self.style_length
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """The flow transformer and the two codebooks that feed it."""
+
+    layers: int = 16
+    heads: int = 20
+    inner: int = 4_400
+    mask: int = 24  # width of the mask embedding
+    latent: int = 64
+    condition: int = 1_024  # width of one track's decoded codes
+    code_width: int = 32
+    time: int = 512  # sinusoids of the time embedding
+    window: int = 1_000  # frames a window; also the rows of the position table
+    overlap: int = 250
+
+    @property
+    def width(self) -> int:
+        """Everything known of a frame side by side; there is no input projection."""
+        return self.mask + 2 * self.latent + 2 * self.condition
+
+    @property
+    def hop(self) -> int:
+        return self.window - self.overlap
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """The Oobleck autoencoder between latents and stereo sound."""
+
+    channels: int = 128
+    multiples: tuple[int, ...] = (1, 2, 4, 8, 16)
+    strides: tuple[int, ...] = (2, 4, 4, 6, 10)
+    latent: int = 64
+    audio_channels: int = 2
+    chunk: int = 128  # frames decoded at once
+    overlap: int = 32
+
+    @property
+    def ratio(self) -> int:
+        """Samples a latent frame."""
+        return prod(self.strides)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels from the waveform side to the latent side."""
+        return [self.channels * m for m in (1, *self.multiples)]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How Compose draws codes; the defaults are the released ones.
+
+    `temperature` 0 means the likeliest code always; `top_p` above 0 takes the place of `top_k`.
+    """
+
+    guidance: float = 1.5
+    temperature: float = 0.8
+    top_k: int = 5_000
+    top_p: float = 0.0
+    window: int = 50  # steps that the repetition rule looks back over
+    divisor: float = 1.1
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Released settings of the renderer."""
+
+    steps: int = 10
+    guidance: float = 1.5
+    silent_vocal: int = 3_142  # the code that stands for no voice
+    silent_accompaniment: int = 9_670  # the code that stands for no band
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    """The built-in set with random weights: the same modules, small enough for any machine."""
+
+    lelm: LelmConfig = field(
+        default_factory=lambda: LelmConfig(
+            version="v2",
+            width=32,
+            inner=96,
+            heads=2,
+            layers=2,
+            layers_sub=1,
+            lyric_length=600,
+            style_length=100,
+            max_seconds=48.0,
+            rope_theta=500_000.0,
+        )
+    )
+    renderer: RendererConfig = RendererConfig(layers=2, heads=4, inner=400, mask=8, condition=32, time=64)
+    vae: VaeConfig = VaeConfig(channels=8)
+
+
+def _lelm(
+    version: str, size: str, max_seconds: float, rope_theta: float, short_text: bool = False
+) -> LelmConfig:
+    width, inner, heads, layers = {"medium": (1536, 8960, 12, 28), "large": (2048, 11008, 16, 36)}[size]
+    lyric, style = (300, 50) if short_text else (600, 100)
+    return LelmConfig(version, width, inner, heads, layers, 12, lyric, style, max_seconds, rope_theta)
+
+
+RELEASED = {
+    "base": _lelm("v1", "medium", 150, 100_000, short_text=True),
+    "base-new": _lelm("v1", "medium", 150, 100_000, short_text=True),
+    "base-full": _lelm("v1", "medium", 270, 500_000),
+    "large": _lelm("v1", "large", 270, 500_000),
+    "v2-medium": _lelm("v2", "medium", 270, 500_000),
+    "v2-large": _lelm("v2", "large", 270, 500_000),
+}

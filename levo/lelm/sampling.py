@@ -1,0 +1,63 @@
+"""From logits to codes: guidance, repetition, top-k and top-p, one draw a step.
+
+Small pure functions on [streams, codes] tensors; randomness comes in as numbers between 0 and 1, drawn
+beforehand by one CPU generator, so that every device takes the same decisions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..config import CODES
+
+
+def guide(logits: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (arXiv:2207.12598): rows [conditional, null] -> null + scale * difference."""
+    conditional, null = logits
+    return null + scale * (conditional - null)
+
+
+def discourage(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
+    """Divide the logit of every code among `recent`, also a negative one, as the models were tuned with.
+
+    Args:
+        logits: [streams, CODES + 1].
+        recent: [streams, window] codes placed last; END and EMPTY are left alone.
+    """
+    seen = torch.zeros(logits.shape[0], CODES + 2, dtype=torch.bool, device=logits.device)
+    seen.scatter_(1, recent, True)
+    seen[:, CODES:] = False
+    return torch.where(seen[:, : logits.shape[1]], logits / divisor, logits)
+
+
+def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Zero what lies beyond the smallest set that holds `top_p` (arXiv:1904.09751); sorted, largest first."""
+    before = probabilities.cumsum(-1) - probabilities
+    return probabilities.masked_fill(before > top_p, 0)
+
+
+def draw(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """One code from [codes] logits by inverting the cumulative distribution at `chance`.
+
+    Args:
+        logits: [codes].
+        chance: scalar in [0, 1).
+        temperature: divides the logits; 0 takes the likeliest code.
+        top_k: how many of the likeliest codes may be drawn.
+        top_p: above 0, the share of probability that may be drawn, in place of `top_k`.
+
+    Returns:
+        Scalar int64.
+    """
+    if temperature == 0 or (top_k == 1 and top_p == 0):
+        return logits.argmax()
+    keep = logits.numel() if top_p > 0 else min(top_k, logits.numel())
+    values, order = logits.float().topk(keep)
+    probabilities = torch.softmax(values / temperature, dim=-1)
+    if top_p > 0:
+        probabilities = nucleus(probabilities, top_p)
+    cumulative = probabilities.double().cumsum(-1)
+    # A point just below the whole keeps rounding from falling off the end or onto a zeroed code.
+    point = (chance * cumulative[-1]).clamp(max=torch.nextafter(cumulative[-1], cumulative.new_zeros(())))
+    return order[torch.searchsorted(cumulative, point.reshape(1), right=True)[0]]

@@ -1,0 +1,160 @@
+"""A composed song to sound: codes to latents, latents to stereo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .audio import crossfade_into
+from .config import SAMPLES_PER_FRAME, Defaults, RendererConfig
+from .renderer.model import Renderer
+from .renderer.windows import Noise, Windows, render
+from .vae.oobleck import Vae
+
+TRACKS = ("mix", "vocals", "accompaniment")
+TAIL = 16  # frames after the end that the decoder still hears
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The style prompt that leads a song: 10 s that are known and cut off again."""
+
+    vocal: Tensor  # [B, n] codes
+    accompaniment: Tensor  # [B, n] codes
+    latents: Tensor  # [B, n, 64] of the VAE
+
+
+@dataclass(frozen=True)
+class SongLatents:
+    """Latents of a song and what decoding needs to know of how they were made."""
+
+    samples: Tensor  # [B, 64, T] float32 on the CPU
+    tail: Tensor  # [B, 64, <= TAIL]: what came after the end
+    lead: int  # frames that stood before the start and were cut off: windows count from there
+
+    @classmethod
+    def cut(cls, latents: Tensor, frames: int, lead: int = 0) -> SongLatents:
+        """Cut `frames` frames out of the [B, T, 64] latents of all windows, `lead` frames after their start."""
+        latents = latents[:, lead:].transpose(1, 2).cpu()
+        return cls(latents[:, :, :frames], latents[:, :, frames : frames + TAIL], lead)
+
+
+def seeded_noise(seed: int, batch: int, config: RendererConfig) -> Noise:
+    """Noise for one window after the other, drawn on the CPU so that all devices get the same."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda window: torch.randn(batch, config.window, config.latent, generator=generator)
+
+
+def tracks_of(codes: Tensor, track: str) -> tuple[Tensor, Tensor]:
+    """Vocal and accompaniment codes [B, T] of [B, 3, T] song codes; the track not asked for is silent.
+
+    Raises:
+        ValueError: unknown track.
+    """
+    if track not in TRACKS:
+        raise ValueError(f"There is no track {track!r}; choose one of {', '.join(TRACKS)}.")
+    vocal, accompaniment = codes[:, 1], codes[:, 2]
+    if track == "vocals":
+        accompaniment = torch.full_like(accompaniment, Defaults.silent_accompaniment)
+    if track == "accompaniment":
+        vocal = torch.full_like(vocal, Defaults.silent_vocal)
+    return vocal, accompaniment
+
+
+def render_song(
+    renderer: Renderer,
+    codes: Tensor,
+    noise: Noise,
+    track: str = "mix",
+    steps: int = Defaults.steps,
+    guidance: float = Defaults.guidance,
+    prompt: Prompt | None = None,
+    device: torch.device | str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> SongLatents:
+    """Make the latents of one track.
+
+    Args:
+        renderer: on `device` (or streaming to it).
+        codes: [B, 3, T] int64, T >= 1.
+        noise: for each window; see `seeded_noise`.
+        track: "mix", "vocals" or "accompaniment".
+        steps, guidance: of the solver; the defaults are the released ones.
+        prompt: style prompt to lead the first window.
+        device: where the solver runs.
+        on_step: called with (solver steps done, in all).
+    """
+    vocal, accompaniment = tracks_of(codes, track)
+    lead = None
+    if prompt is not None:
+        vocal = torch.cat((prompt.vocal, vocal), dim=1)
+        accompaniment = torch.cat((prompt.accompaniment, accompaniment), dim=1)
+        lead = prompt.latents.to(device)
+    before = 0 if lead is None else lead.shape[1]
+    vocal, accompaniment = vocal.to(device), accompaniment.to(device)
+    latents = render(renderer, vocal, accompaniment, noise, steps, guidance, lead, on_step)
+    return SongLatents.cut(latents, codes.shape[2], before)
+
+
+def decode_song(
+    vae: Vae,
+    latents: SongLatents,
+    config: RendererConfig,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    on_step: OnStep = lambda done, total: None,
+) -> Tensor:
+    """Decode window by window and cross-fade the windows over their overlap.
+
+    Args:
+        vae: on `device` (or streaming to it).
+        latents: of a song of any length.
+        config: gives window and overlap.
+        device, dtype: of the decoder.
+        on_step: called with (frames decoded, in all).
+
+    Returns:
+        [B, 2, T * 1920] float32 on the CPU, not bounded.
+    """
+    frames = latents.samples.shape[2]
+    known = torch.cat((latents.samples, latents.tail), dim=2)
+    windows = Windows.over(latents.lead + frames, config)
+    spans = [(max(0, a - latents.lead), min(known.shape[2], b - latents.lead)) for a, b in windows.spans()]
+    total = sum(b - a for a, b in spans)
+    song = torch.zeros(known.shape[0], vae.config.audio_channels, frames * SAMPLES_PER_FRAME)
+    done = 0
+    for number, (start, end) in enumerate(spans):
+
+        def step(frames: int, before: int = done) -> None:
+            on_step(before + frames, total)
+
+        piece = decode_chunks(vae, known[:, :, start:end].to(device, dtype), step).float().cpu()
+        fade = config.overlap * SAMPLES_PER_FRAME if number else 0
+        crossfade_into(song, piece, start * SAMPLES_PER_FRAME, fade)
+        done += end - start
+    return song
+
+
+def decode_chunks(
+    vae: Vae, latents: Tensor, on_frames: Callable[[int], None] = lambda frames: None
+) -> Tensor:
+    """Decode [B, 64, T] in chunks, each cut in the middle of its overlap with the next.
+
+    Returns:
+        [B, 2, 1920 T] in the dtype and on the device of the latents.
+    """
+    frames, chunk, overlap = latents.shape[2], vae.config.chunk, vae.config.overlap
+    ratio = vae.config.ratio
+    audio = latents.new_empty(latents.shape[0], vae.config.audio_channels, frames * ratio)
+    starts = [*range(0, max(frames - chunk, 0), chunk - overlap), max(frames - chunk, 0)]
+    for start in starts:
+        skip = overlap // 2 if start else 0
+        end = min(start + chunk, frames)
+        piece = vae.decode(latents[:, :, start:end])
+        audio[..., (start + skip) * ratio : end * ratio] = piece[..., skip * ratio :]
+        on_frames(end)
+    return audio

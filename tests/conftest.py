@@ -1,0 +1,3 @@
+"""Makes `levo` importable for every test."""
+
+import pack  # noqa: F401

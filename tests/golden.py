@@ -1,0 +1,303 @@
+"""Run golden files through our checkpoint loader and models: `python tests/golden.py [FOLDER]`.
+
+Prints a line for each tensor with its error and PASS or FAIL; exit status 1 on any FAIL. See golden/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pack
+import torch
+from released import GOLDEN, named, released_tensors
+from safetensors import safe_open
+from torch import Tensor
+
+from levo import checkpoint
+from levo.config import CODES, Defaults, LelmConfig, RendererConfig, Sampling, VaeConfig
+from levo.lelm import conditions as lelm_conditions
+from levo.lelm.compose import compose
+from levo.lelm.model import LeLM
+from levo.renderer.model import Renderer
+from levo.renderer.solver import solve
+from levo.renderer.windows import Windows, render
+from levo.song import SongLatents, decode_song
+from levo.text.tokenizer import Tokenizer
+from levo.vae.oobleck import Vae
+
+GREEDY = replace(Sampling(), temperature=0.0)
+NOT_BUILT = ("encoder", "song_prompt")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One compared tensor."""
+
+    name: str
+    error: float  # relative; for integers the share that differs
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.limit
+
+    def __str__(self) -> str:
+        verdict = "PASS" if self.passed else "FAIL"
+        return f"{verdict} {self.name}: error {self.error:.2e}, at most {self.limit:.0e}"
+
+
+def close(name: str, ours: Tensor, golden: Tensor, limit: float) -> Result:
+    """Largest difference in standard deviations of the golden tensor."""
+    if ours.shape != golden.shape:
+        return Result(f"{name} (shape {list(ours.shape)}, not {list(golden.shape)})", float("inf"), limit)
+    return Result(name, float((ours - golden).abs().max() / golden.std()), limit)
+
+
+def same(name: str, ours: Tensor, golden: Tensor) -> Result:
+    if ours.shape != golden.shape:
+        return Result(f"{name} (shape {list(ours.shape)}, not {list(golden.shape)})", float("inf"), 0)
+    return Result(name, float((ours != golden).float().mean()), 0)
+
+
+class GoldenFile:
+    """Tensors and metadata of one file."""
+
+    def __init__(self, path: Path):
+        self.stem = path.stem
+        with safe_open(path, "pt") as file:
+            self.meta = file.metadata() or {}
+            self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+    @property
+    def seed(self) -> int:
+        return int(self.meta.get("seed", 0))
+
+
+@cache
+def tokenizer(version: str) -> Tokenizer:
+    return Tokenizer(pack.tokenizer_dir(), version)
+
+
+# Language model ------------------------------------------------------------------------------------------
+
+
+def lelm_config(meta: dict[str, str]) -> LelmConfig:
+    raw = json.loads(meta["config"])
+    return LelmConfig(
+        version=meta["version"],
+        width=raw["dim"],
+        inner=raw["inter"],
+        heads=raw["heads"],
+        layers=raw["layers"],
+        layers_sub=raw["sub"],
+        lyric_length=raw["desc_len"],
+        style_length=raw["type_len"],
+        max_seconds=raw["max_dur"],
+        rope_theta=raw.get("rope", 100_000.0),
+        delays=tuple(raw.get("delays", (0, 250, 250))),
+    )
+
+
+def build_lelm(file: GoldenFile, config: LelmConfig) -> LeLM:
+    model, layout = LeLM(config), checkpoint.lelm_layout(config)
+    tensors = released_tensors(model, layout, lambda name, shape: named(name, shape, file.seed))
+    scales = [float(s) for s in file.meta["eos_row_scale"].split(",")]
+    heads = ("transformer.lm_head.weight", "linears.0.weight", "linears.1.weight")
+    for k, head in enumerate(heads):
+        tensors[head][CODES] *= scales[k % len(scales)]
+        if f"end_row.{k}" in file.tensors:
+            tensors[head][CODES] = file.tensors[f"end_row.{k}"]
+    checkpoint.load(model, {f"audiolm.{name}": tensor for name, tensor in tensors.items()}, layout)
+    return model
+
+
+def run_prefix(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) -> Iterator[Result]:
+    lyric, prompt1, prompt2, style = model.conditioner.parts(asked)
+    for name, part in (
+        ("description.stage1", lyric),
+        ("prompt_audio.stage1", prompt1),
+        ("prompt_audio.stage2", prompt2),
+        ("type_info.stage1", style),
+    ):
+        if f"prefix.{name}" in file.tensors:
+            yield close(f"prefix.{name}", part[:, ::7], file.tensors[f"prefix.{name}"], 3e-4)
+
+
+def run_probe(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) -> Iterator[Result]:
+    if "probe.sequence" not in file.tensors:
+        return
+    prefix = model.condition(asked)
+    sequence = file.tensors["probe.sequence"].expand(2, -1, -1)
+    caches = model.caches(2, model.config.prefix_length + sequence.shape[2], prefix.stage1)
+    for step in range(sequence.shape[2]):
+        logits = model(sequence[:, :, step : step + 1], caches, prefix if step == 0 else None)
+        if step == 0 and "probe.logits.step0.top" in file.tensors:
+            golden = file.tensors["probe.logits.step0.top"]
+            yield same("probe.logits.step0.top", logits.topk(golden.shape[-1]).indices, golden)
+    yield close("probe.logits", logits, file.tensors["probe.logits"], 3e-4)
+
+
+def run_lelm(file: GoldenFile) -> Iterator[Result]:
+    config = lelm_config(file.meta)
+    model, text = build_lelm(file, config), tokenizer(config.version)
+    lyric, style = file.meta["lyric"], file.meta["style"]
+    prompt = file.tensors.get("prompt")
+    asked = lelm_conditions.prepare(lyric, style, prompt, config, text)
+    yield from run_prefix(file, model, asked)
+    yield from run_probe(file, model, asked)
+    asked = lelm_conditions.prepare(lelm_conditions.song_text(lyric), style, prompt, config, text)
+    song = compose(model, asked, round(float(file.meta["seconds"]) * 25), GREEDY, run_out=True)
+    yield same("tokens", song.codes, file.tensors["tokens"])
+    if "raw" in file.tensors:
+        yield same("raw", song.raw, file.tensors["raw"])
+    if "steps" in file.tensors:
+        yield same("steps", torch.tensor(song.steps), file.tensors["steps"])
+
+
+def run_tokens(path: Path) -> Iterator[Result]:
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    for version in ("v1", "v2"):
+        text = tokenizer(version)
+        if f"null_{version}" in golden:
+            yield Result(f"null_{version}", float(text.lyric("").ids != golden[f"null_{version}"]), 0)
+        for name, case in golden["lyrics"].get(version, {}).items():
+            tokens = text.lyric(case["text"])
+            right = (tokens.ids, tokens.structure) == (case["ids"], case["structure"])
+            yield Result(f"lyrics.{version}.{name}", float(not right), 0)
+        for name, case in golden["styles"].get(version, {}).items():
+            yield Result(f"styles.{version}.{name}", float(text.style(case["text"]).ids != case["ids"]), 0)
+
+
+# Renderer and VAE ----------------------------------------------------------------------------------------
+
+
+def build_renderer(file: GoldenFile) -> Renderer:
+    config = RendererConfig(layers=int(file.meta["n_layer"]))
+    model, layout = Renderer(config), checkpoint.renderer_layout(config)
+    checkpoint.load(model, released_tensors(model, layout, lambda n, s: named(n, s, file.seed)), layout)
+    return model
+
+
+def vae_config(meta: dict[str, str]) -> VaeConfig:
+    side = json.loads(meta["config"])["model"]["decoder"]["config"]
+    return VaeConfig(
+        channels=side["channels"], multiples=tuple(side["c_mults"]), strides=tuple(side["strides"])
+    )
+
+
+def build_vae(config: VaeConfig, seed: int) -> Vae:
+    model, layout = Vae(config), checkpoint.vae_layout(config)
+    checkpoint.load(model, released_tensors(model, layout, lambda n, s: named(n, s, seed)), layout)
+    return model
+
+
+def run_renderer(file: GoldenFile) -> Iterator[Result]:
+    model, config = build_renderer(file), RendererConfig()
+    x = named("estimator.x", (2, 24, config.width), file.seed)
+    out = model.flow(x, torch.tensor([0.0, 0.35]))
+    yield close("estimator.out", out, file.tensors["estimator.out"], 1e-4)
+    vocal, accompaniment = file.tensors["codes.vocal"][0], file.tensors["codes.bgm"][0]
+    for name, quantizer, codes in (
+        ("vocal", model.vocal, vocal),
+        ("bgm", model.accompaniment, accompaniment),
+    ):
+        decoded = quantizer(codes).transpose(1, 2)
+        yield close(f"dequantized.{name}", decoded, file.tensors[f"dequantized.{name}"], 1e-4)
+    frames = vocal.shape[1]
+    noise = named("noise.x", (1, frames, config.latent), file.seed)
+    context = named("incontext.x", (1, frames, config.latent), file.seed)
+    for name in sorted(n for n in file.tensors if n.startswith("latents.")):
+        # latents.incontextN.cfgG.stepsS, where G has a point of its own
+        known, rest = name.removeprefix("latents.incontext").split(".cfg")
+        guidance, steps = rest.split(".steps")
+        start = model.normalise(context[:, : int(known)])
+        condition = model.condition(vocal, accompaniment)
+        made = model.denormalise(solve(model, condition, noise, start, int(steps), float(guidance)))
+        yield close(name, made.transpose(1, 2), file.tensors[name], 2e-4)
+
+
+def run_vae(file: GoldenFile) -> Iterator[Result]:
+    model = build_vae(vae_config(file.meta), file.seed)
+    decoded = model.decode(named("latent.x", (1, 64, 30), file.seed))
+    yield close("decoded", decoded[..., ::3], file.tensors["decoded"], 1e-3)
+    mean, scale = model.encode(named("wav.x", (1, 2, 38_400), file.seed) * 0.2)
+    yield close("encoded.mean", mean, file.tensors["encoded.mean"], 1e-3)
+    yield close("encoded.scale_raw", scale, file.tensors["encoded.scale_raw"], 1e-3)
+
+
+def run_song(file: GoldenFile, vae: Vae) -> Iterator[Result]:
+    model, config = build_renderer(file), RendererConfig()
+    streams = (file.tensors["codes.vocal"], file.tensors["codes.bgm"])
+
+    def noise(window: int) -> Tensor:
+        return named(f"noise.window{window}.x", (1, config.window, config.latent), file.seed)
+
+    vocal, accompaniment = (stream[:, 0] for stream in streams)
+    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), Defaults.guidance)
+    for number, (start, end) in enumerate(Windows.over(vocal.shape[1], config).spans()):
+        name = f"latents.window{number}.every4"
+        yield close(name, full[:, start:end].transpose(1, 2)[..., ::4], file.tensors[name], 3e-4)
+    latents = SongLatents.cut(full, vocal.shape[1])
+    audio = decode_song(vae, latents, config)
+    lost = int(file.tensors["samples"]) - audio.shape[2]
+    yield Result("samples", float(lost not in (0, -1)), 0)
+    golden = file.tensors["audio.every64"]
+    yield close("audio.every64", audio[0, :, ::64][:, : golden.shape[1]], golden, 5e-3)
+
+
+# ---------------------------------------------------------------------------------------------------------
+
+
+def run_file(path: Path, folder: Path) -> Iterator[Result]:
+    """Compare everything in one golden file."""
+    if path.name == "tokens.json":
+        yield from run_tokens(path)
+    elif path.stem.startswith("lelm_"):
+        yield from run_lelm(GoldenFile(path))
+    elif path.stem.startswith("renderer"):
+        yield from run_renderer(GoldenFile(path))
+    elif path.stem.startswith("vae"):
+        yield from run_vae(GoldenFile(path))
+    else:
+        file = GoldenFile(path)
+        yield from run_song(
+            file, build_vae(vae_config(GoldenFile(folder / "vae.safetensors").meta), file.seed)
+        )
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Golden files of the folder that can be run now."""
+    wanted = ("lelm_", "renderer", "vae", "song_")
+    files = [p for p in sorted(folder.glob("*.safetensors")) if p.stem.startswith(wanted)]
+    tokens = folder / "tokens.json"
+    return [p for p in files if not p.stem.startswith(NOT_BUILT)] + ([tokens] if tokens.exists() else [])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=GOLDEN)
+    folder = parser.parse_args().folder
+    files, failed = files_in(folder), 0
+    if not files:
+        print(f"There are no golden files in {folder}.")
+        return 1
+    with torch.inference_mode():
+        for path in files:
+            for result in run_file(path, folder):
+                failed += not result.passed
+                print(f"{path.stem}: {result}", flush=True)
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.stem.startswith(NOT_BUILT):
+            print(f"{path.stem}: not built yet")
+    print(f"{failed} failed" if failed else "all passed")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Released tensors of any size, made from their names: what a checkpoint of that size would hold."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from levo import checkpoint
+from levo.checkpoint import Layout, Source
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+
+def _weights():
+    spec = importlib.util.spec_from_file_location("golden_weights", GOLDEN / "weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+values = _weights().values
+
+
+def named(name: str, shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """The golden folder's values for a name, as a tensor."""
+    return torch.from_numpy(values(name, shape, seed))
+
+
+def released_shapes(source: Source, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of the released tensors behind one of ours of `shape`."""
+    parts = len(source.names)
+    if source.build is checkpoint.fold_weight_norm:
+        return [(shape[0], *(1 for _ in shape[1:])), shape]
+    if source.build is checkpoint._folded_matrix:
+        return [(shape[0], 1, 1), (*shape, 1)]
+    if source.build is checkpoint._transposed:
+        return [shape[::-1]]
+    if source.build is checkpoint.latent_statistics:
+        return [(1,), shape[1:], shape[1:]]
+    return [(shape[0] // parts, *shape[1:])] * parts
+
+
+def released_tensors(
+    model: nn.Module, layout: Layout, make: Callable[[str, tuple[int, ...]], Tensor] = named
+):
+    """Released name -> tensor for everything that `model` needs."""
+    shapes = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    return {
+        name: make(name, shape)
+        for ours, source in layout.sources.items()
+        for name, shape in zip(source.names, released_shapes(source, shapes[ours]), strict=True)
+    }
