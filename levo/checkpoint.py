@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .config import LelmConfig, RendererConfig, VaeConfig
@@ -46,10 +48,10 @@ def fold_weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
 
 def latent_statistics(counts: Tensor, sum_x: Tensor, sum_x2: Tensor) -> Tensor:
     """Rows [mean, deviation] of the latents from running sums; too few samples mean no normalisation."""
-    if float(counts) < 10:
-        return torch.stack((torch.zeros_like(sum_x), torch.ones_like(sum_x)))
     mean = sum_x / counts
-    return torch.stack((mean, (sum_x2 / counts - mean**2).clamp(min=0).sqrt()))
+    found = torch.stack((mean, (sum_x2 / counts - mean**2).clamp(min=0).sqrt()))
+    none = torch.stack((torch.zeros_like(sum_x), torch.ones_like(sum_x)))
+    return torch.where(counts < 10, none, found)
 
 
 def _fused(*parts: Tensor) -> Tensor:
@@ -225,41 +227,39 @@ def plain_name(name: str) -> str:
     )
 
 
-def convert(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> dict[str, Tensor]:
-    """State dict of `model` from released tensors.
+def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> None:
+    """Make sure that released tensors are exactly what `model` needs, without reading their values.
 
     Args:
-        tensors: released name -> tensor (any dtype; the meta device works).
+        tensors: plain released name -> tensor (the meta device works).
         layout: of this kind of file.
         model: gives the names and shapes that must come out.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; names up to five of each.
     """
-    files = {plain_name(name): tensor for name, tensor in tensors.items()}
     needed = {name for source in layout.sources.values() for name in source.names}
     unused = re.compile("|".join(layout.unused) or r"(?!)")
-    missing = needed - files.keys()
-    unexpected = [name for name in files if name not in needed and not unused.fullmatch(name)]
+    missing = needed - tensors.keys()
+    unexpected = [name for name in tensors if name not in needed and not unused.fullmatch(name)]
     if missing or unexpected:
         raise CheckpointError(_complaint(layout, missing=sorted(missing), unexpected=unexpected))
-    shapes = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    state, wrong = {}, []
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if shapes.keys() != layout.sources.keys():
+        raise RuntimeError(f"The layout of {layout.kind} does not fit its model.")
+    wrong = []
     for ours, source in layout.sources.items():
-        parts = [files[name] for name in source.names]
-        tensor = _built(source, parts)
-        if tensor is None or tuple(tensor.shape) != shapes[ours]:
+        parts = [tensors[name].to("meta") for name in source.names]
+        if _shape(source, parts) != shapes[ours]:
             wrong += [f"{n} {list(p.shape)}" for n, p in zip(source.names, parts, strict=True)]
-        state[ours] = tensor
     if wrong:
         raise CheckpointError(_complaint(layout, **{"wrong in shape": wrong}))
-    return state
 
 
-def _built(source: Source, parts: list[Tensor]) -> Tensor | None:
+def _shape(source: Source, parts: list[Tensor]) -> torch.Size | None:
     try:
-        return source.build(*parts)
-    except RuntimeError:  # shapes that do not go together
+        return source.build(*parts).shape
+    except (RuntimeError, IndexError):  # shapes that do not go together
         return None
 
 
@@ -274,9 +274,37 @@ def _complaint(layout: Layout, **found: Iterable[str]) -> str:
 
 
 def load(model: nn.Module, tensors: Mapping[str, Tensor], layout: Layout) -> None:
-    """Fill `model` from released tensors, cast to its dtypes; nothing is left uninitialised.
+    """Fill `model` from released tensors, one at a time, cast to its dtypes; nothing is left uninitialised.
+
+    Args:
+        model: whose parameters are overwritten.
+        tensors: released name -> tensor, of any dtype and possibly memory-mapped.
+        layout: of this kind of file.
 
     Raises:
-        CheckpointError: as `convert`.
+        CheckpointError: as `check`; the model is then untouched.
     """
-    model.load_state_dict(convert(tensors, layout, model), strict=True)
+    tensors = {plain_name(name): tensor for name, tensor in tensors.items()}
+    check(tensors, layout, model)
+    with torch.no_grad():
+        for ours, parameter in model.state_dict().items():
+            source = layout.sources[ours]
+            parameter.copy_(source.build(*(tensors[name] for name in source.names)))
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Tensors of a released file, memory-mapped; pickles are read with weights only.
+
+    Raises:
+        CheckpointError: the file cannot be read as a checkpoint.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({error}); download it again."
+        ) from error
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}

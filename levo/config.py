@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 
 SAMPLE_RATE = 48_000
@@ -120,28 +120,6 @@ class Defaults:
     guidance: float = 1.5
     silent_vocal: int = 3_142  # the code that stands for no voice
     silent_accompaniment: int = 9_670  # the code that stands for no band
-
-
-@dataclass(frozen=True)
-class TinyConfig:
-    """The built-in set with random weights: the same modules, small enough for any machine."""
-
-    lelm: LelmConfig = field(
-        default_factory=lambda: LelmConfig(
-            version="v2",
-            width=32,
-            inner=96,
-            heads=2,
-            layers=2,
-            layers_sub=1,
-            lyric_length=600,
-            style_length=100,
-            max_seconds=48.0,
-            rope_theta=500_000.0,
-        )
-    )
-    renderer: RendererConfig = RendererConfig(layers=2, heads=4, inner=400, mask=8, condition=32, time=64)
-    vae: VaeConfig = VaeConfig(channels=8)
 
 
 def _lelm(

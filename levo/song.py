@@ -38,7 +38,7 @@ class SongLatents:
 
     @classmethod
     def cut(cls, latents: Tensor, frames: int, lead: int = 0) -> SongLatents:
-        """Cut `frames` frames out of the [B, T, 64] latents of all windows, `lead` frames after their start."""
+        """Cut `frames` frames out of the [B, T, 64] latents of all windows, from frame `lead` on."""
         latents = latents[:, lead:].transpose(1, 2).cpu()
         return cls(latents[:, :, :frames], latents[:, :, frames : frames + TAIL], lead)
 

@@ -1,6 +1,7 @@
 """Run golden files through our checkpoint loader and models: `python tests/golden.py [FOLDER]`.
 
-Prints a line for each tensor with its error and PASS or FAIL; exit status 1 on any FAIL. See golden/README.md.
+Prints a line for each tensor with its error and PASS or FAIL; exit status 1 on any FAIL.
+The format is described in golden/README.md.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class LeLM(nn.Module):
         return self.conditioner(conditions)
 
     def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
-        """Fresh caches of both stages for `capacity` positions, on the device and in the dtype of `like`."""
+        """Fresh caches of both stages for `capacity` positions, placed and typed as `like`."""
         heads, head_width = self.config.heads, self.config.head_width
         return tuple(
             KVCache(layers, rows, heads, capacity, head_width, like.device, like.dtype)

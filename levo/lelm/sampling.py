@@ -13,7 +13,7 @@ from ..config import CODES
 
 
 def guide(logits: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance (arXiv:2207.12598): rows [conditional, null] -> null + scale * difference."""
+    """Classifier-free guidance (arXiv:2207.12598) of rows [conditional, null]."""
     conditional, null = logits
     return null + scale * (conditional - null)
 
@@ -32,7 +32,7 @@ def discourage(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
 
 
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """Zero what lies beyond the smallest set that holds `top_p` (arXiv:1904.09751); sorted, largest first."""
+    """Zero sorted probabilities beyond the smallest set that holds `top_p` (arXiv:1904.09751)."""
     before = probabilities.cumsum(-1) - probabilities
     return probabilities.masked_fill(before > top_p, 0)
 

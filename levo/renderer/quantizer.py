@@ -1,4 +1,4 @@
-"""Codes to the features that they stand for (the decode side of a factorised codebook, arXiv:2110.04627)."""
+"""Codes to the features that they stand for: decoding a factorised codebook (arXiv:2110.04627)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From noise to the latents of one window: Euler steps along the velocity, with guidance and known frames."""
+"""From noise to the latents of one window: Euler steps with guidance and known frames."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Windows:
 
 
 def tile(codes: Tensor, length: int) -> Tensor:
-    """Repeat [..., T] codes from their start until there are `length`, as the published code fills windows."""
+    """Repeat [..., T] codes from their start until there are `length`."""
     repeats = ceil(length / codes.shape[-1])
     return codes.repeat(*(1 for _ in codes.shape[:-1]), repeats)[..., :length]
 
@@ -69,7 +69,7 @@ def render(
         on_step: called with (solver steps done, in all).
 
     Returns:
-        [B, Windows.total, 64] latents on the device of the codes, float32; overlaps are shared, not repeated.
+        [B, Windows.total, 64] float32 latents on the device of the codes; overlaps stand there once.
     """
     windows = Windows.over(vocal.shape[1], renderer.config)
     vocal, accompaniment = tile(vocal, windows.total), tile(accompaniment, windows.total)

@@ -1,0 +1,47 @@
+"""The built-in models: released modules at a small size, with random weights that follow from their names.
+
+They need no file and make noise, so that a graph can be tried, and tested, anywhere.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import torch
+from torch import Tensor, nn
+
+from .config import LelmConfig, RendererConfig, VaeConfig
+
+LELM = LelmConfig(
+    version="v2",
+    width=32,
+    inner=96,
+    heads=2,
+    layers=2,
+    layers_sub=1,
+    lyric_length=600,
+    style_length=100,
+    max_seconds=48,
+    rope_theta=500_000,
+)
+RENDERER = RendererConfig(layers=2, heads=4, inner=400, mask=8, condition=32, time=64)
+VAE = VaeConfig(channels=8)
+LOUDNESS = 0.003  # of the last VAE layer's weights: keeps the noise at a bearable level
+
+
+def _weight(name: str, shape: torch.Size) -> Tensor:
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    x = torch.randn(shape, generator=generator)
+    if name == "statistics.weight":
+        return torch.stack((torch.zeros(shape[1]), torch.ones(shape[1])))
+    if len(shape) == 1:  # norm gains near one; biases and snake coefficients near zero
+        return 0.1 * x + (1 if name.endswith("norm.weight") else 0)
+    scale = LOUDNESS if name == "decoder.last.weight" else 1
+    return scale * x / (x[0].numel() ** 0.5)
+
+
+def fill(model: nn.Module) -> None:
+    """Set every parameter of a model by its name and shape."""
+    with torch.no_grad():
+        for name, parameter in model.state_dict().items():
+            parameter.copy_(_weight(name, parameter.shape))
