@@ -308,3 +308,9 @@ def read(path: Path) -> dict[str, Tensor]:
         ) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+
+
+def style_rows(tensors: Mapping[str, Tensor]) -> int | None:
+    """Rows of LeLM's style table, which tell v1 from v2; None where there is no such table."""
+    source = "condition_provider.conditioners.type_info.output_proj.weight"
+    return next((t.shape[0] for name, t in tensors.items() if plain_name(name) == source), None)

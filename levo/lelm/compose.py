@@ -24,9 +24,7 @@ OnStep = Callable[[int, int], None]
 class Composition:
     """A song as codes."""
 
-    codes: (
-        Tensor  # [1, 3, T] int64 on the CPU: mixed, vocal, accompaniment; cut where the first stream ended
-    )
+    codes: Tensor  # [1, 3, T] int64 on the CPU: mixed, vocal, accompaniment; cut at the first end
     raw: Tensor  # [1, 3, N]: before cutting; END where a stream ended, EMPTY after
     ended: bool  # by itself; otherwise the limit was hit
     steps: int  # forward calls made
@@ -105,7 +103,7 @@ def compose(
     generator = torch.Generator().manual_seed(seed)
     device = torch.device(device)
     song = _Song(frames, model.config.delays, device)
-    chances = torch.rand(song.steps + 1, generator=generator, dtype=torch.float64).to(device)
+    chances = torch.rand(song.steps + 1, generator=generator).to(device)
     banned = conditions.prompt_codes.to(device)
     prefix = model.condition(_on(device, conditions))
     caches = model.caches(2, model.config.prefix_length + song.steps, prefix.stage1)

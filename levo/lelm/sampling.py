@@ -57,7 +57,7 @@ def draw(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: 
     probabilities = torch.softmax(values / temperature, dim=-1)
     if top_p > 0:
         probabilities = nucleus(probabilities, top_p)
-    cumulative = probabilities.double().cumsum(-1)
-    # A point just below the whole keeps rounding from falling off the end or onto a zeroed code.
-    point = (chance * cumulative[-1]).clamp(max=torch.nextafter(cumulative[-1], cumulative.new_zeros(())))
-    return order[torch.searchsorted(cumulative, point.reshape(1), right=True)[0]]
+    cumulative = probabilities.cumsum(-1)
+    place = torch.searchsorted(cumulative, (chance * cumulative[-1]).reshape(1), right=True)[0]
+    # Rounding must not lead off the end or onto a zeroed code.
+    return order[torch.minimum(place, (probabilities > 0).sum() - 1)]

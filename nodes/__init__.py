@@ -1,0 +1,32 @@
+"""The nodes: thin, one file a stage, no tensor maths."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import files
+from .composing import LeVoCompose
+from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
+from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadVAE
+from .rendering import LeVoDecode, LeVoRender
+
+
+class LeVoExtension(ComfyExtension):
+    """What ComfyUI registers."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LeVoLoadLeLM,
+            LeVoLoadRenderer,
+            LeVoLoadVAE,
+            LeVoLyrics,
+            LeVoDescription,
+            LeVoConditioning,
+            LeVoCompose,
+            LeVoRender,
+            LeVoDecode,
+        ]
+
+
+def comfy_entrypoint() -> LeVoExtension:
+    """Called by ComfyUI once the pack is imported."""
+    files.register()
+    return LeVoExtension()

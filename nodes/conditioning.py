@@ -1,0 +1,156 @@
+"""The nodes that say what a song should be."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..levo.text import lyrics as lyric_text
+from ..levo.text import style
+from .sockets import ConditioningSocket, SongRequest
+
+CATEGORY = "audio/LeVo/conditioning"
+EXAMPLE = """[intro-short]
+
+[verse]
+Paper boats on a silver stream
+I fold the morning into a dream
+
+[chorus]
+Hold on, hold on to the light
+We were lanterns in the night
+
+[outro-short]"""
+SONG, INSTRUMENTAL = "song", "instrumental"
+NO_LYRICS = "."  # what an instrumental is conditioned on
+
+
+class LeVoLyrics(io.ComfyNode):
+    """Checks and repairs lyrics."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLyrics",
+            display_name="LeVo Lyrics",
+            category=CATEGORY,
+            description="Brings lyrics into the model's strict format and says what cannot be repaired.",
+            inputs=[
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default=EXAMPLE,
+                    tooltip="A heading such as [verse], [chorus], [bridge], [intro-short], [inst-medium] "
+                    "or [outro-short] for each section, then one phrase a line; or the strict format.",
+                )
+            ],
+            outputs=[
+                io.String.Output(display_name="lyrics", tooltip="The lyrics in the strict format."),
+                io.Int.Output(display_name="sections", tooltip="How many sections there are."),
+                io.Float.Output(display_name="seconds", tooltip="A rough estimate of the song's length."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, text: str | None = None) -> bool | str:
+        if text is None:  # comes from another node: checked when it is known
+            return True
+        try:
+            lyric_text.parse(text)
+        except lyric_text.LyricsError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, text: str) -> io.NodeOutput:
+        parsed = lyric_text.parse(text)
+        return io.NodeOutput(parsed.text, len(parsed.sections), parsed.seconds)
+
+
+class LeVoDescription(io.ComfyNode):
+    """Joins style tags."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoDescription",
+            display_name="LeVo Description",
+            category=CATEGORY,
+            description="Joins short tags into the style description; every field may stay empty.",
+            inputs=[
+                io.Combo.Input(
+                    "gender",
+                    options=["any", "female", "male", "mixed"],
+                    default="female",
+                    tooltip="Who sings; any leaves it to the model.",
+                ),
+                io.String.Input(
+                    "genre", default="pop", tooltip="For example pop rock, synth-pop, mandopop, folk."
+                ),
+                io.String.Input(
+                    "emotion", default="wistful", tooltip="For example energetic, melancholic, romantic."
+                ),
+                io.String.Input(
+                    "instruments",
+                    default="piano, drums",
+                    tooltip="For example acoustic guitar, strings, synthesizer.",
+                ),
+                io.String.Input(
+                    "tags",
+                    default="",
+                    tooltip="Anything else, as short tags separated by commas; no sentences.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="description", tooltip="The tags as one list.")],
+        )
+
+    @classmethod
+    def execute(cls, gender: str, genre: str, emotion: str, instruments: str, tags: str) -> io.NodeOutput:
+        who = "" if gender == "any" else gender
+        return io.NodeOutput(style.describe(who, genre, emotion, instruments, tags))
+
+
+class LeVoConditioning(io.ComfyNode):
+    """Puts lyrics and description together."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoConditioning",
+            display_name="LeVo Conditioning",
+            category=CATEGORY,
+            description="Puts lyrics and style together for LeVo Compose; works with every checkpoint.",
+            inputs=[
+                io.Combo.Input(
+                    "kind",
+                    options=[SONG, INSTRUMENTAL],
+                    default=SONG,
+                    tooltip="A song is sung; an instrumental takes no lyrics (render its accompaniment).",
+                ),
+                io.String.Input(
+                    "lyrics",
+                    optional=True,
+                    force_input=True,
+                    tooltip="From LeVo Lyrics; a song needs them.",
+                ),
+                io.String.Input(
+                    "description",
+                    optional=True,
+                    force_input=True,
+                    tooltip="Style tags from LeVo Description; without any the model chooses.",
+                ),
+            ],
+            outputs=[
+                ConditioningSocket.Output(display_name="conditioning", tooltip="What the song should be.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, kind: str, lyrics: str | None = None, description: str = "") -> io.NodeOutput:
+        instrumental = kind == INSTRUMENTAL
+        if not instrumental and lyrics is None:
+            raise ValueError(
+                "LeVo Conditioning has no lyrics; connect a LeVo Lyrics node or set kind to instrumental."
+            )
+        text = NO_LYRICS if instrumental else lyric_text.parse(lyrics).text
+        tags = style.describe("", "", "", "", description)
+        return io.NodeOutput(SongRequest(text, tags, instrumental))

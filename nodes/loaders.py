@@ -1,0 +1,171 @@
+"""The nodes that load models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..levo import checkpoint, tiny
+from ..levo.config import RendererConfig, VaeConfig
+from ..levo.lelm.model import LeLM
+from ..levo.renderer.model import Renderer
+from ..levo.text.tokenizer import Tokenizer
+from ..levo.vae.oobleck import Vae
+from . import files, placement
+from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, VaeSocket
+
+CATEGORY = "audio/LeVo/loaders"
+DTYPE_CHOICES = [placement.AUTO, *placement.DTYPES]
+FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
+
+
+def _file_input(found: list[str]) -> io.Combo.Input:
+    return io.Combo.Input(
+        "checkpoint",
+        options=[*found, files.TINY],
+        default=(found or [files.TINY])[0],
+        tooltip=f"Which weights to load. {FILE_HINT}",
+    )
+
+
+def _dtype_input(auto: str) -> io.Combo.Input:
+    return io.Combo.Input(
+        "dtype",
+        options=DTYPE_CHOICES,
+        default=placement.AUTO,
+        tooltip=f"Number format of the weights. auto: {auto}",
+    )
+
+
+class LeVoLoadLeLM(io.ComfyNode):
+    """Loads the language model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadLeLM",
+            display_name="LeVo Load LeLM",
+            category=CATEGORY,
+            description="Loads LeLM, the language model that composes: lyrics and style to song tokens.",
+            inputs=[
+                _file_input(files.lelm_choices()),
+                _dtype_input("bf16 or fp16 where the GPU is fast at it, else fp32."),
+            ],
+            outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
+        return files.fingerprint(checkpoint), dtype
+
+    @classmethod
+    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(load_lelm(checkpoint, dtype))
+
+
+class LeVoLoadRenderer(io.ComfyNode):
+    """Loads the flow transformer and its codebooks."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadRenderer",
+            display_name="LeVo Load Renderer",
+            category=CATEGORY,
+            description="Loads the renderer (the septoken file): song tokens to latents by flow matching.",
+            inputs=[
+                _file_input(files.renderer_choices()),
+                _dtype_input("fp32, because rounding is audible here."),
+            ],
+            outputs=[
+                RendererSocket.Output(display_name="renderer", tooltip="The renderer, for LeVo Render.")
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
+        return files.fingerprint(checkpoint), dtype
+
+    @classmethod
+    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(load_renderer(checkpoint, dtype))
+
+
+class LeVoLoadVAE(io.ComfyNode):
+    """Loads the autoencoder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadVAE",
+            display_name="LeVo Load VAE",
+            category=CATEGORY,
+            description="Loads the autoencoder that turns latents into 48 kHz stereo.",
+            inputs=[
+                _file_input(files.vae_choices()),
+                _dtype_input("fp32, because rounding is audible here."),
+            ],
+            outputs=[VaeSocket.Output(display_name="vae", tooltip="The autoencoder, for LeVo Decode.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
+        return files.fingerprint(checkpoint), dtype
+
+    @classmethod
+    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(load_vae(checkpoint, dtype))
+
+
+def load_lelm(choice: str, dtype: str) -> LoadedLelm:
+    """Build LeLM and fill it from the file chosen in the combo."""
+    path = files.path_of(choice)
+    tensors = checkpoint.read(path) if path else None
+    config = files.lelm_config(path, tensors) if path else tiny.LELM
+    number = placement.lelm_dtype(dtype)
+    model = LeLM(
+        config,
+        placement.operations_for(number),
+        placement.causal_attention,
+        placement.offload_device(),
+        number,
+    )
+    _fill(model, path, tensors, checkpoint.lelm_layout(config))
+    return LoadedLelm(placement.managed(model), config, Tokenizer(files.tokenizer_folder(), config.version))
+
+
+def load_renderer(choice: str, dtype: str) -> LoadedModel:
+    """Build the renderer and fill it from the file chosen in the combo."""
+    path = files.path_of(choice)
+    config = RendererConfig() if path else tiny.RENDERER
+    number = placement.flow_dtype(dtype)
+    model = Renderer(
+        config,
+        placement.operations_for(number),
+        placement.full_attention,
+        placement.offload_device(),
+        number,
+    )
+    _fill(model, path, checkpoint.read(path) if path else None, checkpoint.renderer_layout(config))
+    return LoadedModel(placement.managed(model), config)
+
+
+def load_vae(choice: str, dtype: str) -> LoadedModel:
+    """Build the VAE and fill it from the file chosen in the combo."""
+    path = files.path_of(choice)
+    config = VaeConfig() if path else tiny.VAE
+    number = placement.flow_dtype(dtype)
+    model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
+    _fill(model, path, checkpoint.read(path) if path else None, checkpoint.vae_layout(config))
+    return LoadedModel(placement.managed(model, vae=True), config)
+
+
+def _fill(model, path: Path | None, tensors: dict | None, layout: checkpoint.Layout) -> None:
+    if path is None:
+        tiny.fill(model)
+        return
+    try:
+        checkpoint.load(model, tensors, layout)
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(f"{path.name}: {error}") from error

@@ -1,0 +1,120 @@
+"""Devices, dtypes, memory, progress and Cancel: the only file that knows ComfyUI's model management."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import comfy.utils
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from server import PromptServer
+from torch import Tensor, nn
+
+from .sockets import LoadedModel
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTO = "auto"
+UPDATE_SECONDS = 0.1
+
+
+def lelm_dtype(choice: str) -> torch.dtype:
+    """The dtype chosen by name; `auto` is bf16 or fp16 where the device is fast at it, else fp32."""
+    if choice != AUTO:
+        return DTYPES[choice]
+    device = mm.get_torch_device()
+    if mm.should_use_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if mm.should_use_fp16(device) else torch.float32
+
+
+def flow_dtype(choice: str) -> torch.dtype:
+    """The dtype chosen by name; `auto` is fp32, because rounding garbles the flow and the waveform."""
+    return torch.float32 if choice == AUTO else DTYPES[choice]
+
+
+def operations_for(dtype: torch.dtype) -> type:
+    """ComfyUI's layer classes for weights stored and computed in `dtype`."""
+    return comfy.ops.pick_operations(dtype, dtype, load_device=mm.get_torch_device())
+
+
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """LeLM's attention: torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    out = comfy.ops.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    return out.transpose(1, 2).flatten(2)
+
+
+def full_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """The renderer's attention: whatever ComfyUI was started with, without quantised kernels."""
+    return optimized_attention(
+        query, key, value, query.shape[1], skip_reshape=True, low_precision_attention=False
+    )
+
+
+def managed(model: nn.Module, vae: bool = False) -> Any:
+    """Hand a model to ComfyUI's memory manager."""
+    load = mm.vae_device() if vae else mm.get_torch_device()
+    offload = mm.vae_offload_device() if vae else mm.unet_offload_device()
+    # Looked up now: ComfyUI replaces the class when it manages memory dynamically.
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(model, load_device=load, offload_device=offload)
+
+
+def offload_device(vae: bool = False) -> torch.device:
+    """Where a model is built."""
+    return mm.vae_offload_device() if vae else mm.unet_offload_device()
+
+
+def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
+    """Bring a model to its device, making room for `memory` bytes beside it.
+
+    Args:
+        model: from a socket.
+        memory: bytes that the run needs beside the weights.
+        whole: never stream weights; for models that are small.
+
+    Returns:
+        The device to run on.
+    """
+    patcher = model.patcher
+    mm.load_models_gpu([patcher], memory_required=memory, force_full_load=whole)
+    missing = patcher.model_size() - patcher.loaded_size()
+    dynamic = getattr(patcher, "is_dynamic", lambda: False)()
+    if missing > 0 and not dynamic:
+        log.warning(
+            "%s does not fit the GPU: %.0f MB stream from RAM at every step; compose a shorter song, "
+            "take a smaller checkpoint or dtype, or close other programs.",
+            type(patcher.model).__name__,
+            missing / 1e6,
+        )
+    return patcher.load_device
+
+
+def progress() -> Callable[[int, int], None]:
+    """A callback for long loops: moves the node's progress bar and obeys Cancel at every step."""
+    bar, last = None, 0.0
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal bar, last
+        mm.throw_exception_if_processing_interrupted()
+        now = time.monotonic()
+        if now - last < UPDATE_SECONDS and done < total:
+            return
+        bar, last = bar or comfy.utils.ProgressBar(total), now
+        bar.update_absolute(done, total)
+
+    return on_step
+
+
+def tell(node_id: str | None, text: str) -> None:
+    """Show a line of text on the node and write it to the log."""
+    log.warning(text)
+    if node_id is not None and PromptServer.instance is not None:
+        PromptServer.instance.send_progress_text(text, node_id)

@@ -1,0 +1,122 @@
+"""The nodes that turn tokens into latents and latents into sound."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..levo.config import SAMPLE_RATE, Defaults, RendererConfig
+from ..levo.memory import decode_bytes, render_bytes
+from ..levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
+from . import placement
+from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
+
+CATEGORY = "audio/LeVo"
+CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
+
+
+class LeVoRender(io.ComfyNode):
+    """Renders one track."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoRender",
+            display_name="LeVo Render",
+            category=CATEGORY,
+            description="Renders a song's tokens to latents by flow matching: the mix or one track alone.",
+            inputs=[
+                RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
+                TokensSocket.Input("tokens", tooltip="From LeVo Compose."),
+                io.Combo.Input(
+                    "track",
+                    options=list(TRACKS),
+                    default="mix",
+                    tooltip="The whole mix, the vocals alone or the accompaniment alone.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Decides the noise that the sound is made from; the song itself stays.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=Defaults.steps,
+                    min=1,
+                    max=200,
+                    tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=Defaults.guidance,
+                    min=0.0,
+                    max=10.0,
+                    step=0.1,
+                    tooltip="How strictly the tokens are followed; 1 takes half the time.",
+                ),
+            ],
+            outputs=[io.Latent.Output(display_name="latent", tooltip="The latents of the track.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, renderer: LoadedModel, tokens: SongTokens, track: str, seed: int, steps: int, guidance: float
+    ) -> io.NodeOutput:
+        config, model = renderer.config, renderer.patcher.model
+        needed = render_bytes(config, item=4, rows=2 * tokens.codes.shape[0])
+        device = placement.place(renderer, needed)
+        noise = seeded_noise(seed, tokens.codes.shape[0], config)
+        made = render_song(
+            model, tokens.codes, noise, track, steps, guidance, None, device, placement.progress()
+        )
+        return io.NodeOutput({"samples": made.samples, "type": "audio", CONTEXT: made})
+
+
+class LeVoDecode(io.ComfyNode):
+    """Decodes latents to audio."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoDecode",
+            display_name="LeVo Decode",
+            category=CATEGORY,
+            description="Decodes latents to 48 kHz stereo, in chunks that fit any card.",
+            inputs=[
+                VaeSocket.Input("vae", tooltip="From LeVo Load VAE."),
+                io.Latent.Input("latent", tooltip="From LeVo Render, or saved latents of it."),
+            ],
+            outputs=[io.Audio.Output(display_name="audio", tooltip="48 kHz stereo.")],
+        )
+
+    @classmethod
+    def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
+        latents = latents_of(latent, vae.config.latent)
+        weight = vae.patcher.model.decoder.first.weight
+        needed = decode_bytes(vae.config, weight.element_size()) * latents.samples.shape[0]
+        device = placement.place(vae, needed, whole=True)
+        audio = decode_song(
+            vae.patcher.model, latents, RendererConfig(), device, weight.dtype, placement.progress()
+        )
+        return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
+
+
+def latents_of(latent: dict, channels: int) -> SongLatents:
+    """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
+
+    Raises:
+        ValueError: not the latents of a song.
+    """
+    samples = latent["samples"]
+    if samples.ndim != 3 or samples.shape[1] != channels:
+        raise ValueError(
+            f"LeVo Decode was given latents of shape {list(samples.shape)}; it needs a song's, "
+            f"[batch, {channels}, frames], from LeVo Render."
+        )
+    made = latent.get(CONTEXT)
+    if isinstance(made, SongLatents) and made.samples.shape == samples.shape:
+        return SongLatents(samples.float().cpu(), made.tail, made.lead)
+    return SongLatents(samples.float().cpu(), torch.zeros(*samples.shape[:2], 0), 0)

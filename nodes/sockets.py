@@ -1,0 +1,58 @@
+"""The pack's socket types and what travels on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..levo.config import FRAME_RATE
+from ..levo.text.tokenizer import Tokenizer
+
+LelmSocket = io.Custom("LEVO_LELM")
+RendererSocket = io.Custom("LEVO_RENDERER")
+VaeSocket = io.Custom("LEVO_VAE")
+ConditioningSocket = io.Custom("LEVO_CONDITIONING")
+TokensSocket = io.Custom("LEVO_TOKENS")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in the hands of ComfyUI's memory manager; on LEVO_RENDERER and LEVO_VAE."""
+
+    patcher: Any  # comfy.model_patcher.ModelPatcher
+    config: Any  # of the model's kind
+
+
+@dataclass(frozen=True)
+class LoadedLelm(LoadedModel):
+    """On LEVO_LELM."""
+
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class SongRequest:
+    """On LEVO_CONDITIONING: what a song is asked to be, before any model sees it."""
+
+    lyrics: str  # strict format; "." for an instrumental
+    tags: str
+    instrumental: bool
+    style: Tensor | None = None  # style prompt codes [1, 3, 250]
+
+
+@dataclass(frozen=True)
+class SongTokens:
+    """On LEVO_TOKENS: all that a song is before sound."""
+
+    codes: Tensor  # [B, 3, T] int64: mixed, vocal, accompaniment
+    seed: int
+    lyrics: str
+    version: str  # of the checkpoint: "v1" or "v2"
+    ended: bool  # by itself
+
+    @property
+    def seconds(self) -> float:
+        return self.codes.shape[2] / FRAME_RATE
