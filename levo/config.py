@@ -108,8 +108,8 @@ class Sampling:
     temperature: float = 0.8
     top_k: int = 5_000
     top_p: float = 0.0
-    window: int = 50  # steps that the repetition rule looks back over
-    divisor: float = 1.1
+    repetition_window: int = 50  # steps that the repetition rule looks back over
+    repetition_divisor: float = 1.1
 
 
 @dataclass(frozen=True)

@@ -106,9 +106,8 @@ def _sampling_inputs() -> list[io.Input]:
             tooltip="Above 0: the share of probability that may be drawn, in place of top_k.",
         ),
         io.Int.Input(
-            "window",
-            display_name="repetition window",
-            default=RELEASED.window,
+            "repetition_window",
+            default=RELEASED.repetition_window,
             min=0,
             max=1_000,
             tooltip="Codes of the last so many steps (25 a second) are made less likely; 0 is off.",
@@ -134,11 +133,9 @@ def _prepare(lelm: LoadedLelm, request: SongRequest, node_id: str | None) -> Con
     style = conditioned(request.tags, lelm.config.version, request.instrumental)
     lyric = song_text(request.lyrics)
     conditions = prepare(lyric, style, request.style, lelm.config, lelm.tokenizer)
-    for what, cut in (("lyrics", conditions.cut_lyric), ("description", conditions.cut_style)):
+    for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style)):
         if cut:
-            placement.tell(
-                node_id, f"The {what} are too long for this checkpoint and were cut before: {cut}"
-            )
+            placement.tell(node_id, f"Too long for this checkpoint: the {what} lost their end, {cut!r}.")
     return conditions
 
 

@@ -1,3 +1,36 @@
-"""Makes `levo` importable for every test."""
+"""One running ComfyUI with the pack in it for a whole session; its log is shown with a failure.
+
+Importing `pack` makes `levo` importable for every test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pack  # noqa: F401
+import pytest
+from server import ComfyServer
+
+LOG_LINES = 60
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with ComfyServer(tmp_path_factory.mktemp("comfyui")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def object_info(server: ComfyServer) -> dict[str, Any]:
+    """The schemas of all nodes, as GET /object_info gives them."""
+    return server.get("/object_info")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    running = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(running, ComfyServer):
+        report.sections.append(("ComfyUI log", "\n".join(running.log().splitlines()[-LOG_LINES:])))
+    return report

@@ -60,8 +60,10 @@ def _next_codes(
 ) -> Tensor:
     """Sample [3] codes from [2, 3, CODES + 1] logits."""
     logits = guide(logits, how.guidance)
-    if how.window:
-        logits = discourage(logits, song.placed[:, max(1, step - how.window) : step], how.divisor)
+    if how.repetition_window:
+        logits = discourage(
+            logits, song.placed[:, max(1, step - how.repetition_window) : step], how.repetition_divisor
+        )
     logits[0, banned] = -torch.inf
     mixed = draw(logits[0], chance, how.temperature, how.top_k, how.top_p)
     return torch.stack((mixed, *logits[1:].argmax(-1)))

@@ -1,0 +1,76 @@
+"""The real frontend in Chromium: example workflows open as they should."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pack
+import pytest
+from server import ComfyServer
+from workflow import to_prompt
+
+SCRIPT = Path(__file__).parent / "open_workflow.mjs"
+EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))
+
+
+def open_in_browser(server: ComfyServer, workflow: Path, picture: Path) -> dict:
+    if "LEVO_BROWSER_DIR" not in os.environ:
+        pytest.fail("LEVO_BROWSER_DIR is not set; run the tests with make test.")
+    command = ["node", str(SCRIPT), server.url, str(workflow), str(picture)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def without_players(prompt: dict) -> dict:
+    """The prompt without the editor's audio players, which carry no value."""
+    for node in prompt.values():
+        node["inputs"].pop("audioUI", None)
+    return prompt
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest) -> dict:
+    return json.loads(request.param.read_text(encoding="utf-8")) | {"path": request.param}
+
+
+@pytest.fixture(scope="module")
+def opened(server: ComfyServer, example: dict, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return open_in_browser(server, example["path"], tmp_path_factory.mktemp("browser") / "graph.jpg")
+
+
+def test_example_opens_whole_and_without_complaints(opened: dict, example: dict):
+    assert opened["dialogs"] == []
+    assert opened["errors"] == []
+    assert [node["type"] for node in opened["nodes"] if node["missing"]] == []
+    assert {node["type"] for node in opened["nodes"]} == {node["type"] for node in example["nodes"]}
+
+
+def test_editor_queues_what_the_file_says(opened: dict, example: dict, object_info: dict):
+    assert without_players(opened["prompt"]) == without_players(to_prompt(example, object_info))
+
+
+def test_nodes_of_an_example_stand_apart(opened: dict):
+    nodes = opened["nodes"]
+    for node in nodes:
+        assert node["size"][1] >= node["least"][1], f"{node['type']} is squeezed"
+    for a in nodes:
+        for b in nodes:
+            assert a["id"] >= b["id"] or not overlaps(a, b), f"{a['type']} covers {b['type']}"
+
+
+def overlaps(a: dict, b: dict) -> bool:
+    return all(
+        a["position"][axis] < b["position"][axis] + b["size"][axis]
+        and b["position"][axis] < a["position"][axis] + a["size"][axis]
+        for axis in (0, 1)
+    )
+
+
+def test_every_example_has_a_thumbnail():
+    assert EXAMPLES
+    for workflow in EXAMPLES:
+        assert workflow.with_suffix(".jpg").read_bytes().startswith(b"\xff\xd8\xff")
