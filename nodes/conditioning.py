@@ -106,7 +106,9 @@ class LeVoDescription(io.ComfyNode):
     @classmethod
     def execute(cls, gender: str, genre: str, emotion: str, instruments: str, tags: str) -> io.NodeOutput:
         who = "" if gender == "any" else gender
-        return io.NodeOutput(style.describe(who, genre, emotion, instruments, tags))
+        return io.NodeOutput(
+            style.describe(gender=who, genre=genre, emotion=emotion, instruments=instruments, tags=tags)
+        )
 
 
 class LeVoConditioning(io.ComfyNode):
@@ -152,5 +154,5 @@ class LeVoConditioning(io.ComfyNode):
                 "LeVo Conditioning has no lyrics; connect a LeVo Lyrics node or set kind to instrumental."
             )
         text = NO_LYRICS if instrumental else lyric_text.parse(lyrics).text
-        tags = style.describe("", "", "", "", description)
+        tags = style.describe(description=description)
         return io.NodeOutput(SongRequest(text, tags, instrumental))

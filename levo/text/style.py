@@ -27,20 +27,18 @@ class StyleError(ValueError):
     """A description field the model cannot take; the text is one sentence for the user."""
 
 
-def describe(gender: str, genre: str, emotion: str, instruments: str, extra: str) -> str:
+def describe(**fields: str) -> str:
     """Join fields of short tags into one list such as "female, pop rock, wistful, piano, drums".
 
     Tags are parted by commas, semicolons or new lines outside round brackets; the result is half-width,
-    lower case and without repeats, "" if there are no tags. Raises StyleError for a sentence, for square
-    brackets and for a round bracket without its partner.
+    lower case and without repeats, "" if there are no tags.
+
+    Args:
+        fields: a field's name, for errors, and its text; in the order of the result.
+
+    Raises:
+        StyleError: a sentence, a square bracket, or a round bracket without its partner.
     """
-    fields = {
-        "gender": gender,
-        "genre": genre,
-        "emotion": emotion,
-        "instruments": instruments,
-        "extra": extra,
-    }
     tags = (tag for name, text in fields.items() for tag in _tags(name, text))
     return ", ".join(dict.fromkeys(tags))
 

@@ -32,21 +32,27 @@ chinese flute (dizi)|vocals (rap)
 
 @pytest.mark.parametrize("tag", KNOWN_TAGS)
 def test_known_tag_passes_unchanged(tag):
-    assert describe("", "", "", "", tag) == tag
+    assert describe(tags=tag) == tag
 
 
 def test_a_long_list_of_tags_stays_apart_and_in_order():
-    assert describe("", ", ".join(KNOWN_TAGS), "", "", "") == ", ".join(KNOWN_TAGS)
+    assert describe(genre=", ".join(KNOWN_TAGS)) == ", ".join(KNOWN_TAGS)
 
 
 def test_fields_follow_in_a_fixed_order():
-    described = describe("Female", "Pop Rock", "wistful", "piano, drums", "the bpm is 125")
+    described = describe(
+        gender="Female",
+        genre="Pop Rock",
+        emotion="wistful",
+        instruments="piano, drums",
+        tags="the bpm is 125",
+    )
     assert described == "female, pop rock, wistful, piano, drums, the bpm is 125"
 
 
 def test_empty_fields_leave_nothing_behind():
-    assert describe("", "", "", "", "") == ""
-    assert describe(" ", "rock", ",,", "\n;", ".") == "rock"
+    assert describe(genre="", tags="") == ""
+    assert describe(gender=" ", genre="rock", emotion=",,", instruments="\n;", tags=".") == "rock"
 
 
 @pytest.mark.parametrize(
@@ -75,12 +81,12 @@ def test_empty_fields_leave_nothing_behind():
     ],
 )
 def test_tags_are_separated_and_cleaned(typed, tags):
-    assert describe("", "", "", "", typed) == tags
+    assert describe(tags=typed) == tags
 
 
 def test_a_tag_named_in_two_fields_is_kept_where_it_came_first():
     assert (
-        describe("", "folk, sad", "Sad, calm", "piano", "folk, piano, night")
+        describe(genre="folk, sad", emotion="Sad, calm", instruments="piano", tags="folk, piano, night")
         == "folk, sad, calm, piano, night"
     )
 
@@ -111,9 +117,9 @@ ROUND = "has a round bracket without its partner; add the other one or leave bot
         ("violin) (cello", f" {ROUND}"),
     ],
 )
-@pytest.mark.parametrize("field", ["gender", "genre", "emotion", "instruments", "extra"])
+@pytest.mark.parametrize("field", ["gender", "genre", "emotion", "instruments", "tags"])
 def test_refusal_names_the_field_in_one_sentence(field, typed, reason):
-    fields = dict.fromkeys(["gender", "genre", "emotion", "instruments", "extra"], "folk") | {field: typed}
+    fields = dict.fromkeys(["gender", "genre", "emotion", "instruments", "tags"], "folk") | {field: typed}
     with pytest.raises(StyleError) as refusal:
         describe(**fields)
     assert str(refusal.value) == f"Description field '{field}'{reason}"
@@ -173,12 +179,12 @@ def test_any_text_becomes_a_stable_list_or_is_refused():
     for _ in range(5000):
         typed = "".join(generator.choices(fragments, k=generator.randrange(12)))
         try:
-            tags = describe("", "", "", "", typed)
+            tags = describe(tags=typed)
         except StyleError as error:
             str(error).encode()
             continue
         accepted += 1
         tags.encode()
         assert tags == tags.lower() and not tags.endswith((".", ",")) and "  " not in tags, ascii(typed)
-        assert describe("", "", "", "", tags) == tags, ascii(typed)
+        assert describe(tags=tags) == tags, ascii(typed)
     assert accepted > 1000
