@@ -43,6 +43,8 @@ class Layout:
 def fold_weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
     """Weight of a weight-normalised layer (arXiv:1602.07868), normed over all but the first dimension."""
     norm = torch.linalg.vector_norm(direction.float(), dim=tuple(range(1, direction.ndim)), keepdim=True)
+    if gain.shape != norm.shape:  # broadcasting would hide it
+        raise RuntimeError(f"A gain of {list(gain.shape)} does not fit a weight of {list(direction.shape)}")
     return (gain.float() * direction.float() / norm).to(direction.dtype)
 
 
@@ -55,6 +57,8 @@ def latent_statistics(counts: Tensor, sum_x: Tensor, sum_x2: Tensor) -> Tensor:
 
 
 def _fused(*parts: Tensor) -> Tensor:
+    if len({part.shape for part in parts}) > 1:
+        raise RuntimeError("Parts of one matrix differ in shape")
     return torch.cat(parts, dim=0)
 
 
@@ -63,7 +67,7 @@ def _transposed(weight: Tensor) -> Tensor:
 
 
 def _folded_matrix(gain: Tensor, direction: Tensor) -> Tensor:
-    return fold_weight_norm(gain, direction)[..., 0]  # a convolution of width 1 is a linear layer
+    return fold_weight_norm(gain, direction).squeeze(-1)  # a convolution of width 1 is a linear layer
 
 
 def _one(ours: str, theirs: str, *leaves: str) -> dict[str, Source]:
@@ -303,9 +307,7 @@ def read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({error}); download it again."
-        ) from error
+        raise CheckpointError(f"{path.name} cannot be read as a checkpoint; download it again.") from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
 

@@ -25,22 +25,31 @@ def read_config(path: Path, version: str) -> LelmConfig:
         lm, texts = content["lm"], content["conditioners"]
         return LelmConfig(
             version=version,
-            width=lm["dim"],
-            inner=lm["intermediate_size"],
-            heads=lm["num_heads"],
-            layers=lm["num_layers"],
-            layers_sub=lm["num_layers_sub"],
-            lyric_length=_find(texts["description"], "max_len"),
-            style_length=_find(texts["type_info"], "max_len"),
-            max_seconds=content["max_dur"],
-            rope_theta=lm["rope_theta"],
-            rope_theta_sub=lm["rope_theta_sub"],
-            delays=tuple(_find(content["codebooks_pattern"], "delays")),
+            width=_number(lm, "dim", int),
+            inner=_number(lm, "intermediate_size", int),
+            heads=_number(lm, "num_heads", int),
+            layers=_number(lm, "num_layers", int),
+            layers_sub=_number(lm, "num_layers_sub", int),
+            lyric_length=_number(texts["description"], "max_len", int),
+            style_length=_number(texts["type_info"], "max_len", int),
+            max_seconds=_number(content, "max_dur", float),
+            rope_theta=_number(lm, "rope_theta", float),
+            rope_theta_sub=_number(lm, "rope_theta_sub", float),
+            delays=tuple(int(d) for d in _find(content["codebooks_pattern"], "delays")),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
         raise CheckpointError(
-            f"{path} is not the config of a SongGeneration release (no {error}); download it again."
+            f"{path} is not the config of a SongGeneration release ({reason}); download it again."
         ) from error
+
+
+def _number(tree: Any, key: str, kind: type) -> Any:
+    value = _find(tree, key)
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} is {value!r}, not a number") from None
 
 
 def _find(tree: Any, key: str) -> Any:

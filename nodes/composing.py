@@ -13,11 +13,13 @@ from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.text.style import conditioned
 from . import placement
+from .inputs import guidance_input, seed_input
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
 
 log = logging.getLogger(__name__)
 
 RELEASED = Sampling()
+CUT_SHOWN = 80  # characters of text that did not fit
 
 
 class LeVoCompose(io.ComfyNode):
@@ -33,14 +35,7 @@ class LeVoCompose(io.ComfyNode):
             inputs=[
                 LelmSocket.Input("lelm", tooltip="From LeVo Load LeLM."),
                 ConditioningSocket.Input("conditioning", tooltip="From LeVo Conditioning."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Decides everything random here; the same seed gives the same song.",
-                ),
+                seed_input("Decides everything random here; the same seed gives the same song."),
                 io.Float.Input(
                     "max_seconds",
                     default=0.0,
@@ -74,14 +69,7 @@ class LeVoCompose(io.ComfyNode):
 
 def _sampling_inputs() -> list[io.Input]:
     return [
-        io.Float.Input(
-            "guidance",
-            default=RELEASED.guidance,
-            min=0.0,
-            max=10.0,
-            step=0.1,
-            tooltip="How strictly lyrics and style are followed.",
-        ),
+        guidance_input(RELEASED.guidance, "How strictly lyrics and style are followed."),
         io.Float.Input(
             "temperature",
             default=RELEASED.temperature,
@@ -135,7 +123,8 @@ def _prepare(lelm: LoadedLelm, request: SongRequest, node_id: str | None) -> Con
     conditions = prepare(lyric, style, request.style, lelm.config, lelm.tokenizer)
     for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style)):
         if cut:
-            placement.tell(node_id, f"Too long for this checkpoint: the {what} lost their end, {cut!r}.")
+            start = cut[:CUT_SHOWN]
+            placement.tell(node_id, f"Too long for this checkpoint: the {what} lost their end, {start!r}.")
     return conditions
 
 

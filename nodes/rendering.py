@@ -9,6 +9,7 @@ from ..levo.config import SAMPLE_RATE, Defaults, RendererConfig
 from ..levo.memory import decode_bytes, render_bytes
 from ..levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
 from . import placement
+from .inputs import guidance_input, seed_input
 from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
 
 CATEGORY = "audio/LeVo"
@@ -34,14 +35,7 @@ class LeVoRender(io.ComfyNode):
                     default="mix",
                     tooltip="The whole mix, the vocals alone or the accompaniment alone.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Decides the noise that the sound is made from; the song itself stays.",
-                ),
+                seed_input("Decides the noise that the sound is made from; the song itself stays."),
                 io.Int.Input(
                     "steps",
                     default=Defaults.steps,
@@ -49,13 +43,8 @@ class LeVoRender(io.ComfyNode):
                     max=200,
                     tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
                 ),
-                io.Float.Input(
-                    "guidance",
-                    default=Defaults.guidance,
-                    min=0.0,
-                    max=10.0,
-                    step=0.1,
-                    tooltip="How strictly the tokens are followed; 1 takes half the time.",
+                guidance_input(
+                    Defaults.guidance, "How strictly tokens are followed; 1 takes half the time."
                 ),
             ],
             outputs=[io.Latent.Output(display_name="latent", tooltip="The latents of the track.")],

@@ -47,12 +47,12 @@ class _Song:
         self.ended |= codes == END
 
     def settled(self, step: int) -> bool:
-        """Whether the cut is known: a stream has ended at a frame that every stream has passed."""
+        """Whether the cut is known: a stream has ended and all are complete up to there."""
         if not bool(self.ended.any()):
             return False
         ends = (self.placed[:, : step + 1] == END).int()
         frames = [int(row.argmax()) - 1 - d for row, d in zip(ends, self.delays, strict=True) if row.any()]
-        return step - 1 - max(self.delays) >= min(frames)
+        return step - max(self.delays) >= min(frames)
 
 
 def _next_codes(

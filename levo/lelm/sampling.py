@@ -34,7 +34,7 @@ def discourage(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """Zero sorted probabilities beyond the smallest set that holds `top_p` (arXiv:1904.09751)."""
     before = probabilities.cumsum(-1) - probabilities
-    return probabilities.masked_fill(before > top_p, 0)
+    return probabilities.masked_fill(before >= top_p, 0)
 
 
 def draw(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:

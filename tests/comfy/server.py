@@ -33,6 +33,8 @@ END_STATUS = {
     "execution_error": "error",
     "execution_interrupted": "interrupted",
 }
+# Small models are as fast on one thread, and do not crawl when the machine is busy.
+THREADS = {"OMP_NUM_THREADS": "1"}
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -242,7 +244,7 @@ class ComfyServer:
         command += ["--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
         command += ["--disable-api-nodes", *self._arguments]
-        environment = {**os.environ, **OFFLINE, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **OFFLINE, **THREADS, "PYTHONUNBUFFERED": "1"}
         environment.pop("PYTHONPATH", None)  # it may name this folder, whose `server` is not ComfyUI's
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(

@@ -1,0 +1,65 @@
+"""The prompt of a whole song on the tiny models, with changes, and what a finished run of it made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from server import ComfyServer, Run
+
+PROMPT = Path(__file__).resolve().parents[1] / "prompts" / "text_to_song.json"
+LYRICS, DESCRIPTION, CONDITIONING, COMPOSE, RENDER, DECODE, SAVE, ENDED, SECONDS = map(str, range(4, 13))
+SAMPLE_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Song:
+    """What a run of the prompt made."""
+
+    sound: np.ndarray  # [samples, 2] float32
+    rate: int
+    format: str
+    ended: bool  # the outputs of LeVo Compose
+    seconds: float
+
+
+def song_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
+    """The prompt with inputs replaced: `compose={"seed": 2}` sets one input of LeVo Compose."""
+    prompt = json.loads(PROMPT.read_text("utf-8"))
+    nodes = {entry["class_type"].removeprefix("LeVo").lower(): entry for entry in prompt.values()}
+    for name, inputs in changes.items():
+        nodes[name]["inputs"].update(inputs)
+    return prompt
+
+
+def make(server: ComfyServer, **changes: dict[str, Any]) -> tuple[Song, Run]:
+    """Run the prompt with changes to its good end."""
+    run = server.run(song_prompt(**changes))
+    assert run.status == "success", run.error
+    return song_of(server, run), run
+
+
+def song_of(server: ComfyServer, run: Run) -> Song:
+    """The song of a finished run of the prompt."""
+    ended, seconds = (run.outputs[node]["text"][0] for node in (ENDED, SECONDS))
+    sound, rate, container = sound_of(server, run)
+    return Song(sound, rate, container, {"True": True, "False": False}[ended], float(seconds))
+
+
+def sound_of(server: ComfyServer, run: Run, node: str = SAVE) -> tuple[np.ndarray, int, str]:
+    """Samples, rate and format of the file that a SaveAudio node wrote."""
+    (entry,) = run.outputs[node]["audio"]
+    path = server.output_file(entry)
+    sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return sound, rate, soundfile.info(path).format
+
+
+def assert_one_sentence(text: str) -> None:
+    """Fails unless `text` is for a reader: one sentence with nothing of a traceback in it."""
+    assert text.strip().endswith(".")
+    for trace in ("Traceback", 'File "', "\n", "Error:", ". "):
+        assert trace not in text.strip(), text

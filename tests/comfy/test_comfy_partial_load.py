@@ -1,0 +1,77 @@
+"""The models under ComfyUI's memory manager on a card too small for them: what does not fit streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server import comfyui_folder
+
+SCRIPT = Path(__file__).with_name("partial_load.py")
+MODELS = [f"{model} {layers}" for model in ("lelm", "renderer", "vae") for layers in ("plain", "cast")]
+TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
+ALL = "2.0"
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Any]:
+    """What partial_load.py saw: by model and layer classes, then by share."""
+    command = [sys.executable, str(SCRIPT), str(comfyui_folder())]
+    environment = {**os.environ, "COMFYUI_DIR": str(comfyui_folder()), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_has_nothing_that_comfyui_cannot_stream(findings: dict[str, Any], model: str):
+    assert findings[model]["structure"] == {"buffers": [], "raw_above_others": [], "not_castable": []}
+
+
+@pytest.mark.parametrize("share", TIGHT)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_does_not_fit_stays_behind_and_streams(findings: dict[str, Any], model: str, share: str):
+    seen = findings[model]["shares"][share]
+    assert 0 < seen["behind"] <= seen["modules"]
+    assert seen["behind_not_streaming"] == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_half_a_card_holds_some_layers_and_a_large_one_all(findings: dict[str, Any], model: str):
+    shares = findings[model]["shares"]
+    assert shares["0.0"]["behind"] == shares["0.0"]["modules"]
+    assert shares["0.5"]["behind"] < shares["0.5"]["modules"]
+    assert shares[ALL]["behind"] == 0
+
+
+@pytest.mark.parametrize("share", [*TIGHT, ALL])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_never_mixes_devices(findings: dict[str, Any], model: str, share: str):
+    seen = findings[model]["shares"][share]
+    assert seen["failure"] == ""
+    assert seen["crossings"] == []
+    assert seen["devices"] == ["meta"]
+
+
+@pytest.mark.parametrize("share", TIGHT)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_loaded_in_part_computes_the_same_numbers(findings: dict[str, Any], model: str, share: str):
+    seen = findings[model]["shares"][share]
+    assert seen["finite"]
+    assert seen["same"]
+
+
+def test_the_checks_see_the_faults_of_a_careless_model(findings: dict[str, Any]):
+    careless = findings["careless plain"]
+    assert careless["structure"] == {
+        "buffers": ["table"],
+        "raw_above_others": [""],
+        "not_castable": ["", "inner"],
+    }
+    assert careless["shares"]["0.0"]["behind_not_streaming"] == 2
+    assert careless["shares"]["0.0"]["crossings"]

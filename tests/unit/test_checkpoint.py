@@ -1,0 +1,333 @@
+"""Released files to our models: the released inventories fit exactly; anything else is refused by name."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from released import released_tensors
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from levo import checkpoint
+from levo.checkpoint import CheckpointError, Layout, plain_name
+from levo.config import RELEASED, LelmConfig, RendererConfig, VaeConfig
+from levo.lelm.model import LeLM
+from levo.renderer.model import Renderer
+from levo.vae.oobleck import Vae
+
+MANIFESTS = Path(__file__).parents[1] / "manifests"
+LELM = LelmConfig("v2", 8, 12, 2, layers=2, layers_sub=1, lyric_length=6, style_length=4, max_seconds=1,
+                  rope_theta=1e4)  # fmt: skip
+RENDERER = RendererConfig(
+    layers=2, heads=2, inner=20, mask=8, latent=4, condition=4, code_width=3, time=6, window=5
+)
+VAE = VaeConfig(channels=3, multiples=(1, 2), strides=(2, 3), latent=5)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model with its layout, built where asked."""
+
+    build: Callable[..., nn.Module]
+    layout: Layout
+
+
+SMALL = {
+    "lelm": Kind(lambda **place: LeLM(LELM, **place), checkpoint.lelm_layout(LELM)),
+    "renderer": Kind(lambda **place: Renderer(RENDERER, **place), checkpoint.renderer_layout(RENDERER)),
+    "vae": Kind(lambda **place: Vae(VAE, **place), checkpoint.vae_layout(VAE)),
+}
+LELM_SIZES = {"base": "base", "large": "large", "v2-medium": "v2_medium", "v2-large": "v2_large"}
+# Parameters that the published code uses at run time.
+LELM_PARAMETERS = {
+    "base": 2_728_903_680,
+    "large": 4_988_088_320,
+    "v2-medium": 2_728_912_896,
+    "v2-large": 4_988_100_608,
+}
+
+
+def manifest(name: str) -> dict[str, Tensor]:
+    shapes = json.loads((MANIFESTS / f"{name}.json").read_text(encoding="utf-8"))
+    return {plain_name(n): torch.empty(shape, device="meta") for n, shape in shapes.items()}
+
+
+def meta(_name: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, device="meta")
+
+
+def small(kind: str) -> tuple[nn.Module, dict[str, Tensor], Layout]:
+    """A small model on no device with what its file holds."""
+    model, layout = SMALL[kind].build(device="meta"), SMALL[kind].layout
+    return model, released_tensors(model, layout, meta), layout
+
+
+def unused_of(tensors: dict[str, Tensor], layout: Layout) -> list[str]:
+    return sorted(tensors.keys() - {name for source in layout.sources.values() for name in source.names})
+
+
+# Released inventories ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", LELM_SIZES)
+def test_released_lelm_inventory_is_used_up_to_six_tensors(size):
+    tensors, layout = manifest(f"songgeneration_{LELM_SIZES[size]}"), checkpoint.lelm_layout(RELEASED[size])
+    model = LeLM(RELEASED[size], device="meta")
+    checkpoint.check(tensors, layout, model)
+    assert sum(p.numel() for p in model.parameters()) == LELM_PARAMETERS[size]
+    assert unused_of(tensors, layout) == [
+        "layer2_emb.0.weight",
+        "out_norm.bias",
+        "out_norm.weight",
+        "transformer.model.embed_tokens.weight",
+        "transformer2.lm_head.weight",
+        "transformer2.model.embed_tokens.weight",
+    ]
+
+
+@pytest.mark.parametrize(("file", "other"), [("base", "v2-medium"), ("v2_large", "v2-medium")])
+def test_a_released_lelm_does_not_pass_for_another_size(file, other):
+    layout = checkpoint.lelm_layout(RELEASED[other])
+    with pytest.raises(CheckpointError):
+        checkpoint.check(manifest(f"songgeneration_{file}"), layout, LeLM(RELEASED[other], device="meta"))
+
+
+def test_released_renderer_inventory_fits():
+    tensors, layout = manifest("model_septoken_slim"), checkpoint.renderer_layout(RendererConfig())
+    checkpoint.check(tensors, layout, Renderer(RendererConfig(), device="meta"))
+    used = {name for source in layout.sources.values() for name in source.names}
+    assert len(used) == 233 - 1  # all that sound needs but the stand-in for missing codes
+
+
+def test_released_vae_inventory_fits_without_a_remainder():
+    tensors, layout = manifest("autoencoder_music_1320k"), checkpoint.vae_layout(VaeConfig())
+    model = Vae(VaeConfig(), device="meta")
+    checkpoint.check(tensors, layout, model)
+    assert unused_of(tensors, layout) == []
+    assert sum(p.numel() for p in model.decoder.parameters()) == 84_395_776
+
+
+# Refusals ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_each_missing_tensor_is_named(kind):
+    model, tensors, layout = small(kind)
+    for name in tensors:
+        rest = {n: t for n, t in tensors.items() if n != name}
+        with pytest.raises(CheckpointError) as error:
+            checkpoint.check(rest, layout, model)
+        assert f"(missing: {name})" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_an_unknown_tensor_is_named(kind):
+    model, tensors, layout = small(kind)
+    tensors["lora.weight"] = meta("", (1,))
+    with pytest.raises(CheckpointError, match=r"\(unexpected: lora\.weight\)"):
+        checkpoint.check(tensors, layout, model)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_change_of_any_dimension_of_any_tensor_is_named(kind):
+    model, tensors, layout = small(kind)
+    missed = []
+    for name, tensor in tensors.items():
+        if name == "normfeat.counts":
+            continue  # one number, whatever its shape
+        for axis in range(tensor.ndim):
+            shape = [size + (at == axis) for at, size in enumerate(tensor.shape)]
+            try:
+                checkpoint.check(tensors | {name: meta("", tuple(shape))}, layout, model)
+            except CheckpointError as error:
+                if "wrong in shape" in str(error) and f"{name} {shape}" in str(error):
+                    continue
+            missed.append(f"{name} {shape}")
+    assert not missed
+
+
+def test_a_weight_norm_gain_for_all_channels_at_once_is_refused():
+    model, tensors, layout = small("vae")
+    name = "decoder.layers.0.weight_g"
+    with pytest.raises(CheckpointError, match="decoder.layers.0.weight_g"):
+        checkpoint.check(tensors | {name: meta("", (1, 1, 1))}, layout, model)
+
+
+def test_projections_that_only_fit_together_by_chance_are_refused():
+    model, tensors, layout = small("lelm")
+    attention = "transformer.model.layers.0.self_attn"
+    changed = {
+        f"{attention}.q_proj.weight": meta("", (9, 8)),
+        f"{attention}.k_proj.weight": meta("", (7, 8)),
+    }
+    with pytest.raises(CheckpointError, match="q_proj"):
+        checkpoint.check(tensors | changed, layout, model)
+
+
+def test_at_most_five_names_are_listed():
+    model, tensors, layout = small("vae")
+    names = sorted(tensors)
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.check({n: tensors[n] for n in names[5:]}, layout, model)
+    assert f"(missing: {', '.join(names[:5])})" in str(error.value)
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.check({n: tensors[n] for n in names[7:]}, layout, model)
+    assert f"(missing: {', '.join(names[:5])} and 2 more)" in str(error.value)
+    assert names[5] not in str(error.value)
+
+
+def test_missing_and_unexpected_are_told_in_one_sentence():
+    model, tensors, layout = small("vae")
+    tensors["odd"] = tensors.pop("decoder.layers.0.bias")
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.check(tensors, layout, model)
+    assert str(error.value) == (
+        "This file does not hold a VAE of the expected size "
+        "(missing: decoder.layers.0.bias; unexpected: odd)."
+    )
+
+
+def test_the_model_is_untouched_after_a_refusal():
+    kind = SMALL["vae"]
+    model = kind.build()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    tensors = released_tensors(model, kind.layout)
+    del tensors["encoder.layers.0.bias"]
+    with pytest.raises(CheckpointError):
+        checkpoint.load(model, tensors, kind.layout)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+# Values --------------------------------------------------------------------------------------------------
+
+
+def respelled(name: str) -> str:
+    name = name.replace("weight_g", "parametrizations.weight.original0")
+    return name.replace("weight_v", "parametrizations.weight.original1")
+
+
+@pytest.mark.parametrize("kind", ["renderer", "vae"])
+@pytest.mark.parametrize("rename", [respelled, lambda name: f"audiolm.{name}"], ids=["newer", "prefixed"])
+def test_every_spelling_of_names_loads_to_the_same(kind, rename):
+    one, other, layout = SMALL[kind].build(), SMALL[kind].build(), SMALL[kind].layout
+    tensors = released_tensors(one, layout)
+    renamed = {rename(name): tensor for name, tensor in tensors.items()}
+    assert renamed.keys() != tensors.keys()
+    checkpoint.load(one, tensors, layout)
+    checkpoint.load(other, renamed, layout)
+    assert all(torch.equal(t, other.state_dict()[name]) for name, t in one.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv1d(5, 4, 3), nn.ConvTranspose1d(4, 6, 3)], ids=["conv", "transposed"]
+)
+def test_folded_weight_norm_is_torchs_weight(layer):
+    normed = weight_norm(layer)
+    with torch.no_grad():
+        normed.parametrizations.weight.original0.mul_(torch.linspace(0.5, 2, 4)[:, None, None])
+        gain, direction = normed.parametrizations.weight.original0, normed.parametrizations.weight.original1
+        torch.testing.assert_close(checkpoint.fold_weight_norm(gain, direction), normed.weight)
+
+
+def test_latent_statistics_are_mean_and_deviation_of_the_samples():
+    samples = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)) * 3 + 2
+    found = checkpoint.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
+    wanted = torch.stack((samples.mean(0), samples.std(0, correction=0)))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0.0, 9.0])
+def test_too_few_samples_mean_no_normalisation(count):
+    found = checkpoint.latent_statistics(
+        torch.tensor([count]), torch.full((3,), 5.0), torch.full((3,), 90.0)
+    )
+    assert found.tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_ten_samples_are_enough():
+    found = checkpoint.latent_statistics(
+        torch.tensor([10.0]), torch.full((3,), 5.0), torch.full((3,), 90.0)
+    )
+    torch.testing.assert_close(found, torch.tensor([[0.5] * 3, [8.75**0.5] * 3]))
+
+
+@pytest.mark.parametrize("target", [torch.float32, torch.bfloat16])
+def test_sources_of_mixed_precision_are_cast_to_the_models(target):
+    model, layout = SMALL["lelm"].build(dtype=target), SMALL["lelm"].layout
+    tensors = released_tensors(model, layout)
+    halves = {name: t.bfloat16() for name, t in tensors.items() if name.startswith("transformer.")}
+    checkpoint.load(model, tensors | halves, layout)
+    loaded = model.state_dict()
+    assert {t.dtype for t in loaded.values()} == {target}
+    block = "model.layers.0.mlp.down_proj.weight"
+    assert torch.equal(loaded["stage1.blocks.0.down.weight"], halves[f"transformer.{block}"].to(target))
+    assert torch.equal(loaded["stage2.blocks.0.down.weight"], tensors[f"transformer2.{block}"].to(target))
+
+
+def test_the_style_table_tells_the_version():
+    assert checkpoint.style_rows(manifest("songgeneration_base")) == 151_646
+    assert checkpoint.style_rows(manifest("songgeneration_v2_large")) == 151_652
+    assert checkpoint.style_rows(manifest("autoencoder_music_1320k")) is None
+
+
+# Files ---------------------------------------------------------------------------------------------------
+
+CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("x.safetensors", lambda path: save_file(CONTENT, path)),
+        ("x.pt", lambda path: torch.save(CONTENT, path)),
+        ("x.ckpt", lambda path: torch.save({"state_dict": CONTENT, "epoch": 3}, path)),
+    ],
+)
+def test_every_kind_of_file_reads_to_its_tensors(tmp_path, name, write):
+    write(tmp_path / name)
+    found = checkpoint.read(tmp_path / name)
+    assert found.keys() == CONTENT.keys()
+    assert all(torch.equal(found[key], CONTENT[key]) for key in CONTENT)
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
+    sprung = tmp_path / "sprung"
+    torch.save({"state_dict": CONTENT, "trap": Trap(sprung)}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=r"model\.pt"):
+        checkpoint.read(tmp_path / "model.pt")
+    assert not sprung.exists()
+    torch.load(tmp_path / "model.pt", weights_only=False)
+    assert sprung.exists()  # or the trap would prove nothing
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
+def test_a_truncated_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    save_file(CONTENT, path) if name.endswith("safetensors") else torch.save(CONTENT, path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.read(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
+def test_a_file_that_is_not_there_is_named(tmp_path, name):
+    with pytest.raises(CheckpointError, match=name):
+        checkpoint.read(tmp_path / name)

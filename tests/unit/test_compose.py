@@ -1,0 +1,313 @@
+"""The composing loop: what it places where, when it stops, what a seed decides, what it leaves behind."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import product
+from types import SimpleNamespace
+
+import golden
+import pytest
+import torch
+from torch import Tensor
+
+from levo import tiny
+from levo.config import CODES, EMPTY, END, PROMPT_FRAMES, LelmConfig, Sampling
+from levo.lelm import conditions as lelm_conditions
+from levo.lelm.compose import Composition, compose
+from levo.lelm.conditions import Conditions
+from levo.lelm.delay import delay, steps_for
+from levo.lelm.kv_cache import KVCache
+from levo.lelm.model import LeLM
+
+GREEDY = Sampling(temperature=0.0, repetition_window=0)
+FRAMES, DELAYS = 6, (0, 2, 3)
+SMALL = replace(tiny.LELM, lyric_length=6, style_length=4, delays=(0, 3, 3))
+
+
+@pytest.fixture(autouse=True)
+def _small_steps() -> Iterator[None]:
+    # On a busy machine threads wait for each other longer than these small models compute.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield
+    torch.set_num_threads(threads)
+
+
+def asked(config: LelmConfig, banned: tuple[int, ...] = ()) -> Conditions:
+    """Conditions that stand for any text; `banned` codes make up the style prompt of the mixed stream."""
+    prompt = torch.full((2, 3, PROMPT_FRAMES + 1), EMPTY)
+    if banned:
+        prompt[0, 0, 0] = END
+        prompt[0, 0, 1:] = torch.tensor(banned).repeat(PROMPT_FRAMES)[:PROMPT_FRAMES]
+    lyric = torch.arange(2 * config.lyric_length).view(2, -1)
+    style = torch.arange(2 * config.style_length).view(2, -1)
+    return Conditions(lyric, torch.zeros_like(lyric), prompt, style, "", "")
+
+
+class Script:
+    """A model whose logits are written down: `logits(step)` gives [3, CODES + 1] for both rows."""
+
+    def __init__(self, logits: Callable[[int], Tensor], delays: tuple[int, ...] = DELAYS):
+        self.config = SimpleNamespace(delays=delays, prefix_length=4, lyric_length=2, style_length=2)
+        self.logits = logits
+        self.inputs: list[Tensor] = []
+        self.prefixes = 0
+        self.stores: list[weakref.ref] = []
+
+    def condition(self, conditions: Conditions) -> SimpleNamespace:
+        return SimpleNamespace(stage1=torch.zeros(2, 4, 1))
+
+    def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
+        made = tuple(KVCache(1, rows, 1, capacity, 1) for _ in range(2))
+        self.stores += [weakref.ref(cache.store) for cache in made]
+        return made
+
+    def __call__(self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: object = None) -> Tensor:
+        self.inputs.append(codes[0, :, -1].clone())
+        self.prefixes += prefix is not None
+        for cache in caches:
+            cache.extend(0, *torch.zeros(2, 2, 1, 1 if prefix is None else 5, 1))
+            cache.advance(1 if prefix is None else 5)
+        return self.logits(len(self.inputs)).expand(2, -1, -1)
+
+
+def song_script(ends: tuple[int | None, ...], delays: tuple[int, ...] = DELAYS) -> Script:
+    """Stream k sings 100 k + frame, and END at frame ends[k]."""
+
+    def logits(step: int) -> Tensor:
+        out = torch.zeros(3, CODES + 1)
+        for k, (end, shift) in enumerate(zip(ends, delays, strict=True)):
+            frame = step - 1 - shift
+            out[k, END if frame == end else 100 * k + max(frame, 0)] = 9.0
+        return out
+
+    return Script(logits, delays)
+
+
+def run(script: Script, frames: int = FRAMES, sampling: Sampling = GREEDY, **options) -> Composition:
+    options.setdefault("conditions", asked(script.config))
+    return compose(script, options.pop("conditions"), frames, sampling, **options)
+
+
+# What is placed where ------------------------------------------------------------------------------------
+
+
+def test_a_song_that_never_ends_fills_the_limit():
+    script = song_script((None, None, None))
+    song = run(script)
+    wanted = torch.arange(FRAMES) + 100 * torch.arange(3)[:, None]
+    assert torch.equal(song.codes[0], wanted)
+    assert (song.ended, song.steps, script.prefixes) == (False, steps_for(FRAMES, DELAYS), 1)
+
+
+def test_the_model_hears_what_was_placed_one_step_later():
+    script = song_script((None, 4, None))
+    song = run(script, run_out=True)
+    assert torch.equal(torch.stack(script.inputs, dim=1), delay(song.raw[0], DELAYS)[:, : song.steps])
+
+
+def test_a_stream_is_empty_before_it_starts_after_its_end_and_beyond_the_limit():
+    script = song_script((None, 1, None))
+    run(script, run_out=True)
+    mixed, vocal, accompaniment = torch.stack(script.inputs, dim=1).tolist()
+    assert mixed == [EMPTY, 0, 1, 2, 3, 4, 5, EMPTY, EMPTY]
+    assert vocal == [EMPTY, EMPTY, EMPTY, 100, END, EMPTY, EMPTY, EMPTY, EMPTY]
+    assert accompaniment == [EMPTY, EMPTY, EMPTY, EMPTY, 200, 201, 202, 203, 204]
+
+
+def test_raw_keeps_the_end_and_what_other_streams_sang_after_it():
+    song = run(song_script((4, 2, None)), run_out=True)
+    assert song.raw[0].tolist() == [
+        [0, 1, 2, 3, END, EMPTY],
+        [100, 101, END, EMPTY, EMPTY, EMPTY],
+        [200, 201, 202, 203, 204, 205],
+    ]
+    assert song.codes[0].tolist() == [[0, 1], [100, 101], [200, 201]]
+    assert song.ended
+
+
+@pytest.mark.parametrize("ends", list(product((None, 0, 1, 4, 5), repeat=3)))
+def test_stopping_early_changes_nothing_but_the_steps(ends):
+    frames = [end for end in ends if end is not None]
+    whole, early = run(song_script(ends), run_out=True), run(song_script(ends))
+    assert early.codes.shape[2] == min(frames, default=FRAMES)
+    assert torch.equal(early.codes, whole.codes)
+    assert early.ended == whole.ended == bool(frames)
+    assert early.steps <= whole.steps <= steps_for(FRAMES, DELAYS)
+
+
+@pytest.mark.parametrize(
+    ("ends", "steps"), [((0, 0, 0), 4), ((2, 4, 0), 4), ((1, 1, 1), 5), ((5, 2, 2), 6)]
+)
+def test_running_out_stops_when_all_streams_have_ended(ends, steps):
+    latest = max(end + 1 + shift for end, shift in zip(ends, DELAYS, strict=True))
+    assert run(song_script(ends), run_out=True).steps == latest
+    assert latest >= steps  # a stream's end is heard as late as it is delayed
+
+
+@pytest.mark.parametrize(
+    ("ends", "steps"),
+    [
+        ((2, None, None), 5),  # the end is placed at step 3, frame 1 of the last stream at step 5
+        ((None, 2, None), 5),
+        ((None, None, 2), 6),  # the end itself is placed at step 6
+        ((5, None, 1), 5),
+        ((4, 1, None), 4),
+    ],
+)
+def test_the_loop_stops_as_soon_as_no_later_step_can_change_the_song(ends, steps):
+    assert run(song_script(ends)).steps == steps
+
+
+def test_one_frame_is_a_song():
+    song = run(song_script((None, None, None)), frames=1)
+    assert song.codes.tolist() == [[[0], [100], [200]]]
+
+
+def test_an_end_at_once_is_a_song_without_frames():
+    song = run(song_script((None, 0, None)))
+    assert song.codes.shape == (1, 3, 0)
+    assert song.ended
+
+
+# Sampling in the loop ------------------------------------------------------------------------------------
+
+
+def two_favourites(step: int) -> Tensor:
+    out = torch.zeros(3, CODES + 1)
+    out[:, 5], out[:, 6] = 1.05, 1.0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("window", "sung"), [(0, [5, 5, 5, 5, 5]), (1, [5, 6, 5, 6, 5]), (50, [5, 6, 5, 5, 5])]
+)
+def test_codes_of_the_last_steps_are_discouraged_in_every_stream(window, sung):
+    song = run(
+        Script(two_favourites, (0, 0, 0)), frames=5, sampling=replace(GREEDY, repetition_window=window)
+    )
+    assert song.codes[0].tolist() == [sung] * 3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_prompt_codes_are_banned_from_the_mixed_stream_alone(temperature):
+    def logits(step: int) -> Tensor:
+        out = torch.zeros(3, CODES + 1)
+        out[:, [7, 9]] = 50.0
+        return out
+
+    script = Script(logits, (0, 0, 0))
+    song = run(
+        script,
+        frames=30,
+        sampling=replace(GREEDY, temperature=temperature, top_k=CODES + 1),
+        conditions=asked(script.config, banned=(7, 9)),
+    )
+    assert not torch.isin(song.codes[0, 0], torch.tensor([7, 9])).any()
+    assert song.codes[0, 1:].unique().tolist() == [7]
+
+
+def test_only_the_mixed_stream_is_drawn():
+    def logits(step: int) -> Tensor:
+        out = torch.zeros(3, CODES + 1)
+        out[:, END] = -50.0
+        out[:, 11] = 0.1
+        return out
+
+    song = run(Script(logits, (0, 0, 0)), frames=20, sampling=Sampling(repetition_window=0))
+    assert song.codes[0, 1:].unique().tolist() == [11]
+    assert len(song.codes[0, 0].unique()) > 10
+
+
+@pytest.fixture(scope="module")
+def lelm() -> LeLM:
+    model = LeLM(SMALL)
+    tiny.fill(model)
+    return model
+
+
+def composed(model: LeLM, seed: int, frames: int = 12, sampling: Sampling = Sampling()) -> Tensor:
+    return compose(model, asked(SMALL), frames, sampling, seed).codes
+
+
+def test_a_seed_decides_the_song(lelm):
+    assert torch.equal(composed(lelm, 3), composed(lelm, 3))
+    assert not torch.equal(composed(lelm, 3), composed(lelm, 4))
+    assert composed(lelm, 0xFFFF_FFFF_FFFF_FFFF).shape == (1, 3, 12)
+
+
+def test_a_greedy_song_ignores_the_seed(lelm):
+    greedy = Sampling(temperature=0.0)
+    assert torch.equal(composed(lelm, 3, sampling=greedy), composed(lelm, 4, sampling=greedy))
+
+
+def test_a_longer_limit_begins_with_the_same_song(lelm):
+    longer, song = composed(lelm, 3, frames=20), composed(lelm, 3)
+    assert torch.equal(longer[:, 0, :12], song[:, 0])
+    # Within the delay of the limit the others no longer hear the mixed stream.
+    assert torch.equal(longer[..., :9], song[..., :9])
+
+
+def test_the_songs_randomness_leaves_the_global_one_alone(lelm):
+    before = torch.get_rng_state()
+    composed(lelm, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Progress and Cancel -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", [(None, None, None), (2, 1, 1)])
+def test_every_step_is_reported_in_order(ends):
+    reports: list[tuple[int, int]] = []
+    song = run(song_script(ends), on_step=lambda done, total: reports.append((done, total)))
+    assert reports == [(step, steps_for(FRAMES, DELAYS)) for step in range(1, song.steps + 1)]
+
+
+class Cancelled(Exception):
+    """What a caller may raise."""
+
+
+def test_cancel_stops_within_the_step_and_frees_the_caches():
+    script, living = song_script((None, None, None)), []
+
+    def on_step(done: int, total: int) -> None:
+        if done == 3:
+            living.extend(store() is not None for store in script.stores)
+            raise Cancelled
+
+    with pytest.raises(Cancelled) as caught:
+        run(script, on_step=on_step)
+    assert len(script.inputs) == 3
+    assert living == [True, True]
+    del caught  # its traceback holds the frames of the loop
+    assert [store() for store in script.stores] == [None, None]
+
+
+def test_nothing_of_a_run_outlives_it():
+    script = song_script((None, None, None))
+    song = run(script)
+    assert song.steps == len(script.inputs)
+    assert [store() for store in script.stores] == [None, None]
+
+
+# Golden models -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stem", ["lelm_v2_all_end", "lelm_v2_eos", "lelm_v2_ban"])
+def test_golden_song_is_the_same_when_the_loop_stops_early(stem):
+    file = golden.GoldenFile(golden.GOLDEN / f"{stem}.safetensors")
+    config = golden.lelm_config(file.meta)
+    lyric = lelm_conditions.song_text(file.meta["lyric"])
+    text = golden.tokenizer(config.version)
+    request = lelm_conditions.prepare(lyric, file.meta["style"], file.tensors.get("prompt"), config, text)
+    frames = round(float(file.meta["seconds"]) * 25)
+    steps = steps_for(frames, config.delays)
+    song = compose(golden.build_lelm(file, config), request, frames, golden.GREEDY)
+    assert torch.equal(song.codes, file.tensors["tokens"])
+    assert song.ended == (song.codes.shape[2] < frames)
+    assert song.steps <= int(file.tensors.get("steps", torch.tensor(steps)))

@@ -1,0 +1,78 @@
+"""What the published code computes: every golden file passes, and the runner can tell a wrong one."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden
+import pytest
+import torch
+from safetensors.torch import save_file
+
+SMALL = "lelm_v2_all_end"
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["golden.py", str(folder)])
+    return golden.main()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """On a busy machine threads wait for each other longer than a small model computes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_runner_is_the_module_and_not_the_folder():
+    assert Path(golden.__file__) == golden.GOLDEN.with_suffix(".py")
+
+
+def test_every_kind_of_golden_file_is_run():
+    stems = {path.stem for path in golden.files_in(golden.GOLDEN)}
+    kinds = {"lelm_v1_en_prompt", "lelm_v2_zh", "renderer", "vae", "song_430", "song_1310", "tokens"}
+    assert kinds <= stems
+
+
+@pytest.mark.parametrize("path", golden.files_in(golden.GOLDEN), ids=lambda path: path.stem)
+def test_golden_file_passes(path):
+    with torch.inference_mode():
+        results = list(golden.run_file(path, golden.GOLDEN))
+    assert results
+    assert not [str(result) for result in results if not result.passed]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_an_unchanged_file_passes_and_a_changed_token_fails(tmp_path, monkeypatch, capsys):
+    shutil.copy(golden.GOLDEN / f"{SMALL}.safetensors", tmp_path)
+    assert run_main(monkeypatch, tmp_path) == 0
+    assert "FAIL" not in capsys.readouterr().out
+
+    file = golden.GoldenFile(tmp_path / f"{SMALL}.safetensors")
+    file.tensors["tokens"][0, 1, 2] += 1
+    save_file(file.tensors, tmp_path / f"{SMALL}.safetensors", file.meta)
+    assert run_main(monkeypatch, tmp_path) == 1
+    failed = [line for line in capsys.readouterr().out.splitlines() if "FAIL" in line]
+    assert len(failed) == 1
+    assert failed[0].startswith(f"{SMALL}: FAIL tokens")
+
+
+def test_an_empty_folder_is_a_failure(tmp_path, monkeypatch):
+    assert run_main(monkeypatch, tmp_path) == 1
+
+
+def test_files_of_parts_that_are_not_built_are_named(tmp_path, monkeypatch, capsys):
+    waiting = ("encoder", "encoder_clip", "song_prompt_820")
+    for stem in waiting:
+        shutil.copy(golden.GOLDEN / f"{stem}.safetensors", tmp_path)
+    shutil.copy(golden.GOLDEN / "tokens.json", tmp_path)
+    assert run_main(monkeypatch, tmp_path) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if "not built yet" in line] == [
+        f"{stem}: not built yet" for stem in waiting
+    ]
