@@ -15,12 +15,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .config import LelmConfig, RendererConfig, VaeConfig
+from .damage import damage_of, shown
 
 NAMED_IN_ERRORS = 5
 
 
 class CheckpointError(ValueError):
     """A file does not hold the model it should; the message is for the user."""
+
+
+# What a released file holds, by a tensor that only this kind has; the first that fits counts.
+KINDS = {
+    "LeLM": r"condition_provider\..*",
+    "renderer": r"rvq_bestrq_bgm_emb\..*",
+    "1rvq tokenizer": r"rvq_bestrq_emb\..*",
+    "VAE": r"decoder\.layers\.0\.weight_v",
+    "HTDemucs separator": r"crosstransformer\..*",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,8 @@ class Source:
 class Layout:
     """How one kind of released file maps to one of our models."""
 
-    kind: str  # for messages
+    kind: str  # one of KINDS
+    file: str  # what the released file is called, for messages
     sources: dict[str, Source]  # our name -> released tensors
     unused: tuple[str, ...]  # patterns of released names that the model does not need
 
@@ -110,7 +122,7 @@ def lelm_layout(config: LelmConfig) -> Layout:
         r"out_norm\.(weight|bias)",
         r"transformer2?\..*\.rotary_emb\.inv_freq",
     )
-    return Layout("LeLM", sources, unused)
+    return Layout("LeLM", "model.pt of a SongGeneration release", sources, unused)
 
 
 def _llama_block(ours: str, theirs: str) -> dict[str, Source]:
@@ -157,7 +169,7 @@ def renderer_layout(config: RendererConfig) -> Layout:
         r"rs[pq]48to\w+\.kernel",
         r"(bestrq|hubert)\..*",  # audio to codes
     )
-    return Layout("renderer", sources, unused)
+    return Layout("renderer", "model_2.safetensors of model_septoken", sources, unused)
 
 
 def _quantizer(ours: str, theirs: str) -> dict[str, Source]:
@@ -204,7 +216,7 @@ def vae_layout(config: VaeConfig) -> Layout:
     for side in ("encoder", "decoder"):
         sources |= _one(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
         sources |= _conv(f"{side}.last", f"{side}.layers.{last + 1}", bias=side == "encoder")
-    return Layout("VAE", sources, unused=())
+    return Layout("VAE", "autoencoder_music_1320k.ckpt", sources, unused=())
 
 
 def _residual_units(ours: str, theirs: str, first: int) -> dict[str, Source]:
@@ -240,8 +252,12 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
         model: gives the names and shapes that must come out.
 
     Raises:
-        CheckpointError: a tensor is missing, unexpected or of another shape; names up to five of each.
+        CheckpointError: this is another kind of file, or a tensor is missing, unexpected or of another
+            shape; names up to five of each.
     """
+    kind = kind_of(tensors)
+    if kind not in (None, layout.kind):
+        raise CheckpointError(f"This file is a {kind}; the {layout.kind} needs {layout.file}.")
     needed = {name for source in layout.sources.values() for name in source.names}
     unused = re.compile("|".join(layout.unused) or r"(?!)")
     missing = needed - tensors.keys()
@@ -303,13 +319,27 @@ def read(path: Path) -> dict[str, Tensor]:
         CheckpointError: the file cannot be read as a checkpoint.
     """
     try:
+        complaint = damage_of(path)
+    except OSError as error:
+        raise CheckpointError(f"{shown(path)} cannot be opened ({error.strerror}).") from error
+    if complaint:
+        raise CheckpointError(complaint)
+    try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise CheckpointError(f"{path.name} cannot be read as a checkpoint; download it again.") from error
+        raise CheckpointError(
+            f"{shown(path)} cannot be read as a checkpoint; download it again."
+        ) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+
+
+def kind_of(tensors: Iterable[str]) -> str | None:
+    """Which of KINDS a file with these plain tensor names is, None if no name tells."""
+    names = list(tensors)
+    return next((k for k, p in KINDS.items() if any(re.fullmatch(p, name) for name in names)), None)
 
 
 def style_rows(tensors: Mapping[str, Tensor]) -> int | None:

@@ -9,6 +9,7 @@ import folder_paths
 
 from ..levo.checkpoint import CheckpointError, style_rows
 from ..levo.config import STYLE_ROWS, LelmConfig
+from ..levo.damage import shown
 from ..levo.release import read_config
 
 KEY = "levo"
@@ -71,7 +72,7 @@ def lelm_config(path: Path, tensors: dict) -> LelmConfig:
     version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
     if version is None:
         raise CheckpointError(
-            f"{path.name} is not a LeLM checkpoint; choose the model.pt of a SongGeneration release."
+            f"{shown(path)} is not a LeLM checkpoint; choose the model.pt of a SongGeneration release."
         )
     return read_config(path.parent / "config.yaml", version)
 

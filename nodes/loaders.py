@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..levo import checkpoint, tiny
 from ..levo.config import RendererConfig, VaeConfig
+from ..levo.damage import shown
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.text.tokenizer import Tokenizer
@@ -168,4 +169,4 @@ def _fill(model, path: Path | None, tensors: dict | None, layout: checkpoint.Lay
     try:
         checkpoint.load(model, tensors, layout)
     except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(f"{path.name}: {error}") from error
+        raise checkpoint.CheckpointError(f"{shown(path)}: {error}") from error

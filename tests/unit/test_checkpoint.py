@@ -324,7 +324,7 @@ def test_a_truncated_file_is_named(tmp_path, name):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CheckpointError) as error:
         checkpoint.read(path)
-    assert str(path) in str(error.value)
+    assert f"{path.parent.name}/{path.name}" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])

@@ -1,0 +1,80 @@
+"""Files that only look like checkpoints: what went wrong with a download, in a sentence."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+HEAD = 512  # bytes that tell
+HEADER_MOST = 100_000_000  # as safetensors allows
+
+
+def shown(path: Path) -> str:
+    """A file as messages name it: with its folder, because releases call their files alike."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def damage_of(path: Path) -> str | None:
+    """Say what is wrong with a .safetensors, .pt or .ckpt file without reading its tensors.
+
+    Args:
+        path: of an existing file.
+
+    Returns:
+        One sentence with what to do, or None if the file is whole as far as its structure tells.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if size == 0:
+        return f"{shown(path)} is empty; download it again."
+    if head.startswith(LFS_POINTER):
+        return (
+            f"{shown(path)} is a Git LFS pointer, not the file it stands for; run git lfs pull in its "
+            "folder or download the file from its web page."
+        )
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return f"{shown(path)} is a web page, not a model (a failed download); download it again."
+    if path.suffix == ".safetensors":
+        return _safetensors_damage(path, size)
+    return _zip_damage(path, head)
+
+
+def _safetensors_damage(path: Path, size: int) -> str | None:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= HEADER_MOST:
+            return f"{shown(path)} is not a safetensors file; download it again."
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            # A header that stops early is a file that stops early.
+            return _cut(path, size, 8 + length) if size < 8 + length else _broken(path)
+    return _cut(path, size, 8 + length + max(ends, default=0))
+
+
+def _cut(path: Path, size: int, whole: int) -> str | None:
+    if size >= whole:
+        return None
+    return (
+        f"{shown(path)} was cut off in the download: {size:,} bytes are there, at least {whole:,} should "
+        "be; download it again."
+    )
+
+
+def _zip_damage(path: Path, head: bytes) -> str | None:
+    if not head.startswith(b"PK"):
+        return f"{shown(path)} is not a torch checkpoint; download it again."
+    if not zipfile.is_zipfile(path):  # its directory stands at the end
+        return f"{shown(path)} was cut off in the download; download it again."
+    return None
+
+
+def _broken(path: Path) -> str:
+    return f"{shown(path)} has a broken header; download it again."
