@@ -108,7 +108,7 @@ def lelm_config(meta: dict[str, str]) -> LelmConfig:
 def build_lelm(file: GoldenFile, config: LelmConfig) -> LeLM:
     model, layout = LeLM(config), checkpoint.lelm_layout(config)
     tensors = released_tensors(model, layout, lambda name, shape: named(name, shape, file.seed))
-    scales = [float(s) for s in file.meta["eos_row_scale"].split(",")]
+    scales = [float(s) for s in file.meta.get("eos_row_scale", "1").split(",")]
     heads = ("transformer.lm_head.weight", "linears.0.weight", "linears.1.weight")
     for k, head in enumerate(heads):
         tensors[head][CODES] *= scales[k % len(scales)]
@@ -224,10 +224,13 @@ def run_renderer(file: GoldenFile) -> Iterator[Result]:
 
 
 def run_vae(file: GoldenFile) -> Iterator[Result]:
-    model = build_vae(vae_config(file.meta), file.seed)
-    decoded = model.decode(named("latent.x", (1, 64, 30), file.seed))
+    config = vae_config(file.meta)
+    model = build_vae(config, file.seed)
+    frames = file.tensors["decoded"].shape[2] * 3 // config.ratio
+    decoded = model.decode(named("latent.x", (1, config.latent, frames), file.seed))
     yield close("decoded", decoded[..., ::3], file.tensors["decoded"], 1e-3)
-    mean, scale = model.encode(named("wav.x", (1, 2, 38_400), file.seed) * 0.2)
+    samples = file.tensors["encoded.mean"].shape[2] * config.ratio
+    mean, scale = model.encode(named("wav.x", (1, config.audio_channels, samples), file.seed) * 0.2)
     yield close("encoded.mean", mean, file.tensors["encoded.mean"], 1e-3)
     yield close("encoded.scale_raw", scale, file.tensors["encoded.scale_raw"], 1e-3)
 
@@ -267,9 +270,9 @@ def run_file(path: Path, folder: Path) -> Iterator[Result]:
         yield from run_vae(GoldenFile(path))
     else:
         file = GoldenFile(path)
-        yield from run_song(
-            file, build_vae(vae_config(GoldenFile(folder / "vae.safetensors").meta), file.seed)
-        )
+        own = folder / "vae.safetensors"  # songs use its sizes, with the song's own seed
+        vae = GoldenFile(own if own.exists() else GOLDEN / own.name)
+        yield from run_song(file, build_vae(vae_config(vae.meta), file.seed))
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -287,6 +290,9 @@ def main() -> int:
     files, failed = files_in(folder), 0
     if not files:
         print(f"There are no golden files in {folder}.")
+        return 1
+    if not pack.tokenizer_dir().is_dir():
+        print(f"There is no ComfyUI in {pack.comfyui_dir()}; run this with the Python of make -s python.")
         return 1
     with torch.inference_mode():
         for path in files:
