@@ -16,6 +16,11 @@ LYRIC_ROWS = 151_659  # Qwen2's ids and 13 section tags
 STYLE_ROWS = {"v1": 151_646, "v2": 151_652}  # v2 adds six quality markers
 STRUCTURE_ROWS = 200
 PROMPT_FRAMES = 250  # a style prompt is 10 s
+SILENT_VOCAL = 3_142  # the code that stands for no voice
+SILENT_ACCOMPANIMENT = 9_670  # the code that stands for no band
+
+RENDER_STEPS = 10  # as released since March 2026; 50 before
+RENDER_GUIDANCE = 1.5
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,6 @@ class Sampling:
     top_p: float = 0.0
     repetition_window: int = 50  # steps that the repetition rule looks back over
     repetition_divisor: float = 1.1
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """Released settings of the renderer."""
-
-    steps: int = 10
-    guidance: float = 1.5
-    silent_vocal: int = 3_142  # the code that stands for no voice
-    silent_accompaniment: int = 9_670  # the code that stands for no band
 
 
 def _lelm(

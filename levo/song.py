@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from .audio import crossfade_into
-from .config import SAMPLES_PER_FRAME, Defaults, RendererConfig
+from .config import (
+    RENDER_GUIDANCE,
+    RENDER_STEPS,
+    SAMPLES_PER_FRAME,
+    SILENT_ACCOMPANIMENT,
+    SILENT_VOCAL,
+    RendererConfig,
+)
 from .renderer.model import Renderer
 from .renderer.windows import Noise, Windows, render
 from .vae.oobleck import Vae
@@ -59,9 +66,9 @@ def tracks_of(codes: Tensor, track: str) -> tuple[Tensor, Tensor]:
         raise ValueError(f"There is no track {track!r}; choose one of {', '.join(TRACKS)}.")
     vocal, accompaniment = codes[:, 1], codes[:, 2]
     if track == "vocals":
-        accompaniment = torch.full_like(accompaniment, Defaults.silent_accompaniment)
+        accompaniment = torch.full_like(accompaniment, SILENT_ACCOMPANIMENT)
     if track == "accompaniment":
-        vocal = torch.full_like(vocal, Defaults.silent_vocal)
+        vocal = torch.full_like(vocal, SILENT_VOCAL)
     return vocal, accompaniment
 
 
@@ -70,8 +77,8 @@ def render_song(
     codes: Tensor,
     noise: Noise,
     track: str = "mix",
-    steps: int = Defaults.steps,
-    guidance: float = Defaults.guidance,
+    steps: int = RENDER_STEPS,
+    guidance: float = RENDER_GUIDANCE,
     prompt: Prompt | None = None,
     device: torch.device | str = "cpu",
     on_step: OnStep = lambda done, total: None,

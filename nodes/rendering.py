@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..levo.config import SAMPLE_RATE, Defaults, RendererConfig
+from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
 from ..levo.memory import decode_bytes, render_bytes
 from ..levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
 from . import placement
@@ -38,14 +38,12 @@ class LeVoRender(io.ComfyNode):
                 seed_input("Decides the noise that the sound is made from; the song itself stays."),
                 io.Int.Input(
                     "steps",
-                    default=Defaults.steps,
+                    default=RENDER_STEPS,
                     min=1,
                     max=200,
                     tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
                 ),
-                guidance_input(
-                    Defaults.guidance, "How strictly tokens are followed; 1 takes half the time."
-                ),
+                guidance_input(RENDER_GUIDANCE, "How strictly tokens are followed; 1 takes half the time."),
             ],
             outputs=[io.Latent.Output(display_name="latent", tooltip="The latents of the track.")],
         )

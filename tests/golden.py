@@ -21,7 +21,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from levo import checkpoint
-from levo.config import CODES, Defaults, LelmConfig, RendererConfig, Sampling, VaeConfig
+from levo.config import CODES, RENDER_GUIDANCE, LelmConfig, RendererConfig, Sampling, VaeConfig
 from levo.lelm import conditions as lelm_conditions
 from levo.lelm.compose import compose
 from levo.lelm.model import LeLM
@@ -243,7 +243,7 @@ def run_song(file: GoldenFile, vae: Vae) -> Iterator[Result]:
         return named(f"noise.window{window}.x", (1, config.window, config.latent), file.seed)
 
     vocal, accompaniment = (stream[:, 0] for stream in streams)
-    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), Defaults.guidance)
+    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), RENDER_GUIDANCE)
     for number, (start, end) in enumerate(Windows.over(vocal.shape[1], config).spans()):
         name = f"latents.window{number}.every4"
         yield close(name, full[:, start:end].transpose(1, 2)[..., ::4], file.tensors[name], 3e-4)
