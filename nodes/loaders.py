@@ -125,13 +125,8 @@ def load_lelm(choice: str, dtype: str) -> LoadedLelm:
     tensors = checkpoint.read(path) if path else None
     config = files.lelm_config(path, tensors) if path else tiny.LELM
     number = placement.lelm_dtype(dtype)
-    model = LeLM(
-        config,
-        placement.operations_for(number),
-        placement.causal_attention,
-        placement.offload_device(),
-        number,
-    )
+    operations, device = placement.operations_for(number), placement.offload_device()
+    model = LeLM(config, operations, placement.causal_attention, device, number)
     _fill(model, path, tensors, checkpoint.lelm_layout(config))
     return LoadedLelm(placement.managed(model), config, Tokenizer(files.tokenizer_folder(), config.version))
 
@@ -139,26 +134,23 @@ def load_lelm(choice: str, dtype: str) -> LoadedLelm:
 def load_renderer(choice: str, dtype: str) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
     path = files.path_of(choice)
+    tensors = checkpoint.read(path) if path else None
     config = RendererConfig() if path else tiny.RENDERER
     number = placement.flow_dtype(dtype)
-    model = Renderer(
-        config,
-        placement.operations_for(number),
-        placement.full_attention,
-        placement.offload_device(),
-        number,
-    )
-    _fill(model, path, checkpoint.read(path) if path else None, checkpoint.renderer_layout(config))
+    operations, device = placement.operations_for(number), placement.offload_device()
+    model = Renderer(config, operations, placement.full_attention, device, number)
+    _fill(model, path, tensors, checkpoint.renderer_layout(config))
     return LoadedModel(placement.managed(model), config)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
     path = files.path_of(choice)
+    tensors = checkpoint.read(path) if path else None
     config = VaeConfig() if path else tiny.VAE
     number = placement.flow_dtype(dtype)
     model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
-    _fill(model, path, checkpoint.read(path) if path else None, checkpoint.vae_layout(config))
+    _fill(model, path, tensors, checkpoint.vae_layout(config))
     return LoadedModel(placement.managed(model, vae=True), config)
 
 

@@ -61,10 +61,9 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> T
 def managed(model: nn.Module, vae: bool = False) -> Any:
     """Hand a model to ComfyUI's memory manager."""
     load = mm.vae_device() if vae else mm.get_torch_device()
-    offload = mm.vae_offload_device() if vae else mm.unet_offload_device()
     # Looked up now: ComfyUI replaces the class when it manages memory dynamically.
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(model, load_device=load, offload_device=offload)
+    return patcher(model, load_device=load, offload_device=offload_device(vae))
 
 
 def offload_device(vae: bool = False) -> torch.device:

@@ -1,4 +1,4 @@
-"""One running ComfyUI with the pack in it for a whole session; its log is shown with a failure.
+"""Fixtures for all tests; above all one running ComfyUI with the pack, whose log is shown with a failure.
 
 Importing `pack` makes `levo` importable for every test.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import pack  # noqa: F401
 import pytest
+import torch
 from server import ComfyServer
 
 LOG_LINES = 60
@@ -19,6 +20,13 @@ LOG_LINES = 60
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     with ComfyServer(tmp_path_factory.mktemp("comfyui")) as running:
         yield running
+
+
+@pytest.fixture
+def inference() -> Iterator[None]:
+    """As nodes run: without gradients."""
+    with torch.inference_mode():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from server import REPOSITORY, ComfyServer, Message, PromptRejected, Run, ServerError
+from pack import ROOT
+from server import ComfyServer, Message, PromptRejected, Run, ServerError
 from workflow import to_prompt
 
-WORKFLOW = REPOSITORY / "example_workflows" / "LeVo Text to Song.json"
-OUTPUT = REPOSITORY / "output"
+WORKFLOW = ROOT / "example_workflows" / "LeVo Text to Song.json"
+OUTPUT = ROOT / "output"
 RUN_SECONDS = 3600.0
 LINE_WIDTH = 72
 

@@ -6,7 +6,7 @@ Knows codes and steps only; texts, seconds and devices belong to its callers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,10 +46,14 @@ class _Song:
         self.placed[:, step] = codes
         self.ended |= codes == END
 
-    def settled(self, step: int) -> bool:
-        """Whether the cut is known: a stream has ended and all are complete up to there."""
-        if not bool(self.ended.any()):
-            return False
+    def over(self, step: int, run_out: bool) -> bool:
+        """Whether the loop may stop after `step`; the one look that a step takes at the device.
+
+        All streams have ended, or (without `run_out`) one has, and all are complete up to there.
+        """
+        ended = self.ended.tolist()
+        if all(ended) or run_out or not any(ended):
+            return all(ended)
         ends = (self.placed[:, : step + 1] == END).int()
         frames = [int(row.argmax()) - 1 - d for row, d in zip(ends, self.delays, strict=True) if row.any()]
         return step - max(self.delays) >= min(frames)
@@ -67,13 +71,6 @@ def _next_codes(
     logits[0, banned] = -torch.inf
     mixed = draw(logits[0], chance, how.temperature, how.top_k, how.top_p)
     return torch.stack((mixed, *logits[1:].argmax(-1)))
-
-
-def _on(device: torch.device, conditions: Conditions) -> Conditions:
-    moved = {
-        name: getattr(conditions, name).to(device) for name in ("lyric", "structure", "prompt", "style")
-    }
-    return replace(conditions, **moved)
 
 
 def compose(
@@ -107,14 +104,14 @@ def compose(
     song = _Song(frames, model.config.delays, device)
     chances = torch.rand(song.steps + 1, generator=generator).to(device)
     banned = conditions.prompt_codes.to(device)
-    prefix = model.condition(_on(device, conditions))
+    prefix = model.condition(conditions.to(device))
     caches = model.caches(2, model.config.prefix_length + song.steps, prefix.stage1)
     for step in range(1, song.steps + 1):
         inputs = song.placed[:, step - 1 : step].expand(2, -1, -1)
         logits = model(inputs, caches, prefix if step == 1 else None).float()
         song.place(step, _next_codes(logits, song, step, banned, chances[step], sampling))
         on_step(step, song.steps)
-        if bool(song.ended.all()) or (not run_out and song.settled(step)):
+        if song.over(step, run_out):
             break
     return _finish(delay.undelay(song.placed.cpu(), frames, model.config.delays), step)
 

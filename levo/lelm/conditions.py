@@ -6,7 +6,7 @@ the published model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,11 @@ class Conditions:
         """Distinct codes of the mixed style prompt, which the mixed stream may not sing."""
         row = self.prompt[0, 0]
         return torch.unique(row[row < CODES])
+
+    def to(self, device: torch.device | str) -> Conditions:
+        """The same with its ids on `device`."""
+        ids = {name: getattr(self, name).to(device) for name in ("lyric", "structure", "prompt", "style")}
+        return replace(self, **ids)
 
 
 @dataclass(frozen=True)

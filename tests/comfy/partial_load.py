@@ -80,10 +80,7 @@ def run_lelm(model: LeLM, device: torch.device, dtype: torch.dtype) -> list[Tens
     """The prefix, a first and a second step."""
     tokenizer = Tokenizer(pack.tokenizer_dir(), "v2")
     conditions = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, tiny.LELM, tokenizer)
-    parts = {
-        name: getattr(conditions, name).to(device) for name in ("lyric", "structure", "prompt", "style")
-    }
-    prefix = model.condition(type(conditions)(**parts, cut_lyric="", cut_style=""))
+    prefix = model.condition(conditions.to(device))
     caches = model.caches(2, tiny.LELM.prefix_length + 2, prefix.stage1)
     codes = torch.arange(6, device=device).view(2, 3, 1)
     return [model(codes, caches, prefix), model(codes + 7, caches)]

@@ -22,8 +22,8 @@ from typing import Any
 
 import requests
 import websocket
+from pack import ROOT, comfyui_dir
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PACK_NAME = "ComfyUI-LeVo"
 TAIL_LINES = 40
 REQUEST_SECONDS = 60.0
@@ -113,7 +113,7 @@ class Run:
 
 def comfyui_folder() -> Path:
     """The ComfyUI to start; raises ServerError when there is none."""
-    folder = Path(os.environ.get("COMFYUI_DIR") or Path(sys.prefix).parent / "comfyui").resolve()
+    folder = comfyui_dir().resolve()
     if not (folder / "main.py").is_file():
         raise ServerError(
             f"There is no ComfyUI in {folder}; run the tests with make test, or set COMFYUI_DIR."
@@ -137,7 +137,7 @@ class ComfyServer:
     """
 
     def __init__(
-        self, base: Path, pack: Path = REPOSITORY, arguments: Sequence[str] = (), timeout: float = 240.0
+        self, base: Path, pack: Path = ROOT, arguments: Sequence[str] = (), timeout: float = 240.0
     ) -> None:
         self.base = Path(base).resolve()
         self.port = free_port()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,11 +18,7 @@ from levo.lelm.model import LeLM, rotary_table, rotate
 CONFIG = replace(tiny.LELM, lyric_length=9, style_length=5)
 LIKE = torch.zeros(())
 
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -17,11 +15,7 @@ from levo.renderer.windows import Windows, render, tile
 SMALL = RendererConfig(layers=2, heads=2, inner=24, mask=8, latent=4, condition=8, code_width=4, time=8,
                        window=20, overlap=5)  # fmt: skip
 
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
