@@ -8,29 +8,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .config import LelmConfig, RendererConfig, VaeConfig
-from .damage import damage_of, shown
+from .weightfile import CheckpointError
 
 NAMED_IN_ERRORS = 5
+MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
 
-
-class CheckpointError(ValueError):
-    """A file does not hold the model it should; the message is for the user."""
-
-
+LELM, RENDERER, VAE = "LeLM", "renderer", "VAE"
+STYLE_ENCODER, SEPARATOR = "1rvq tokenizer", "HTDemucs separator"
 # What a released file holds, by a tensor that only this kind has; the first that fits counts.
 KINDS = {
-    "LeLM": r"condition_provider\..*",
-    "renderer": r"rvq_bestrq_bgm_emb\..*",
-    "1rvq tokenizer": r"rvq_bestrq_emb\..*",
-    "VAE": r"decoder\.layers\.0\.weight_v",
-    "HTDemucs separator": r"crosstransformer\..*",
+    LELM: r"condition_provider\..*",
+    RENDERER: r"rvq_bestrq_bgm_emb\..*",
+    STYLE_ENCODER: r"rvq_bestrq_emb\..*",
+    VAE: r"decoder\.layers\.0\.weight_v",
+    SEPARATOR: r"crosstransformer\..*",
 }
 
 
@@ -122,7 +118,7 @@ def lelm_layout(config: LelmConfig) -> Layout:
         r"out_norm\.(weight|bias)",
         r"transformer2?\..*\.rotary_emb\.inv_freq",
     )
-    return Layout("LeLM", "model.pt of a SongGeneration release", sources, unused)
+    return Layout(LELM, "model.pt of a SongGeneration release", sources, unused)
 
 
 def _llama_block(ours: str, theirs: str) -> dict[str, Source]:
@@ -169,7 +165,7 @@ def renderer_layout(config: RendererConfig) -> Layout:
         r"rs[pq]48to\w+\.kernel",
         r"(bestrq|hubert)\..*",  # audio to codes
     )
-    return Layout("renderer", "model_2.safetensors of model_septoken", sources, unused)
+    return Layout(RENDERER, "model_2.safetensors of model_septoken", sources, unused)
 
 
 def _quantizer(ours: str, theirs: str) -> dict[str, Source]:
@@ -216,7 +212,7 @@ def vae_layout(config: VaeConfig) -> Layout:
     for side in ("encoder", "decoder"):
         sources |= _one(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
         sources |= _conv(f"{side}.last", f"{side}.layers.{last + 1}", bias=side == "encoder")
-    return Layout("VAE", "autoencoder_music_1320k.ckpt", sources, unused=())
+    return Layout(VAE, "autoencoder_music_1320k.ckpt", sources, unused=())
 
 
 def _residual_units(ours: str, theirs: str, first: int) -> dict[str, Source]:
@@ -293,52 +289,37 @@ def _complaint(layout: Layout, **found: Iterable[str]) -> str:
     return f"This file does not hold a {layout.kind} of the expected size ({'; '.join(lists)})."
 
 
-def load(model: nn.Module, tensors: Mapping[str, Tensor], layout: Layout) -> None:
+def load(model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Layout) -> None:
     """Fill `model` from released tensors, one at a time, cast to its dtypes; nothing is left uninitialised.
 
     Args:
         model: whose parameters are overwritten.
-        tensors: released name -> tensor, of any dtype and possibly memory-mapped.
+        read: maps the file: released name -> tensor, of any dtype. Called again and again, so that no more
+            than about MAPPED bytes of the file are in memory beside the model.
         layout: of this kind of file.
 
     Raises:
         CheckpointError: as `check`; the model is then untouched.
     """
-    tensors = {plain_name(name): tensor for name, tensor in tensors.items()}
+    tensors, taken = _plain(read()), 0
     check(tensors, layout, model)
     with torch.no_grad():
         for ours, parameter in model.state_dict().items():
             source = layout.sources[ours]
+            if taken > MAPPED:
+                del tensors  # the old mapping, before there is a new one
+                tensors, taken = _plain(read()), 0
             parameter.copy_(source.build(*(tensors[name] for name in source.names)))
+            taken += sum(tensors[name].nbytes for name in source.names)
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Tensors of a released file, memory-mapped; pickles are read with weights only.
-
-    Raises:
-        CheckpointError: the file cannot be read as a checkpoint.
-    """
-    try:
-        complaint = damage_of(path)
-    except OSError as error:
-        raise CheckpointError(f"{shown(path)} cannot be opened ({error.strerror}).") from error
-    if complaint:
-        raise CheckpointError(complaint)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"{shown(path)} cannot be read as a checkpoint; download it again."
-        ) from error
-    tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {plain_name(name): tensor for name, tensor in tensors.items()}
 
 
 def kind_of(tensors: Iterable[str]) -> str | None:
-    """Which of KINDS a file with these plain tensor names is, None if no name tells."""
-    names = list(tensors)
+    """Which of KINDS a file with these released names is, None if no name tells."""
+    names = [plain_name(name) for name in tensors]
     return next((k for k, p in KINDS.items() if any(re.fullmatch(p, name) for name in names)), None)
 
 

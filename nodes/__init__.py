@@ -7,6 +7,7 @@ from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
+from .saving import LeVoSaveCheckpoint
 
 
 class LeVoExtension(ComfyExtension):
@@ -17,6 +18,7 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadLeLM,
             LeVoLoadRenderer,
             LeVoLoadVAE,
+            LeVoSaveCheckpoint,
             LeVoLyrics,
             LeVoDescription,
             LeVoConditioning,

@@ -1,83 +1,143 @@
-"""Which model files there are, by ComfyUI's folders, and what lies beside them."""
+"""Which model files there are in ComfyUI's folders, what the combos call them, and what to do without."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import comfy.model_management
 import folder_paths
 
-from ..levo.checkpoint import CheckpointError, style_rows
-from ..levo.config import STYLE_ROWS, LelmConfig
-from ..levo.damage import shown
-from ..levo.release import read_config
+from ..levo import catalogue
+from ..levo.checkpoint import LELM, RENDERER, VAE
+from ..levo.parts import Part, recognise
+from ..levo.release import CONFIG, VAE_CONFIG
+from ..levo.weightfile import SUFFIXES, CheckpointError
 
 KEY = "levo"
+OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for these models use
 TINY = "tiny (built in, random weights: sounds like noise)"
-LELM_FILES = ("model.safetensors", "model.pt")
-RENDERER_FILES = ("model_2.safetensors",)
-VAE_FILES = ("autoencoder_music_1320k.ckpt",)
+NONE_FOUND = "no file found (run this to see which one is needed)"
+SIZE = re.compile(r" \([\d.]+ [GM]B\)$")  # how a combo's names end
+PUBLISHED = {LELM: catalogue.LELM["v2-medium"], RENDERER: catalogue.RENDERER, VAE: catalogue.VAE}
+LOADERS = {LELM: "LeVo Load LeLM", RENDERER: "LeVo Load Renderer", VAE: "LeVo Load VAE"}
 
 
 def register() -> None:
-    """Make models/levo known to ComfyUI; folders of extra_model_paths.yaml stay."""
-    folder_paths.add_model_folder_path(KEY, str(Path(folder_paths.models_dir) / KEY), is_default=True)
-    folder_paths.folder_names_and_paths[KEY][1].update({".safetensors", ".pt", ".ckpt"})
+    """Make models/levo known to ComfyUI, and what other packs have; extra_model_paths.yaml stays."""
+    models = Path(folder_paths.models_dir)
+    folder_paths.add_model_folder_path(KEY, str(models / KEY), is_default=True)
+    folder_paths.add_model_folder_path(KEY, str(models / OTHER_PACKS))
+    folder_paths.folder_names_and_paths[KEY][1].update(SUFFIXES)
 
 
-def lelm_choices() -> list[str]:
-    """LeLM files that have their config.yaml beside them."""
-    found = _named(LELM_FILES)
-    return [name for name in found if (path_of(name).parent / "config.yaml").is_file()]
+def folder() -> Path:
+    """Where new files belong."""
+    return Path(folder_paths.get_folder_paths(KEY)[0])
 
 
-def renderer_choices() -> list[str]:
-    return _named(RENDERER_FILES)
+def choices(kind: str) -> list[str]:
+    """What the combo of a loader offers: the files of a kind, then the tiny set."""
+    return [*(_found(kind) or [NONE_FOUND]), TINY]
 
 
-def vae_choices() -> list[str]:
-    return _named(VAE_FILES)
+def complaint(kind: str, choice: str | None) -> str | None:
+    """What is wrong with a combo's choice, in a sentence; None if nothing is, or it is not known yet."""
+    if choice is None:  # comes from another node
+        return None
+    try:
+        path_of(kind, choice)
+    except CheckpointError as error:
+        return str(error)
+    return None
 
 
-def _named(names: tuple[str, ...]) -> list[str]:
-    return [name for name in folder_paths.get_filename_list(KEY) if Path(name).name in names]
-
-
-def path_of(choice: str) -> Path | None:
+def path_of(kind: str, choice: str) -> Path | None:
     """The file of a combo's choice; None for the tiny built-in set.
 
+    Args:
+        kind: of checkpoint.KINDS.
+        choice: as the combo has it, with any size or none (so that workflows fit other people's files), the
+            name of such a file, or a path below a folder of the key.
+
     Raises:
-        CheckpointError: the file is gone.
+        CheckpointError: there is no such file; says where to get one and where it belongs.
     """
     if choice == TINY:
         return None
-    path = folder_paths.get_full_path(KEY, choice)
+    found = _found(kind)
+    names = Counter(path.name for path in found.values())
+    by_name = {path.name: path for path in found.values() if names[path.name] == 1}
+    by_name |= {SIZE.sub("", label): path for label, path in found.items()}
+    path = found.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
     if path is None:
-        raise CheckpointError(f"There is no {choice} in models/{KEY}; put it there or choose another file.")
-    return Path(path)
+        raise CheckpointError(_missing(kind, choice, list(found)))
+    return path
 
 
-def fingerprint(choice: str) -> tuple:
-    """Changes when the file of a choice does, so that a new download is picked up."""
-    path = path_of(choice)
-    if path is None:
-        return (choice,)
-    state = path.stat()
-    return choice, state.st_mtime_ns, state.st_size
-
-
-def lelm_config(path: Path, tensors: dict) -> LelmConfig:
-    """Sizes of a released LeLM: config.yaml for what tensors do not show, tensors for the version."""
-    rows = style_rows(tensors)
-    version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
-    if version is None:
-        raise CheckpointError(
-            f"{shown(path)} is not a LeLM checkpoint; choose the model.pt of a SongGeneration release."
-        )
-    return read_config(path.parent / "config.yaml", version)
+def fingerprint(kind: str, choice: str) -> tuple:
+    """Changes when a file of the choice does, so that a new download is picked up."""
+    path = path_of(kind, choice)
+    return (choice,) if path is None else (choice, *_states(path))
 
 
 def tokenizer_folder() -> Path:
     """Qwen2's vocabulary, which ComfyUI ships."""
     comfy_folder = Path(comfy.model_management.__file__).parent
     return comfy_folder / "text_encoders" / "qwen25_tokenizer"
+
+
+def _found(kind: str) -> dict[str, Path]:
+    """Label -> file of all files of a kind; where a name is taken twice, the path is added."""
+    parts = []
+    for name in folder_paths.get_filename_list(KEY):
+        path = _below(name)
+        part = path and _part(path, _states(path))
+        if part and part.kind == kind:
+            parts.append((part, name, path))
+    taken = Counter(part.name for part, _, _ in parts)
+    return {_label(part, name if taken[part.name] > 1 else None): path for part, name, path in parts}
+
+
+@lru_cache(maxsize=1_000)
+def _part(path: Path, states: tuple) -> Part | None:
+    """What a file is; `states` makes a changed file another question."""
+    try:
+        return recognise(path)
+    except OSError:  # gone, or not ours to read
+        return None
+
+
+def _states(path: Path) -> tuple:
+    """Path, age and size of a weight file and of the configs that may lie beside it."""
+    files = (path, path.parent / CONFIG, path.parent / VAE_CONFIG)
+    states = [(file, file.stat()) for file in files if file.exists()]
+    return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
+
+
+def _label(part: Part, name: str | None) -> str:
+    place = f" in {Path(name).as_posix()}" if name else ""
+    size = f"{part.size / 1e9:.1f} GB" if part.size >= 1e9 else f"{part.size / 1e6:.0f} MB"
+    return f"{part.name}{place} ({size})"
+
+
+def _below(name: str) -> Path | None:
+    path = folder_paths.get_full_path(KEY, name)
+    return Path(path) if path else None
+
+
+def _missing(kind: str, choice: str, found: list[str]) -> str:
+    if choice != NONE_FOUND and found:
+        others = ", ".join(found[:5])
+        return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
+    published = catalogue.LELM.get(SIZE.sub("", choice), PUBLISHED[kind])
+    files = " and ".join(Path(file.path).name for file in published)
+    first = published[0]
+    source = f"https://huggingface.co/{first.repository}"
+    inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
+    return (
+        f"There is no {kind} file: run the node LeVo Download Models, or get {files} from "
+        f"{source}{inside}, put it into {folder() / first.place.parent} and press R."
+    )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from comfy_api.latest import io
+from torch import nn
 
-from ..levo import checkpoint, tiny
-from ..levo.config import RendererConfig, VaeConfig
+from ..levo import checkpoint, parts, tiny
+from ..levo.checkpoint import LELM, RENDERER, VAE
 from ..levo.damage import shown
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
+from ..levo.weightfile import CheckpointError
 from . import files, placement
 from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, VaeSocket
 
@@ -21,11 +23,12 @@ DTYPE_CHOICES = [placement.AUTO, *placement.DTYPES]
 FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
 
 
-def _file_input(found: list[str]) -> io.Combo.Input:
+def _file_input(kind: str) -> io.Combo.Input:
+    options = files.choices(kind)
     return io.Combo.Input(
         "checkpoint",
-        options=[*found, files.TINY],
-        default=(found or [files.TINY])[0],
+        options=options,
+        default=options[0],
         tooltip=f"Which weights to load. {FILE_HINT}",
     )
 
@@ -50,15 +53,19 @@ class LeVoLoadLeLM(io.ComfyNode):
             category=CATEGORY,
             description="Loads LeLM, the language model that composes: lyrics and style to song tokens.",
             inputs=[
-                _file_input(files.lelm_choices()),
+                _file_input(LELM),
                 _dtype_input("bf16 or fp16 where the GPU is fast at it, else fp32."),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
 
     @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
+        return files.complaint(LELM, checkpoint) or True
+
+    @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(checkpoint), dtype
+        return files.fingerprint(LELM, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -76,7 +83,7 @@ class LeVoLoadRenderer(io.ComfyNode):
             category=CATEGORY,
             description="Loads the renderer (the septoken file): song tokens to latents by flow matching.",
             inputs=[
-                _file_input(files.renderer_choices()),
+                _file_input(RENDERER),
                 _dtype_input("fp32, because rounding is audible here."),
             ],
             outputs=[
@@ -85,8 +92,12 @@ class LeVoLoadRenderer(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
+        return files.complaint(RENDERER, checkpoint) or True
+
+    @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(checkpoint), dtype
+        return files.fingerprint(RENDERER, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -104,15 +115,19 @@ class LeVoLoadVAE(io.ComfyNode):
             category=CATEGORY,
             description="Loads the autoencoder that turns latents into 48 kHz stereo.",
             inputs=[
-                _file_input(files.vae_choices()),
+                _file_input(VAE),
                 _dtype_input("fp32, because rounding is audible here."),
             ],
             outputs=[VaeSocket.Output(display_name="vae", tooltip="The autoencoder, for LeVo Decode.")],
         )
 
     @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
+        return files.complaint(VAE, checkpoint) or True
+
+    @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(checkpoint), dtype
+        return files.fingerprint(VAE, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -121,44 +136,42 @@ class LeVoLoadVAE(io.ComfyNode):
 
 def load_lelm(choice: str, dtype: str) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
-    path = files.path_of(choice)
-    tensors = checkpoint.read(path) if path else None
-    config = files.lelm_config(path, tensors) if path else tiny.LELM
+    path = files.path_of(LELM, choice)
+    config = parts.lelm_config(path) if path else tiny.LELM
     number = placement.lelm_dtype(dtype)
     operations, device = placement.operations_for(number), placement.offload_device()
     model = LeLM(config, operations, placement.causal_attention, device, number)
-    _fill(model, path, tensors, checkpoint.lelm_layout(config))
-    return LoadedLelm(placement.managed(model), config, Tokenizer(files.tokenizer_folder(), config.version))
+    _fill(model, path, checkpoint.lelm_layout(config))
+    tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
+    return LoadedLelm(placement.managed(model), config, path, tokenizer)
 
 
 def load_renderer(choice: str, dtype: str) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
-    path = files.path_of(choice)
-    tensors = checkpoint.read(path) if path else None
-    config = RendererConfig() if path else tiny.RENDERER
+    path = files.path_of(RENDERER, choice)
+    config = parts.renderer_config(path) if path else tiny.RENDERER
     number = placement.flow_dtype(dtype)
     operations, device = placement.operations_for(number), placement.offload_device()
     model = Renderer(config, operations, placement.full_attention, device, number)
-    _fill(model, path, tensors, checkpoint.renderer_layout(config))
-    return LoadedModel(placement.managed(model), config)
+    _fill(model, path, checkpoint.renderer_layout(config))
+    return LoadedModel(placement.managed(model), config, path)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
-    path = files.path_of(choice)
-    tensors = checkpoint.read(path) if path else None
-    config = VaeConfig() if path else tiny.VAE
+    path = files.path_of(VAE, choice)
+    config = parts.vae_config(path) if path else tiny.VAE
     number = placement.flow_dtype(dtype)
     model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
-    _fill(model, path, tensors, checkpoint.vae_layout(config))
-    return LoadedModel(placement.managed(model, vae=True), config)
+    _fill(model, path, checkpoint.vae_layout(config))
+    return LoadedModel(placement.managed(model, vae=True), config, path)
 
 
-def _fill(model, path: Path | None, tensors: dict | None, layout: checkpoint.Layout) -> None:
+def _fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout) -> None:
     if path is None:
         tiny.fill(model)
         return
     try:
-        checkpoint.load(model, tensors, layout)
-    except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(f"{shown(path)}: {error}") from error
+        parts.fill(model, path, layout)
+    except CheckpointError as error:
+        raise CheckpointError(f"{shown(path)}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
@@ -24,6 +25,7 @@ class LoadedModel:
 
     patcher: Any  # comfy.model_patcher.ModelPatcher
     config: Any  # of the model's kind
+    file: Path | None  # that the weights came from; None for the built-in tiny set
 
 
 @dataclass(frozen=True)

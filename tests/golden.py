@@ -114,7 +114,8 @@ def build_lelm(file: GoldenFile, config: LelmConfig) -> LeLM:
         tensors[head][CODES] *= scales[k % len(scales)]
         if f"end_row.{k}" in file.tensors:
             tensors[head][CODES] = file.tensors[f"end_row.{k}"]
-    checkpoint.load(model, {f"audiolm.{name}": tensor for name, tensor in tensors.items()}, layout)
+    released = {f"audiolm.{name}": tensor for name, tensor in tensors.items()}
+    checkpoint.load(model, lambda: released, layout)
     return model
 
 
@@ -181,7 +182,8 @@ def run_tokens(path: Path) -> Iterator[Result]:
 def build_renderer(file: GoldenFile) -> Renderer:
     config = RendererConfig(layers=int(file.meta["n_layer"]))
     model, layout = Renderer(config), checkpoint.renderer_layout(config)
-    checkpoint.load(model, released_tensors(model, layout, lambda n, s: named(n, s, file.seed)), layout)
+    released = released_tensors(model, layout, lambda n, s: named(n, s, file.seed))
+    checkpoint.load(model, lambda: released, layout)
     return model
 
 
@@ -194,7 +196,8 @@ def vae_config(meta: dict[str, str]) -> VaeConfig:
 
 def build_vae(config: VaeConfig, seed: int) -> Vae:
     model, layout = Vae(config), checkpoint.vae_layout(config)
-    checkpoint.load(model, released_tensors(model, layout, lambda n, s: named(n, s, seed)), layout)
+    released = released_tensors(model, layout, lambda n, s: named(n, s, seed))
+    checkpoint.load(model, lambda: released, layout)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from levo import checkpoint
-from levo.checkpoint import CheckpointError, Layout, plain_name
+from levo import checkpoint, weightfile
+from levo.checkpoint import Layout, plain_name
 from levo.config import RELEASED, LelmConfig, RendererConfig, VaeConfig
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
+from levo.weightfile import CheckpointError
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 LELM = LelmConfig("v2", 8, 12, 2, layers=2, layers_sub=1, lyric_length=6, style_length=4, max_seconds=1,
@@ -201,7 +203,7 @@ def test_the_model_is_untouched_after_a_refusal():
     tensors = released_tensors(model, kind.layout)
     del tensors["encoder.layers.0.bias"]
     with pytest.raises(CheckpointError):
-        checkpoint.load(model, tensors, kind.layout)
+        checkpoint.load(model, lambda: tensors, kind.layout)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -220,8 +222,8 @@ def test_every_spelling_of_names_loads_to_the_same(kind, rename):
     tensors = released_tensors(one, layout)
     renamed = {rename(name): tensor for name, tensor in tensors.items()}
     assert renamed.keys() != tensors.keys()
-    checkpoint.load(one, tensors, layout)
-    checkpoint.load(other, renamed, layout)
+    checkpoint.load(one, lambda: tensors, layout)
+    checkpoint.load(other, lambda: renamed, layout)
     assert all(torch.equal(t, other.state_dict()[name]) for name, t in one.state_dict().items())
 
 
@@ -263,7 +265,7 @@ def test_sources_of_mixed_precision_are_cast_to_the_models(target):
     model, layout = SMALL["lelm"].build(dtype=target), SMALL["lelm"].layout
     tensors = released_tensors(model, layout)
     halves = {name: t.bfloat16() for name, t in tensors.items() if name.startswith("transformer.")}
-    checkpoint.load(model, tensors | halves, layout)
+    checkpoint.load(model, lambda: tensors | halves, layout)
     loaded = model.state_dict()
     assert {t.dtype for t in loaded.values()} == {target}
     block = "model.layers.0.mlp.down_proj.weight"
@@ -292,7 +294,7 @@ CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
 )
 def test_every_kind_of_file_reads_to_its_tensors(tmp_path, name, write):
     write(tmp_path / name)
-    found = checkpoint.read(tmp_path / name)
+    found = weightfile.read(tmp_path / name)
     assert found.keys() == CONTENT.keys()
     assert all(torch.equal(found[key], CONTENT[key]) for key in CONTENT)
 
@@ -311,7 +313,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     sprung = tmp_path / "sprung"
     torch.save({"state_dict": CONTENT, "trap": Trap(sprung)}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"model\.pt"):
-        checkpoint.read(tmp_path / "model.pt")
+        weightfile.read(tmp_path / "model.pt")
     assert not sprung.exists()
     torch.load(tmp_path / "model.pt", weights_only=False)
     assert sprung.exists()  # or the trap would prove nothing
@@ -323,11 +325,20 @@ def test_a_truncated_file_is_named(tmp_path, name):
     save_file(CONTENT, path) if name.endswith("safetensors") else torch.save(CONTENT, path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CheckpointError) as error:
-        checkpoint.read(path)
+        weightfile.read(path)
     assert f"{path.parent.name}/{path.name}" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     with pytest.raises(CheckpointError, match=name):
-        checkpoint.read(tmp_path / name)
+        weightfile.read(tmp_path / name)
+
+
+def test_the_hash_of_a_file_is_the_known_one_and_tells_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(weightfile, "BLOCK", 10)
+    path, steps = tmp_path / "x.pt", []
+    path.write_bytes(b"abc" * 9)
+    found = weightfile.sha256_of(path, lambda *step: steps.append(step))
+    assert found == hashlib.sha256(b"abc" * 9).hexdigest()
+    assert steps == [(10, 27), (20, 27), (27, 27)]

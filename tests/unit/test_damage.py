@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import checkpoint, tiny
-from levo.checkpoint import CheckpointError
+from levo import checkpoint, tiny, weightfile
 from levo.damage import damage_of
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
+from levo.weightfile import CheckpointError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 WHOLE = {"a": torch.arange(1_000.0), "b": torch.ones(2, 3)}
@@ -32,7 +32,7 @@ def saved(folder: Path, suffix: str) -> Path:
 def test_a_whole_file_is_read(tmp_path: Path, suffix: str):
     path = saved(tmp_path, suffix)
     assert damage_of(path) is None
-    assert torch.equal(checkpoint.read(path)["a"], WHOLE["a"])
+    assert torch.equal(weightfile.read(path)["a"], WHOLE["a"])
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
@@ -50,7 +50,7 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path, suffix: str, content: byt
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
     with pytest.raises(CheckpointError) as refusal:
-        checkpoint.read(path)
+        weightfile.read(path)
     assert str(refusal.value).startswith(f"{tmp_path.name}/{path.name} is ")
     assert sentence in str(refusal.value)
 
@@ -62,7 +62,7 @@ def test_a_file_cut_anywhere_is_said_to_be_cut(tmp_path: Path, suffix: str):
     for kept in (9, 60, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:kept])
         with pytest.raises(CheckpointError, match=r"was cut off in the download"):
-            checkpoint.read(path)
+            weightfile.read(path)
 
 
 @pytest.mark.parametrize("header", [b"[1, 2]  ", b'{"a": 5} ', b'{"a": {}}', b"not json "])

@@ -1,0 +1,167 @@
+"""Our own weight files: a safetensors file with one part under our names, its config and its origin.
+
+Format 1: metadata `levo.format` "1", `levo.part` (a kind of `checkpoint.KINDS`), `levo.config` (JSON of
+the config's fields), `levo.source`, `levo.source_sha256` and `levo.licence`; tensors as in the model's
+state dict.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint
+from .catalogue import LICENCE
+from .checkpoint import LELM, RENDERER, VAE, Layout, Source
+from .config import LelmConfig, RendererConfig, VaeConfig
+from .damage import shown
+from .weightfile import CheckpointError, Inventory, read
+
+FORMAT = "1"
+CONFIGS = {LELM: LelmConfig, RENDERER: RendererConfig, VAE: VaeConfig}
+DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}  # safetensors' names
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where weights came from."""
+
+    source: str  # name of the file
+    sha256: str  # of that file
+
+
+def kind_in(found: Inventory) -> str | None:
+    """The part that a converted file holds; None for any other file."""
+    return found.metadata.get("levo.part")
+
+
+def provenance_in(found: Inventory) -> Provenance:
+    """Where the weights of a converted file came from first."""
+    return Provenance(found.metadata.get("levo.source", ""), found.metadata.get("levo.source_sha256", ""))
+
+
+def config_in(path: Path, found: Inventory, wanted: str) -> Any:
+    """The config of a converted file.
+
+    Args:
+        path: of the file, for messages.
+        found: what it holds.
+        wanted: the part it must be, of CONFIGS.
+
+    Raises:
+        CheckpointError: another part, another format, or a broken config.
+    """
+    kind, form = kind_in(found), found.metadata.get("levo.format")
+    if kind != wanted:
+        raise CheckpointError(f"{shown(path)} holds a {kind}; choose a file that holds a {wanted}.")
+    if form != FORMAT:
+        raise CheckpointError(
+            f"{shown(path)} has format {form}, and this version of ComfyUI-LeVo reads {FORMAT}; update it."
+        )
+    try:
+        fields = json.loads(found.metadata["levo.config"])
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+        return CONFIGS[kind](**values)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{shown(path)} has a broken config; make or download it again.") from error
+
+
+def load(model: nn.Module, path: Path, kind: str) -> None:
+    """Fill `model` from a converted file; numbers that are as the model wants them stay mapped.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
+    """
+    own = model.state_dict()
+    layout = Layout(kind, path.name, {name: Source((name,)) for name in own}, unused=())
+    tensors = read(path)
+    checkpoint.check(tensors, layout, model)
+    if all(t.dtype == own[name].dtype and t.device == own[name].device for name, t in tensors.items()):
+        model.load_state_dict(tensors, assign=True)
+        return
+    del tensors
+    checkpoint.load(model, partial(read, path), layout)
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    kind: str,
+    config: LelmConfig | RendererConfig | VaeConfig,
+    origin: Provenance,
+    dtype: torch.dtype | None,
+    on_step: Callable[[int, int], None],
+) -> None:
+    """Write a model as one converted file; it appears only when it is complete.
+
+    safetensors' own writer copies all tensors before it writes; this one holds one of them at a time, which
+    matters at 10 GB, and can stop in between.
+
+    Args:
+        path: of the new file; its folder is made.
+        model: on any device.
+        kind: of CONFIGS.
+        config: the model's.
+        origin: where its weights came from.
+        dtype: of the numbers in the file; None keeps each tensor's.
+        on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
+
+    Raises:
+        CheckpointError: a number does not fit `dtype`.
+    """
+    tensors = model.state_dict()
+    metadata = {
+        "format": "pt",
+        "levo.format": FORMAT,
+        "levo.part": kind,
+        "levo.config": json.dumps(dataclasses.asdict(config)),
+        "levo.source": origin.source,
+        "levo.source_sha256": origin.sha256,
+        "levo.licence": LICENCE,
+    }
+    header, total = _header(tensors, metadata, dtype)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for name, tensor in tensors.items():
+                file.write(_bytes(name, tensor, dtype or tensor.dtype))
+                on_step(file.tell() - len(header) - 8, total)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _header(
+    tensors: dict[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None
+) -> tuple[bytes, int]:
+    """Header of a safetensors file, padded so that tensors are aligned, and the size of the rest."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        kind = dtype or tensor.dtype
+        start, end = end, end + tensor.numel() * kind.itemsize
+        entries[name] = {
+            "dtype": DTYPES[kind],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8), end
+
+
+def _bytes(name: str, tensor: Tensor, dtype: torch.dtype) -> memoryview:
+    tensor = tensor.detach().to("cpu")
+    numbers = tensor.to(dtype).contiguous()
+    if dtype != tensor.dtype and not torch.equal(numbers.isfinite(), tensor.isfinite()):
+        raise CheckpointError(f"{name} holds numbers too large for fp16; choose bf16 or fp32.")
+    return memoryview(numbers.reshape(-1).view(torch.uint8).numpy())

@@ -1,0 +1,141 @@
+"""Which part of the song machine a file is, told by what is in it; and what people may call it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from . import checkpoint, converted
+from .checkpoint import LELM, RENDERER, SEPARATOR, STYLE_ENCODER, VAE, Layout
+from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, VaeConfig
+from .damage import shown
+from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
+from .weightfile import SUFFIXES, CheckpointError, Inventory, inventory, read
+
+# What a file that cannot be read was meant to be can only be told by its name.
+RELEASED_NAMES = {
+    "model.pt": LELM,
+    "model.safetensors": LELM,
+    "model_2.safetensors": RENDERER,
+    "model_2_fixed.safetensors": STYLE_ENCODER,
+    "autoencoder_music_1320k.ckpt": VAE,
+    "htdemucs.pth": SEPARATOR,
+}
+FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that holds one part."""
+
+    kind: str  # of checkpoint.KINDS
+    name: str  # short and readable
+    size: int  # bytes
+
+
+def recognise(path: Path) -> Part | None:
+    """Tell which part a file holds without reading its weights.
+
+    Args:
+        path: of an existing file, of any kind.
+
+    Returns:
+        The part; None if the file is none. A file that cannot be read is the part that its name says.
+    """
+    if path.suffix not in SUFFIXES:
+        return None
+    size = path.stat().st_size
+    try:
+        found = inventory(path)
+    except CheckpointError:
+        kind = RELEASED_NAMES.get(path.name)
+        return Part(kind, f"damaged {shown(path)}", size) if kind else None
+    kind = converted.kind_in(found) or checkpoint.kind_of(found.tensors)
+    return Part(kind, _name(path, kind, found), size) if kind else None
+
+
+def lelm_config(path: Path) -> LelmConfig:
+    """Sizes of the LeLM in a file: of a converted file by itself, of a released one by its config.yaml.
+
+    Raises:
+        CheckpointError: not a LeLM, or its config.yaml is missing or broken.
+    """
+    found = inventory(path)
+    if converted.kind_in(found):
+        return converted.config_in(path, found, LELM)
+    rows = checkpoint.style_rows(found.tensors)
+    version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
+    if version is None:
+        raise _not_a(LELM, path, found)
+    return read_config(path.parent / CONFIG, version)
+
+
+def renderer_config(path: Path) -> RendererConfig:
+    """Sizes of the renderer in a file.
+
+    Raises:
+        CheckpointError: the file cannot be read as a renderer.
+    """
+    found = inventory(path)
+    return converted.config_in(path, found, RENDERER) if converted.kind_in(found) else RendererConfig()
+
+
+def vae_config(path: Path) -> VaeConfig:
+    """Sizes of the VAE in a file: by the json beside a released one, or as they are known.
+
+    Raises:
+        CheckpointError: the file cannot be read as a VAE, or its json is broken.
+    """
+    found = inventory(path)
+    if converted.kind_in(found):
+        return converted.config_in(path, found, VAE)
+    beside = path.parent / VAE_CONFIG
+    return read_vae_config(beside) if beside.exists() else VaeConfig()
+
+
+def fill(model: nn.Module, path: Path, layout: Layout) -> None:
+    """Fill a model from a file, released or converted.
+
+    Args:
+        model: of the file's config.
+        path: of the file.
+        layout: of a released file of this kind.
+
+    Raises:
+        CheckpointError: the file does not hold what the model needs; the model is then untouched.
+    """
+    if converted.kind_in(inventory(path)):
+        converted.load(model, path, layout.kind)
+    else:
+        checkpoint.load(model, partial(read, path), layout)
+
+
+def _not_a(wanted: str, path: Path, found: Inventory) -> CheckpointError:
+    kind = checkpoint.kind_of(found.tensors)
+    what = f"is a {kind}" if kind not in (None, wanted) else f"is not a {wanted} of a known release"
+    return CheckpointError(f"{shown(path)} {what}; choose the model.pt of a SongGeneration release.")
+
+
+def _name(path: Path, kind: str, found: Inventory) -> str:
+    if kind == LELM and not converted.kind_in(found):
+        return _release(path)
+    if kind in (RENDERER, STYLE_ENCODER) and not converted.kind_in(found):
+        file = "septoken" if kind == RENDERER else "1rvq"
+        return f"{file} {'full' if any(name.startswith(FULL) for name in found.tensors) else 'slim'}"
+    return path.stem
+
+
+def _release(path: Path) -> str:
+    """A release by the sizes of its LeLM; what sizes cannot tell is told by the folder's name."""
+    folder = re.sub(r"^songgeneration[-_]*", "", path.parent.name, flags=re.IGNORECASE)
+    folder = folder.lower().replace("_", "-") or path.stem
+    try:
+        config = lelm_config(path)
+    except CheckpointError:
+        return folder
+    names = [name for name, known in RELEASED.items() if known == config]
+    return folder if folder in names or not names else names[0]

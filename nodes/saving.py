@@ -1,0 +1,117 @@
+"""The node that writes a loaded model as one file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..levo import converted
+from ..levo.catalogue import LICENCE
+from ..levo.checkpoint import LELM, RENDERER, VAE
+from ..levo.config import LelmConfig, RendererConfig, VaeConfig
+from ..levo.converted import Provenance
+from ..levo.weightfile import SAFETENSORS, inventory, sha256_of
+from . import files, placement
+from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket
+
+AS_LOADED = "as loaded"
+KINDS = {LelmConfig: LELM, RendererConfig: RENDERER, VaeConfig: VAE}
+SPARE = 100_000_000  # bytes that stay free on the disk
+
+
+class LeVoSaveCheckpoint(io.ComfyNode):
+    """Writes a loaded model as one safetensors file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoSaveCheckpoint",
+            display_name="LeVo Save Checkpoint",
+            category="audio/LeVo/loaders",
+            description="Writes a loaded model as one safetensors file that loads at once, with its config "
+            f"and origin inside. {LICENCE}",
+            inputs=[
+                io.MultiType.Input(
+                    "model",
+                    [LelmSocket, RendererSocket, VaeSocket],
+                    tooltip="From LeVo Load LeLM, LeVo Load Renderer or LeVo Load VAE.",
+                ),
+                io.String.Input(
+                    "name",
+                    default="my-model",
+                    tooltip="Name of the new file in ComfyUI/models/levo, without ending; a/b puts it into "
+                    "the folder a. A file that is there already is never overwritten.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=[AS_LOADED, *placement.DTYPES],
+                    default=AS_LOADED,
+                    tooltip="Number format in the file. bf16 and fp16 take half the space of fp32; what "
+                    "the loader rounded off does not come back.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="file", tooltip="Where the new file lies.")],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, model: LoadedModel, name: str, dtype: str) -> io.NodeOutput:
+        path = free_path(name)
+        save(model, path, dtype)
+        placement.tell(cls.hidden.unique_id, f"Saved {path}.")
+        return io.NodeOutput(str(path))
+
+
+def free_path(name: str) -> Path:
+    """Where a new file of this name belongs.
+
+    Raises:
+        ValueError: no name, one that leaves models/levo, or one that is taken.
+    """
+    folder = files.folder().resolve()
+    path = (folder / f"{name.strip().removesuffix(SAFETENSORS)}{SAFETENSORS}").resolve()
+    if not path.name.removesuffix(SAFETENSORS) or folder not in path.parents:
+        raise ValueError(
+            f"LeVo Save Checkpoint cannot use the name {name!r}; give one that stays in {folder}."
+        )
+    if path.exists():
+        raise ValueError(f"LeVo Save Checkpoint found {path} there already; choose another name.")
+    return path
+
+
+def save(model: LoadedModel, path: Path, dtype: str) -> None:
+    """Write a loaded model.
+
+    Args:
+        model: from a socket.
+        path: of the new file.
+        dtype: one of placement.DTYPES, or AS_LOADED.
+
+    Raises:
+        ValueError: the disk is full, or a number does not fit the dtype.
+    """
+    number = placement.DTYPES.get(dtype)
+    module = model.patcher.model
+    needed = sum(t.numel() * (number or t.dtype).itemsize for t in module.state_dict().values()) + SPARE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise ValueError(
+            f"{path.parent} has {free / 1e9:.1f} GB free, and the file needs {needed / 1e9:.1f}; make room."
+        )
+    origin = provenance(model.file)
+    kind = KINDS[type(model.config)]
+    converted.save(path, module, kind, model.config, origin, number, placement.progress())
+
+
+def provenance(file: Path | None) -> Provenance:
+    """Where the weights of a file come from; a converted file says so itself."""
+    if file is None:
+        return Provenance("built-in tiny set, random weights", "")
+    found = inventory(file)
+    if converted.kind_in(found):
+        return converted.provenance_in(found)
+    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, placement.progress()))
