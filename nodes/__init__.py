@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import files
 from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
+from .downloading import LeVoDownloadModels
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
@@ -19,6 +20,7 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadRenderer,
             LeVoLoadVAE,
             LeVoSaveCheckpoint,
+            LeVoDownloadModels,
             LeVoLyrics,
             LeVoDescription,
             LeVoConditioning,

@@ -115,5 +115,10 @@ def progress() -> Callable[[int, int], None]:
 def tell(node_id: str | None, text: str) -> None:
     """Show a line of text on the node and write it to the log."""
     log.warning(text)
+    show(node_id, text)
+
+
+def show(node_id: str | None, text: str) -> None:
+    """Show a line of text on the node."""
     if node_id is not None and PromptServer.instance is not None:
         PromptServer.instance.send_progress_text(text, node_id)

@@ -11,14 +11,23 @@ from typing import Any
 import pack  # noqa: F401
 import pytest
 import torch
+from hub_server import Hub
 from server import ComfyServer
 
 LOG_LINES = 60
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with ComfyServer(tmp_path_factory.mktemp("comfyui")) as running:
+def model_hub() -> Iterator[Hub]:
+    """What ComfyUI of `server` takes for the Hugging Face hub; empty at first."""
+    with Hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, model_hub: Hub) -> Iterator[ComfyServer]:
+    loopback = {"HF_ENDPOINT": model_hub.url, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1,localhost"}
+    with ComfyServer(tmp_path_factory.mktemp("comfyui"), environment=loopback) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,13 +131,18 @@ def free_port() -> int:
 class ComfyServer:
     """Context manager: ComfyUI on 127.0.0.1 with everything it writes below `base`.
 
-    `pack` is linked as custom_nodes/ComfyUI-LeVo, `arguments` are added to ComfyUI's own, and `timeout`
-    bounds the start in seconds. Entering raises ServerError if ComfyUI does not answer or could not import
-    the pack.
+    `pack` is linked as custom_nodes/ComfyUI-LeVo, `arguments` are added to ComfyUI's own, `environment` to
+    its variables (without it Hugging Face is offline), and `timeout` bounds the start in seconds. Entering
+    raises ServerError if ComfyUI does not answer or could not import the pack.
     """
 
     def __init__(
-        self, base: Path, pack: Path = ROOT, arguments: Sequence[str] = (), timeout: float = 240.0
+        self,
+        base: Path,
+        pack: Path = ROOT,
+        arguments: Sequence[str] = (),
+        timeout: float = 240.0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.base = Path(base).resolve()
         self.port = free_port()
@@ -146,6 +151,7 @@ class ComfyServer:
         self._pack = Path(pack).resolve()
         self._arguments = tuple(arguments)
         self._timeout = timeout
+        self._environment = {**OFFLINE, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy would be asked for 127.0.0.1
@@ -244,7 +250,7 @@ class ComfyServer:
         command += ["--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
         command += ["--disable-api-nodes", *self._arguments]
-        environment = {**os.environ, **OFFLINE, **THREADS, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **self._environment, **THREADS, "PYTHONUNBUFFERED": "1"}
         environment.pop("PYTHONPATH", None)  # it may name this folder, whose `server` is not ComfyUI's
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(

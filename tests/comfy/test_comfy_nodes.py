@@ -17,6 +17,7 @@ NODES = [
     "LeVoLoadRenderer",
     "LeVoLoadVAE",
     "LeVoSaveCheckpoint",
+    "LeVoDownloadModels",
     "LeVoLyrics",
     "LeVoDescription",
     "LeVoConditioning",

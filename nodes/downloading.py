@@ -1,0 +1,124 @@
+"""The node that downloads the released files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from comfy_api.latest import io
+
+from ..levo import hub
+from ..levo.catalogue import LELM, LICENCE, LICENCE_PAGE, RENDERER, VAE, RemoteFile
+from . import files, placement
+
+NONE = "none"
+TEXT_SECONDS = 0.5  # between two lines of text on the node
+UNACCEPTED = (
+    f"LeVo Download Models runs when accept_licence is ticked; read the licence on {LICENCE_PAGE} first: "
+    "research and education only, no commercial use."
+)
+
+
+def size_of(parts: Sequence[RemoteFile]) -> str:
+    """The bytes of files together, for a reader."""
+    return f"{sum(file.size for file in parts) / 1e9:.1f} GB"
+
+
+RELEASES = {**{f"{name} ({size_of(parts)})": parts for name, parts in LELM.items()}, NONE: ()}
+
+
+class LeVoDownloadModels(io.ComfyNode):
+    """Downloads released files into models/levo."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoDownloadModels",
+            display_name="LeVo Download Models",
+            category="audio/LeVo/loaders",
+            description="Downloads released files from Hugging Face into models/levo when it is run, and "
+            f"keeps those that are there. {LICENCE.removesuffix('.')} ({LICENCE_PAGE}).",
+            inputs=[
+                io.Combo.Input(
+                    "lelm",
+                    options=list(RELEASES),
+                    default=next(iter(RELEASES)),
+                    tooltip="Which language model to download, with its config. One is enough to start.",
+                ),
+                io.Boolean.Input(
+                    "renderer",
+                    default=True,
+                    tooltip=f"Download the renderer ({size_of(RENDERER)}), which serves every LeLM.",
+                ),
+                io.Boolean.Input(
+                    "vae",
+                    default=True,
+                    tooltip=f"Download the VAE ({size_of(VAE)}), which serves every LeLM.",
+                ),
+                io.Boolean.Input(
+                    "accept_licence",
+                    default=False,
+                    tooltip=f"Tick it if you accept the licence on {LICENCE_PAGE}. {LICENCE}",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was downloaded or kept and where, a line for each file.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, accept_licence: bool | None = None) -> bool | str:
+        # None comes from another node: checked when it is known.
+        return UNACCEPTED if accept_licence is False else True
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: object) -> float:
+        # Equal to nothing, so that it always runs: files may have been deleted since.
+        return float("nan")
+
+    @classmethod
+    def execute(cls, lelm: str, renderer: bool, vae: bool, accept_licence: bool) -> io.NodeOutput:
+        if not accept_licence:
+            raise ValueError(UNACCEPTED)
+        chosen = [*RELEASES[lelm], *(RENDERER if renderer else ()), *(VAE if vae else ())]
+        if not chosen:
+            raise ValueError(
+                "LeVo Download Models has nothing to do; choose a lelm, the renderer or the vae."
+            )
+        node_id = cls.hidden.unique_id
+        report = report_of(hub.fetch(chosen, files.folder(), progress_on(node_id)))
+        placement.show(node_id, report)
+        return io.NodeOutput(report)
+
+
+def progress_on(node_id: str | None) -> hub.OnStep:
+    """The node's progress bar, Cancel, and a line of text with bytes and speed."""
+    bar = placement.progress()
+    last, before = time.monotonic(), 0
+
+    def on_step(done: int, total: int, what: str) -> None:
+        nonlocal last, before
+        bar(done, total)
+        now = time.monotonic()
+        if now - last < TEXT_SECONDS:
+            return
+        speed = max(done - before, 0) / (now - last)
+        last, before = now, done
+        placement.show(
+            node_id, f"{what}: {done / 1e9:.1f} of {total / 1e9:.1f} GB in all, {speed / 1e6:.0f} MB/s"
+        )
+
+    return on_step
+
+
+def report_of(fetched: Sequence[hub.Fetched]) -> str:
+    """A line for each file, and what to do next."""
+    lines = [f"{'Kept' if each.kept else 'Downloaded'} {each.path}" for each in fetched]
+    return "\n".join(
+        [*lines, "Press R, then choose the files in LeVo Load LeLM, Load Renderer and Load VAE."]
+    )
