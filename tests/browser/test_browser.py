@@ -12,6 +12,8 @@ import pytest
 from server import ComfyServer
 from workflow import to_prompt
 
+from levo import catalogue
+
 SCRIPT = Path(__file__).parent / "open_workflow.mjs"
 EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))
 
@@ -68,6 +70,32 @@ def overlaps(a: dict, b: dict) -> bool:
         and b["position"][axis] < a["position"][axis] + a["size"][axis]
         for axis in (0, 1)
     )
+
+
+def test_editor_offers_a_missing_renderer_for_download(server: ComfyServer, tmp_path: Path):
+    song = json.loads((pack.ROOT / "example_workflows" / "LeVo Text to Song.json").read_text("utf-8"))
+    (loader,) = (node for node in song["nodes"] if node["type"] == "LeVoLoadRenderer")
+    (model,) = loader["properties"]["models"]
+    loader["widgets_values"][0] = model["name"]  # as somebody who has the file would share it
+    path = tmp_path / "shared.json"
+    path.write_text(json.dumps(song), encoding="utf-8")
+    (dialog,) = open_in_browser(server, path, tmp_path / "graph.jpg")["dialogs"]
+    assert f"levo / {model['name']}" in dialog
+    assert "Download" in dialog
+    assert "Invalid" not in dialog and "Only allowed" not in dialog
+
+
+def test_a_download_that_an_example_offers_is_the_one_in_the_catalogue():
+    (file,) = catalogue.RENDERER
+    models = [m for path in EXAMPLES for m in offered(json.loads(path.read_text("utf-8")))]
+    assert models
+    for model in models:
+        assert model["url"].endswith(f"/{file.repository}/resolve/{file.revision}/{file.path}")
+        assert (model["name"], model["hash"]) == (Path(file.path).name, file.sha256)
+
+
+def offered(workflow: dict) -> list[dict]:
+    return [model for node in workflow["nodes"] for model in node["properties"].get("models", ())]
 
 
 def test_every_example_has_a_thumbnail():
