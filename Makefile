@@ -1,9 +1,10 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test lint python
+.PHONY: help demo test bench lint python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and runs all tests"
+	@echo "make bench    measures load time and peak RAM of a full-size LeLM"
 	@echo "make lint     checks style only"
 	@echo "make python   prints the path of the environment's Python"
 
@@ -16,6 +17,10 @@ test: lint
 	LEVO_BROWSER_DIR=$$(tests/environment.sh browser) && \
 	export LEVO_BROWSER_DIR && \
 	"$$python" -m pytest tests
+
+bench:
+	@python=$$(tests/environment.sh) && \
+	PYTHONPATH=tests "$$python" tests/bench/loading.py
 
 lint:
 	@python=$$(tests/environment.sh) && \

@@ -1,0 +1,135 @@
+"""`make bench`: how long a full-size LeLM takes to load and how much RAM it needs, by kind of file.
+
+Makes v2-medium with random numbers (7 GB, then converted), loads each file in a process of its own, and
+compares with reading the whole file first. The files are in the page cache by then: a first load also waits
+for the disk. Needs 14 GB of disk below ~/.cache and 13 GB of RAM.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pack  # noqa: F401
+import releases
+import torch
+from release_texts import config_text
+from torch import nn
+
+from levo import checkpoint, converted, parts
+from levo.checkpoint import LELM
+from levo.converted import Provenance
+from levo.lelm.model import LeLM
+
+RELEASE, DTYPE = "v2-medium", torch.bfloat16
+GB = 1e9
+
+
+def plainly(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+    """As it is often done: the whole file in RAM, then copied into the model."""
+    tensors = torch.load(path, weights_only=True)
+    checkpoint.load(model, lambda: tensors, layout)
+
+
+def ours(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+    """As the nodes do it."""
+    parts.fill(model, path, layout)
+
+
+def touched(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+    """As the nodes do it, and every number read once, as the first song does."""
+    parts.fill(model, path, layout)
+    for tensor in model.state_dict().values():
+        tensor.view(torch.int16).sum()
+
+
+WAYS = {way.__name__: way for way in (plainly, ours, touched)}
+CASES = [
+    ("model.pt, whole file first", "plainly", "model.pt"),
+    ("model.pt, as the node loads it", "ours", "model.pt"),
+    ("converted, as the node loads it", "ours", "converted.safetensors"),
+    ("converted, and every weight read", "touched", "converted.safetensors"),
+]
+
+
+def make(folder: Path) -> None:
+    """The release with random numbers, and its conversion."""
+    pool = torch.randn(250_000_000)
+    tensors = {
+        name: pool[: tensor.numel()].view(tensor.shape).to(tensor.dtype, copy=True)
+        for name, tensor in releases.lelm(RELEASE).items()
+    }
+    torch.save(tensors, folder / "model.pt")
+    del tensors, pool
+    (folder / "config.yaml").write_text(config_text(RELEASE), "utf-8")
+    config = parts.lelm_config(folder / "model.pt")
+    model = LeLM(config, dtype=DTYPE)
+    parts.fill(model, folder / "model.pt", checkpoint.lelm_layout(config))
+    target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
+    converted.save(target, model, LELM, config, origin, None, lambda done, total: None)
+
+
+def peak() -> int:
+    """Most bytes of RAM that this process has had, mapped files included."""
+    status = Path("/proc/self/status").read_text("utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def measure(way: str, path: Path) -> None:
+    """Load a file and print seconds, peak RAM in bytes and the size of the weights in bytes."""
+    with torch.inference_mode():
+        start = time.perf_counter()
+        config = parts.lelm_config(path.with_name("model.pt"))
+        # As ComfyUI's layers are built: without numbers.
+        model = LeLM(config, device="meta", dtype=DTYPE).to_empty(device="cpu")
+        WAYS[way](model, path, checkpoint.lelm_layout(config))
+        seconds = time.perf_counter() - start
+        print(seconds, peak(), sum(t.nbytes for t in model.state_dict().values()))
+
+
+def report(folder: Path) -> None:
+    """Make the files, measure every case and print a table."""
+    print(f"Making a LeLM of the size of {RELEASE}", file=sys.stderr)
+    in_own_process("make", folder)
+    print(f"Loading {RELEASE} in {str(DTYPE).removeprefix('torch.')}, {os.cpu_count()} cores")
+    print(f"{'file and way':36}{'file GB':>9}{'seconds':>9}{'ratio':>7}{'peak GB':>9}{'over weights':>14}")
+    first = None
+    for label, way, name in CASES:
+        path = folder / name
+        seconds, most, weights = map(float, in_own_process(way, path).split())
+        first = first or seconds
+        print(
+            f"{label:36}{path.stat().st_size / GB:9.2f}{seconds:9.2f}{seconds / first:7.2f}"
+            f"{most / GB:9.2f}{(most - weights) / GB:14.2f}"
+        )
+
+
+def in_own_process(way: str, path: Path) -> str:
+    """Run one step of this file anew, so that the peak is its own; gives what it printed."""
+    command = [sys.executable, __file__, way, str(path)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main() -> int:
+    if len(sys.argv) == 3:
+        way, path = sys.argv[1], Path(sys.argv[2])
+        make(path) if way == "make" else measure(way, path)
+        return 0
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comfyui-levo"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache))
+    try:
+        report(folder)
+    finally:
+        shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
