@@ -138,6 +138,6 @@ def _missing(kind: str, choice: str, found: list[str]) -> str:
     source = f"https://huggingface.co/{first.repository}"
     inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
     return (
-        f"There is no {kind} file: run the node LeVo Download Models, or get {files} from "
-        f"{source}{inside}, put it into {folder() / first.place.parent} and press R."
+        f"There is no {kind} file: run the node LeVo Download Models, or download {files} from "
+        f"{source}{inside} to {folder() / first.place.parent} and press R."
     )

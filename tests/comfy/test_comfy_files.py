@@ -169,7 +169,7 @@ def test_without_files_the_first_choice_says_what_is_needed(server: ComfyServer,
 
 
 def test_a_release_that_somebody_else_has_is_the_one_to_get(server: ComfyServer, models: Path):
-    assert "lglg666/SongGeneration-large," in refusal(server, lelm="large (20.5 GB)")
+    assert "lglg666/SongGeneration-large to " in refusal(server, lelm="large (20.5 GB)")
 
 
 def test_an_unknown_name_is_answered_with_what_there_is(server: ComfyServer, models: Path):
