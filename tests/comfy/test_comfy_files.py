@@ -131,7 +131,7 @@ def test_folders_of_extra_model_paths_are_searched(tmp_path: Path):
     with ComfyServer(tmp_path / "comfyui", arguments=arguments) as server:
         for kind in LOADERS:
             assert choices(server, kind) == [*labels(folder, "eastmoe", kind), TINY]
-        assert f"put it into {server.base / 'models' / 'levo'}" in refusal(server, vae=NONE_FOUND)
+        assert f" to {server.base / 'models' / 'levo'}/" in refusal(server, vae=NONE_FOUND)
 
 
 def test_files_of_one_name_are_offered_with_their_places(server: ComfyServer, models: Path):
