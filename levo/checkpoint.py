@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from . import int8
 from .config import LelmConfig, RendererConfig, VaeConfig
 from .weightfile import CheckpointError
 
@@ -261,7 +262,7 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
     if missing or unexpected:
         raise CheckpointError(_complaint(layout, missing=sorted(missing), unexpected=unexpected))
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if shapes.keys() != layout.sources.keys():
+    if (shapes.keys() ^ layout.sources.keys()) - int8.scale_names(model):
         raise RuntimeError(f"The layout of {layout.kind} does not fit its model.")
     wrong = []
     for ours, source in layout.sources.items():
@@ -304,12 +305,14 @@ def load(model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Lay
     tensors, taken = _plain(read()), 0
     check(tensors, layout, model)
     with torch.no_grad():
-        for ours, parameter in model.state_dict().items():
-            source = layout.sources[ours]
+        for ours in model.state_dict():
+            source = layout.sources.get(ours)
+            if source is None:  # a scale, which follows from its weights
+                continue
             if taken > MAPPED:
                 del tensors  # the old mapping, before there is a new one
                 tensors, taken = _plain(read()), 0
-            parameter.copy_(source.build(*(tensors[name] for name in source.names)))
+            int8.fill(model, ours, source.build(*(tensors[name] for name in source.names)))
             taken += sum(tensors[name].nbytes for name in source.names)
 
 

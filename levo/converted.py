@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, int8
 from .catalogue import LICENCE
 from .checkpoint import LELM, RENDERER, VAE, Layout, Source
 from .config import LelmConfig, RendererConfig, VaeConfig
@@ -26,8 +26,10 @@ from .damage import shown
 from .weightfile import CheckpointError, Inventory, read
 
 FORMAT = "1"
+ALIGNMENT = 64  # bytes, of the first tensor in the file
 CONFIGS = {LELM: LelmConfig, RENDERER: RendererConfig, VAE: VaeConfig}
-DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}  # safetensors' names
+# safetensors' names
+DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int8: "I8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,18 +79,35 @@ def config_in(path: Path, found: Inventory, wanted: str) -> Any:
 def load(model: nn.Module, path: Path, kind: str) -> None:
     """Fill `model` from a converted file; numbers that are as the model wants them stay mapped.
 
+    An int8 file fills a float model and the other way round.
+
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
     """
     own = model.state_dict()
-    layout = Layout(kind, path.name, {name: Source((name,)) for name in own}, unused=())
     tensors = read(path)
+    layout = Layout(kind, path.name, _sources(own, tensors, int8.scale_names(model)), unused=())
     checkpoint.check(tensors, layout, model)
-    if all(t.dtype == own[name].dtype and t.device == own[name].device for name, t in tensors.items()):
+    if tensors.keys() == own.keys() and all(
+        t.dtype == own[name].dtype and t.device == own[name].device for name, t in tensors.items()
+    ):
         model.load_state_dict(tensors, assign=True)
         return
     del tensors
     checkpoint.load(model, partial(read, path), layout)
+
+
+def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
+    """Where each tensor of a model comes from, by what is int8: the file, the model, both or neither."""
+    rounded = {name for name, tensor in given.items() if tensor.dtype == torch.int8}
+    sources = {}
+    for name in own:
+        if name in rounded and not scales:
+            scale = name.removesuffix("weight") + "scale"
+            sources[name] = Source((name, scale), int8.dequantise)
+        elif rounded or name not in scales:
+            sources[name] = Source((name,))
+    return sources
 
 
 def save(
@@ -111,13 +130,19 @@ def save(
         kind: of CONFIGS.
         config: the model's.
         origin: where its weights came from.
-        dtype: of the numbers in the file; None keeps each tensor's.
+        dtype: of the numbers in the file; None keeps each tensor's, which an int8 model needs.
         on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
 
     Raises:
-        CheckpointError: a number does not fit `dtype`.
+        CheckpointError: a number does not fit `dtype`, or the model is int8 and has to stay so.
     """
-    tensors = model.state_dict()
+    # Bytes first: mapped from the file they then lie as int8's kernel wants them.
+    tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype != torch.int8))
+    if dtype and int8.scale_names(model):
+        raise CheckpointError(
+            f"The {kind} was loaded as int8, which is written only as it is; choose `as loaded`, or load "
+            "it in the dtype that the file should have."
+        )
     metadata = {
         "format": "pt",
         "levo.format": FORMAT,
@@ -156,7 +181,7 @@ def _header(
             "data_offsets": [start, end],
         }
     text = json.dumps(entries, separators=(",", ":")).encode()
-    return text + b" " * (-len(text) % 8), end
+    return text + b" " * (-(len(text) + 8) % ALIGNMENT), end
 
 
 def _bytes(name: str, tensor: Tensor, dtype: torch.dtype) -> memoryview:

@@ -10,6 +10,7 @@ import zlib
 import torch
 from torch import Tensor, nn
 
+from . import int8
 from .config import LelmConfig, RendererConfig, VaeConfig
 
 LELM = LelmConfig(
@@ -42,6 +43,8 @@ def _weight(name: str, shape: torch.Size) -> Tensor:
 
 def fill(model: nn.Module) -> None:
     """Set every parameter of a model by its name and shape."""
+    scales = int8.scale_names(model)  # follow from their weights
     with torch.no_grad():
         for name, parameter in model.state_dict().items():
-            parameter.copy_(_weight(name, parameter.shape))
+            if name not in scales:
+                int8.fill(model, name, _weight(name, parameter.shape))

@@ -33,10 +33,10 @@ def _file_input(kind: str) -> io.Combo.Input:
     )
 
 
-def _dtype_input(auto: str) -> io.Combo.Input:
+def _dtype_input(auto: str, *more: str) -> io.Combo.Input:
     return io.Combo.Input(
         "dtype",
-        options=DTYPE_CHOICES,
+        options=[*DTYPE_CHOICES, *more],
         default=placement.AUTO,
         tooltip=f"Number format of the weights. auto: {auto}",
     )
@@ -54,7 +54,11 @@ class LeVoLoadLeLM(io.ComfyNode):
             description="Loads LeLM, the language model that composes: lyrics and style to song tokens.",
             inputs=[
                 _file_input(LELM),
-                _dtype_input("bf16 or fp16 where the GPU is fast at it, else fp32."),
+                _dtype_input(
+                    "bf16 or fp16 where the GPU is fast at it, else fp32. int8: large matrices take half "
+                    "the memory of bf16 and are rounded more.",
+                    placement.INT8,
+                ),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
@@ -139,7 +143,7 @@ def load_lelm(choice: str, dtype: str) -> LoadedLelm:
     path = files.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
     number = placement.lelm_dtype(dtype)
-    operations, device = placement.operations_for(number), placement.offload_device()
+    operations, device = placement.lelm_operations(dtype), placement.offload_device()
     model = LeLM(config, operations, placement.causal_attention, device, number)
     _fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)

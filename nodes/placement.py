@@ -16,18 +16,19 @@ from comfy.ldm.modules.attention import optimized_attention
 from server import PromptServer
 from torch import Tensor, nn
 
+from ..levo import int8
 from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUTO = "auto"
+AUTO, INT8 = "auto", "int8"
 UPDATE_SECONDS = 0.1
 
 
 def lelm_dtype(choice: str) -> torch.dtype:
-    """The dtype chosen by name; `auto` is bf16 or fp16 where the device is fast at it, else fp32."""
-    if choice != AUTO:
+    """The dtype of activations; under `auto` and int8 bf16 or fp16 where the device is fast, else fp32."""
+    if choice not in (AUTO, INT8):
         return DTYPES[choice]
     device = mm.get_torch_device()
     if mm.should_use_bf16(device):
@@ -45,13 +46,41 @@ def operations_for(dtype: torch.dtype) -> type:
     return comfy.ops.pick_operations(dtype, dtype, load_device=mm.get_torch_device())
 
 
-def causal_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
+    """An int8 layer that ComfyUI can leave behind: its bytes are moved as they are, call by call."""
+
+    bias = None  # ComfyUI looks for it in every layer that it casts
+
+    def forward(self, x: Tensor) -> Tensor:
+        comfy.ops.run_every_op()
+        if not self.comfy_cast_weights:
+            return super().forward(x)
+        # By default the weights would be cast to the dtype of x, and lose their scale.
+        weight, _, stream = comfy.ops.cast_bias_weight(
+            self, dtype=self.weight.dtype, device=x.device, offloadable=True
+        )
+        y = int8.product(x, weight, mm.cast_to_device(self.scale, x.device, self.scale.dtype))
+        comfy.ops.uncast_bias_weight(self, weight, None, stream)
+        return y
+
+
+def lelm_operations(choice: str) -> Any:
+    """LeLM's layer classes for the dtype chosen by name."""
+    operations = operations_for(lelm_dtype(choice))
+    return int8.operations(operations, Int8Linear) if choice == INT8 else operations
+
+
+def causal_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None
+) -> Tensor:
     """LeLM's attention: torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
-    out = comfy.ops.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
 
 
-def full_attention(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+def full_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None
+) -> Tensor:
     """The renderer's attention: whatever ComfyUI was started with, without quantised kernels."""
     return optimized_attention(
         query, key, value, query.shape[1], skip_reshape=True, low_precision_attention=False
@@ -85,8 +114,7 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
     patcher = model.patcher
     mm.load_models_gpu([patcher], memory_required=memory, force_full_load=whole)
     missing = patcher.model_size() - patcher.loaded_size()
-    dynamic = getattr(patcher, "is_dynamic", lambda: False)()
-    if missing > 0 and not dynamic:
+    if missing > 0 and not _is_dynamic(patcher):
         log.warning(
             "%s does not fit the GPU: %.0f MB stream from RAM at every step; compose a shorter song, "
             "take a smaller checkpoint or dtype, or close other programs.",
@@ -94,6 +122,22 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
             missing / 1e6,
         )
     return patcher.load_device
+
+
+def is_resident(model: LoadedModel) -> bool:
+    """Whether all weights lie where they are computed with, now and during the run."""
+    patcher = model.patcher
+    return patcher.loaded_size() >= patcher.model_size() and not _is_dynamic(patcher)
+
+
+def _is_dynamic(patcher: Any) -> bool:
+    """Whether ComfyUI brings weights only when they are used."""
+    return getattr(patcher, "is_dynamic", lambda: False)()
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
+    return int(mm.get_free_memory(device))
 
 
 def progress() -> Callable[[int, int], None]:

@@ -20,6 +20,7 @@ sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is
 sys.path.append(str(TESTS))
 
 import comfy.options
+import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
 
 comfy.options.enable_args_parsing(False)
 from comfy.cli_args import args
@@ -33,20 +34,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import tiny
-from levo.lelm.conditions import prepare
-from levo.lelm.model import LeLM
-from levo.renderer.model import Renderer
-from levo.renderer.solver import solve
-from levo.song import decode_chunks
-from levo.text.tokenizer import Tokenizer
-from levo.vae.oobleck import Snake, Vae
+pack.load_package(pack.ROOT, "levo_pack")  # the whole of it, as ComfyUI's layers for int8 are in nodes/
+from levo_pack.levo import tiny
+from levo_pack.levo.lelm.conditions import prepare
+from levo_pack.levo.lelm.model import LeLM
+from levo_pack.levo.renderer.model import Renderer
+from levo_pack.levo.renderer.solver import solve
+from levo_pack.levo.song import decode_chunks
+from levo_pack.levo.text.tokenizer import Tokenizer
+from levo_pack.levo.vae.oobleck import Snake, Vae
+from levo_pack.nodes import placement
 
 CPU, CARD = torch.device("cpu"), torch.device("meta")
 COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")
 SHARES = (0.0, 0.1, 0.5)
 OPERATIONS = {"plain": (comfy.ops.disable_weight_init, torch.float32)}
 OPERATIONS["cast"] = (comfy.ops.manual_cast, torch.bfloat16)
+OPERATIONS["int8"] = (placement.lelm_operations(placement.INT8), torch.float32)
 ALL = 2.0  # more than the whole model
 
 
@@ -182,10 +186,17 @@ def main() -> None:
     findings = {}
     for name, kind in MODELS.items():
         for operations, (layers, dtype) in OPERATIONS.items():
+            if operations == "int8" and name != "lelm":
+                continue
             whole = kind.run(load(kind, operations, CPU, ALL).model, CPU, dtype)
             shares = {str(share): look(kind, operations, share, whole) for share in (*SHARES, ALL)}
             model = kind.build(layers, device=CPU, dtype=dtype)
-            findings[f"{name} {operations}"] = {"structure": structure(model), "shares": shares}
+            size = load(kind, operations, CPU, ALL).model_size()
+            findings[f"{name} {operations}"] = {
+                "structure": structure(model),
+                "shares": shares,
+                "bytes": size,
+            }
     sys.stdout.write(json.dumps(findings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,12 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from server import comfyui_folder
+from torch import nn
+
+from levo import int8, tiny
+from levo.lelm.model import LeLM
 
 SCRIPT = Path(__file__).with_name("partial_load.py")
 MODELS = [f"{model} {layers}" for model in ("lelm", "renderer", "vae") for layers in ("plain", "cast")]
+MODELS.append("lelm int8")
 TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
 ALL = "2.0"
+SMALL = LeLM(tiny.LELM, int8.operations(nn), device="meta").state_dict()
+ROUNDED = {name for name, tensor in SMALL.items() if tensor.dtype == torch.int8}
+SHAPES = {name: tensor.shape for name, tensor in LeLM(tiny.LELM, device="meta").state_dict().items()}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +74,14 @@ def test_a_model_loaded_in_part_computes_the_same_numbers(findings: dict[str, An
     seen = findings[model]["shares"][share]
     assert seen["finite"]
     assert seen["same"]
+
+
+def test_comfyui_is_told_the_size_of_int8_weights(findings: dict[str, Any]):
+    fp32 = sum(math.prod(shape) for shape in SHAPES.values()) * 4
+    large = sum(math.prod(shape) for name, shape in SHAPES.items() if name in ROUNDED)
+    scales = sum(SHAPES[name][0] for name in ROUNDED) * 4
+    assert findings["lelm plain"]["bytes"] == fp32
+    assert findings["lelm int8"]["bytes"] == fp32 - 3 * large + scales
 
 
 def test_the_checks_see_the_faults_of_a_careless_model(findings: dict[str, Any]):

@@ -1,0 +1,129 @@
+"""Weight-only int8: linear layers that store a byte a weight and a scale a row; activations stay floats.
+
+Knows no model and no memory manager. Symmetric, rounded to nearest, as in LLM.int8() without its outliers
+(arXiv:2208.07339, 2.1).
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEVELS = 127
+BLOCK = 1_024  # rows of a matrix that are quantised at once
+# torch's packed CPU kernel beats dequantising up to about so many rows of x; measured at LeLM's sizes.
+FEW_ROWS = 48
+KERNEL_STEP = 16  # the kernel crashes on rows that do not begin at a multiple of so many bytes
+
+
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Round a matrix to bytes.
+
+    Args:
+        weight: [out, in] floats.
+
+    Returns:
+        [out, in] int8, and [out] float32 scales that bf16 holds exactly, so that any activations may use
+        them; each number is off by half a scale at most.
+    """
+    weight = weight.float()
+    exact = weight.abs().amax(dim=1) / LEVELS
+    scale = exact.bfloat16().float().clamp(min=torch.finfo(torch.bfloat16).tiny)  # a row may be all zero
+    return (weight / scale[:, None]).round_().clamp_(-LEVELS, LEVELS).to(torch.int8), scale
+
+
+def dequantise(weight: Tensor, scale: Tensor) -> Tensor:
+    """[out, in] float32 numbers that int8 weights and their scales stand for."""
+    return weight.float().mul_(scale.float()[:, None])
+
+
+def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """The linear layer: x [..., in] with int8 weights [out, in] and scales [out] to [..., out].
+
+    On a CPU it multiplies in bf16 and sums in fp32: torch's int8 kernel is slower than fp32 weights for any
+    other activations, and bf16 rounds by less than the weights were. Elsewhere the layer is dequantised for
+    the call.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if x.device.type == "cpu" and len(rows) <= FEW_ROWS and _is_aligned(weight):
+        y = torch._weight_int8pack_mm(rows.bfloat16().contiguous(), weight, scale.bfloat16())
+    else:
+        dtype = _many_rows_dtype(x)
+        y = F.linear(rows.to(dtype), weight.to(dtype)) * scale.to(dtype)
+    return y.to(x.dtype).view(*x.shape[:-1], -1)
+
+
+def _is_aligned(weight: Tensor) -> bool:
+    return weight.shape[1] % KERNEL_STEP == 0 and weight.data_ptr() % KERNEL_STEP == 0
+
+
+def _many_rows_dtype(x: Tensor) -> torch.dtype:
+    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if x.device.type == "cpu" and fast else x.dtype
+
+
+class Int8Linear(nn.Module):
+    """A linear layer without bias."""
+
+    def __init__(self, width_in: int, width_out: int, device=None):
+        super().__init__()
+        weight = torch.empty(width_out, width_in, dtype=torch.int8, device=device)
+        scale = torch.empty(width_out, dtype=torch.float32, device=device)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.scale = nn.Parameter(scale, requires_grad=False)
+
+    def quantise(self, weight: Tensor) -> None:
+        """Take over float weights [out, in], a few rows at a time: no copy of the whole is made."""
+        parts = (weight.split(BLOCK), self.weight.data.split(BLOCK), self.scale.data.split(BLOCK))
+        for rows, whole, scales in zip(*parts, strict=True):
+            numbers, scale = quantise(rows)
+            whole.copy_(numbers)
+            scales.copy_(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return product(x, self.weight, self.scale)
+
+
+def operations(base: Any, linear: type[Int8Linear] = Int8Linear) -> SimpleNamespace:
+    """Layer classes that make LeLM's large matrices int8: its blocks and heads, what a step reads most of.
+
+    They are its linear layers without bias; 77 % of the weights of v2-medium, 83 % of v2-large. The bridge
+    has biases and stays: it is small, and everything that stage 2 knows of stage 1 passes it. Embeddings
+    are read a row at a time, so bytes would not speed them up.
+
+    Args:
+        base: layer classes for the rest (torch.nn or ComfyUI's).
+        linear: makes the int8 layers.
+    """
+
+    def make(width_in: int, width_out: int, bias: bool = True, device=None, dtype=None) -> nn.Module:
+        if bias:
+            return base.Linear(width_in, width_out, device=device, dtype=dtype)
+        return linear(width_in, width_out, device)
+
+    return SimpleNamespace(Linear=make, Embedding=base.Embedding, RMSNorm=base.RMSNorm)
+
+
+def scale_names(model: nn.Module) -> set[str]:
+    """Names of the scales in a model's state dict: they follow from float weights."""
+    return {f"{name}.scale" for name, layer in model.named_modules() if isinstance(layer, Int8Linear)}
+
+
+def fill(model: nn.Module, name: str, value: Tensor) -> None:
+    """Set one tensor of a model's state dict; float weights of an int8 layer are rounded on the way.
+
+    Args:
+        model: whose parameter is overwritten.
+        name: in its state dict.
+        value: of the parameter's shape, of any dtype.
+    """
+    owner, _, leaf = name.rpartition(".")
+    layer = model.get_submodule(owner)
+    if isinstance(layer, Int8Linear) and leaf == "weight" and value.is_floating_point():
+        layer.quantise(value)
+    else:
+        getattr(layer, leaf).data.copy_(value)

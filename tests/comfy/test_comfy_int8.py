@@ -1,0 +1,77 @@
+"""A song whose language model is int8, in a real ComfyUI; and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import songs
+from safetensors import safe_open
+from server import ComfyServer
+
+SHORT = {"max_seconds": 4}
+INT8 = {"dtype": "int8"}
+
+
+@pytest.fixture(scope="module")
+def song(server: ComfyServer) -> songs.Song:
+    return songs.make(server, loadlelm=INT8, compose=SHORT)[0]
+
+
+def test_int8_makes_a_song_that_is_heard(song: songs.Song):
+    assert song.sound.shape == (4 * songs.SAMPLE_RATE, 2)
+    loudness = np.sqrt((song.sound.reshape(4, -1, 2) ** 2).mean(axis=1))  # of every second
+    assert (loudness > 1e-3).all()
+
+
+def test_the_same_seed_makes_the_same_song_again(server: ComfyServer, song: songs.Song):
+    server.clear_cache()
+    again, _ = songs.make(server, loadlelm=INT8, compose=SHORT)
+    assert np.array_equal(again.sound, song.sound)
+
+
+def test_int8_is_the_language_models_choice_alone(object_info):
+    choices = {
+        node: object_info[node]["input"]["required"]["dtype"][1]["options"]
+        for node in ("LeVoLoadLeLM", "LeVoLoadRenderer", "LeVoLoadVAE", "LeVoSaveCheckpoint")
+    }
+    assert [node for node, options in choices.items() if "int8" in options] == ["LeVoLoadLeLM"]
+
+
+def test_an_int8_model_is_saved_as_loaded_and_makes_the_same_song(
+    server: ComfyServer, song: songs.Song, tmp_path: Path
+):
+    prompt = songs.song_prompt(loadlelm=INT8, compose=SHORT)
+    loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")
+    inputs = {"model": [loader, 0], "name": f"{tmp_path.name}/int8", "dtype": "as loaded"}
+    prompt["save"] = {"class_type": "LeVoSaveCheckpoint", "inputs": inputs}
+    prompt["path"] = {"class_type": "PreviewAny", "inputs": {"source": ["save", 0]}}
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    path = Path(run.outputs["path"]["text"][0])
+    with safe_open(path, framework="pt") as file:
+        assert file.get_slice("heads.0.weight").get_dtype() == "I8"
+    from_file = {**INT8, "checkpoint": choice_of(server, path)}
+    again, _ = songs.make(server, loadlelm=from_file, compose=SHORT)
+    path.unlink()
+    assert np.array_equal(again.sound, song.sound)
+
+
+def test_an_int8_model_is_not_saved_in_another_dtype(server: ComfyServer):
+    prompt = songs.song_prompt(loadlelm=INT8, compose=SHORT)
+    loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")
+    inputs = {"model": [loader, 0], "name": "never", "dtype": "bf16"}
+    run = server.run(
+        {loader: prompt[loader], "save": {"class_type": "LeVoSaveCheckpoint", "inputs": inputs}}
+    )
+    assert run.status == "error"
+    songs.assert_one_sentence(run.error["exception_message"])
+    assert "as loaded" in run.error["exception_message"]
+
+
+def choice_of(server: ComfyServer, path: Path) -> str:
+    """How the loader's list names a file."""
+    info = server.get("/object_info/LeVoLoadLeLM")["LeVoLoadLeLM"]
+    options = info["input"]["required"]["checkpoint"][1]["options"]
+    return next(option for option in options if path.stem in option)
