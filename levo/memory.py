@@ -4,29 +4,73 @@ from __future__ import annotations
 
 from .config import CODES, LelmConfig, RendererConfig, VaeConfig
 from .lelm.delay import steps_for
+from .lelm.kv_cache import capacity_for
 
 
-def compose_bytes(config: LelmConfig, frames: int, item: int, rows: int = 2) -> int:
-    """Keys and values of both stages for a whole song, and the widest activations of the prefill.
+def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1) -> int:
+    """Keys and values of both stages for whole songs, and the widest activations of the prefill.
 
     Args:
         config: of LeLM.
-        frames: the limit of the song.
+        frames: the limit of a take.
         item: bytes of one number.
-        rows: 2 with guidance.
+        takes: composed at once; the prefill is theirs together.
     """
-    positions = config.prefix_length + steps_for(frames, config.delays)
+    rows = 2  # with guidance
+    positions = capacity_for(config.prefix_length + steps_for(frames, config.delays)) * takes
+    if takes > 1:
+        positions += config.prefix_length + 1
     cache = 2 * (config.layers + config.layers_sub) * config.width * positions * rows * item
     # At the widest point a block holds its input, the fused gate and up, and their product.
     prefill = (4 * config.width + 3 * config.inner) * config.prefix_length * rows * item
-    return cache + prefill + 8 * 3 * CODES * rows * item
+    return cache + prefill + 8 * 3 * CODES * rows * takes * item
 
 
 def render_bytes(config: RendererConfig, item: int, rows: int = 2) -> int:
-    """Activations of one window: input, modulated input, fused query, key and value, and the MLP."""
-    return (7 * config.width + 2 * config.inner) * config.window * rows * item
+    """Activations of one window, by the wider half of a block, and what all its blocks share.
+
+    Args:
+        config: of the renderer.
+        item: bytes of one number.
+        rows: of all songs made side by side; 2 a song with guidance.
+    """
+    # Both halves hold the given input, the stream that blocks add to, and the modulated stream.
+    # Attention also holds query, key and value, and what comes of them. Where those are not float32 it
+    # holds more while query and key are turned: both in float32, half of that for products, the result.
+    attention = config.width * (8 * item if item == 4 else 8 * item + 3 * 4)
+    mlp = (3 * config.width + 2 * config.inner) * item
+    codes = 2 * config.condition * item // 2  # of every other row: the null row has none
+    return config.window * (rows * (max(attention, mlp) + codes) + config.width * item)
 
 
-def decode_bytes(config: VaeConfig, item: int) -> int:
-    """Activations of one chunk at the waveform's end of the decoder, where they are largest."""
-    return 4 * config.channels * config.chunk * config.ratio * item
+def decode_bytes(config: VaeConfig, item: int, frames: int | None = None) -> int:
+    """Activations of one chunk at the waveform's end of the decoder, where they are largest.
+
+    Args:
+        config: of the VAE.
+        item: bytes of one number.
+        frames: of the chunk; None for the released number.
+    """
+    last = config.widths[0] * config.ratio  # three of these in a residual unit
+    before = config.widths[1] * config.ratio // config.strides[0]  # what the last block was given
+    frames = frames or config.chunk
+    # On a CPU the first block orders its weights anew; with short chunks that is more.
+    weights = 2 * config.strides[-1] * config.widths[-1] * config.widths[-2]
+    return item * max(frames * (3 * last + before), weights)
+
+
+def chunk_frames(config: VaeConfig, item: int, free: int, most: int, rows: int = 1) -> int:
+    """How many frames to decode at once: as many as fit, for a long chunk repeats less of its neighbours.
+
+    Args:
+        config: of the VAE.
+        item: bytes of one number.
+        free: bytes to spare beside the weights.
+        most: frames that are ever decoded together.
+        rows: songs decoded side by side.
+
+    Returns:
+        Twice the overlap (the least that goes forward) to `most`.
+    """
+    each = decode_bytes(config, item, most) * rows // most
+    return max(2 * config.overlap, min(most, free // each))

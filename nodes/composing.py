@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
+import torch
 from comfy_api.latest import io
 
-from ..levo.config import FRAME_RATE, LelmConfig, Sampling
-from ..levo.lelm.compose import compose
+from ..levo.config import EMPTY, FRAME_RATE, LelmConfig, Sampling
+from ..levo.lelm.compose import Composition, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.text.style import conditioned
@@ -19,6 +20,7 @@ from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, So
 log = logging.getLogger(__name__)
 
 RELEASED = Sampling()
+SEEDS = 1 << 64  # after the last seed comes the first
 CUT_SHOWN = 80  # characters of text that did not fit
 
 
@@ -45,26 +47,36 @@ class LeVoCompose(io.ComfyNode):
                     tooltip="The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
                 ),
                 *_sampling_inputs(),
+                *_running_inputs(),
             ],
             outputs=[
-                TokensSocket.Output(display_name="tokens", tooltip="The song before sound."),
+                TokensSocket.Output(display_name="tokens", tooltip="The song before sound, all takes."),
                 io.Boolean.Output(
                     display_name="ended by itself",
-                    tooltip="True if the model ended the song, false if the limit was hit.",
+                    tooltip="True if the model ended every take, false if one was cut at the limit.",
                 ),
-                io.Float.Output(display_name="seconds", tooltip="Length of the song."),
+                io.Float.Output(display_name="seconds", tooltip="Length of the song, of its longest take."),
             ],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, lelm: LoadedLelm, conditioning: SongRequest, seed: int, max_seconds: float, **sampling: float
+        cls,
+        lelm: LoadedLelm,
+        conditioning: SongRequest,
+        seed: int,
+        max_seconds: float,
+        takes: int,
+        cuda_graph: bool,
+        **sampling: float,
     ) -> io.NodeOutput:
         conditions = _prepare(lelm, conditioning, cls.hidden.unique_id)
         frames = frames_for(max_seconds, lelm.config)
-        tokens = _compose(lelm, conditions, conditioning, frames, Sampling(**sampling), seed)
-        return io.NodeOutput(tokens, tokens.ended, tokens.seconds)
+        seeds = [(seed + take) % SEEDS for take in range(takes)]
+        made = _compose(lelm, conditions, frames, Sampling(**sampling), seeds, cuda_graph)
+        tokens = gathered(made, seeds, conditioning.lyrics, lelm.config.version, cls.hidden.unique_id)
+        return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)
 
 
 def _sampling_inputs() -> list[io.Input]:
@@ -103,6 +115,24 @@ def _sampling_inputs() -> list[io.Input]:
     ]
 
 
+def _running_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input(
+            "takes",
+            default=1,
+            min=1,
+            max=16,
+            tooltip="How many songs to compose at once, by this seed and the next ones. Faster than one by "
+            "one, but each take needs its own memory.",
+        ),
+        io.Boolean.Input(
+            "cuda_graph",
+            default=True,
+            tooltip="Speeds up NVIDIA cards that hold the whole model; turn it off if composing fails.",
+        ),
+    ]
+
+
 def frames_for(seconds: float, config: LelmConfig) -> int:
     """Frames of a limit in seconds; 0 is the checkpoint's own.
 
@@ -131,18 +161,42 @@ def _prepare(lelm: LoadedLelm, request: SongRequest, node_id: str | None) -> Con
 def _compose(
     lelm: LoadedLelm,
     conditions: Conditions,
-    request: SongRequest,
     frames: int,
     sampling: Sampling,
-    seed: int,
-) -> SongTokens:
+    seeds: list[int],
+    cuda_graph: bool,
+) -> list[Composition]:
     model = lelm.patcher.model
-    needed = compose_bytes(lelm.config, frames, model.heads[0].weight.element_size())
-    device = placement.place(lelm, needed)
+    item = model.conditioner.lyric.weight.element_size()
+    device = placement.place(lelm, compose_bytes(lelm.config, frames, item, len(seeds)))
+    graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
     start = time.monotonic()
-    song = compose(model, conditions, frames, sampling, seed, device, on_step=placement.progress())
+    songs = compose(
+        model, conditions, frames, sampling, seeds, device, graph=graph, on_step=placement.progress()
+    )
     spent = max(time.monotonic() - start, 1e-9)
-    log.info("LeLM composed %d steps on %s, %.1f steps a second", song.steps, device, song.steps / spent)
-    if song.codes.shape[2] == 0:
+    steps = max(song.steps for song in songs)
+    log.info("LeLM composed %d steps on %s, %.1f steps a second", steps, device, steps / spent)
+    return songs
+
+
+def gathered(
+    songs: list[Composition], seeds: list[int], lyrics: str, version: str, node_id: str | None
+) -> SongTokens:
+    """Takes on one socket; those without a frame are left out and named.
+
+    Raises:
+        ValueError: no take has a frame.
+    """
+    sung = [(song, seed) for song, seed in zip(songs, seeds, strict=True) if song.codes.shape[2]]
+    if not sung:
         raise ValueError("The song ended before its first frame; try another seed or other lyrics.")
-    return SongTokens(song.codes, seed, request.lyrics, lelm.config.version, song.ended)
+    if silent := [seed for song, seed in zip(songs, seeds, strict=True) if not song.codes.shape[2]]:
+        left = ", ".join(map(str, silent))
+        placement.tell(node_id, f"Left out, because they ended before their first frame: seeds {left}.")
+    lengths = tuple(song.codes.shape[2] for song, _ in sung)
+    codes = torch.full((len(sung), 3, max(lengths)), EMPTY)
+    for row, (song, _) in zip(codes, sung, strict=True):
+        row[:, : song.codes.shape[2]] = song.codes[0]
+    ended = tuple(song.ended for song, _ in sung)
+    return SongTokens(codes, lengths, tuple(seed for _, seed in sung), ended, lyrics, version)

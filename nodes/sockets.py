@@ -47,14 +47,21 @@ class SongRequest:
 
 @dataclass(frozen=True)
 class SongTokens:
-    """On LEVO_TOKENS: all that a song is before sound."""
+    """On LEVO_TOKENS: takes of a song, each all that it is before sound."""
 
-    codes: Tensor  # [B, 3, T] int64: mixed, vocal, accompaniment
-    seed: int
+    codes: Tensor  # [N, 3, T] int64: mixed, vocal, accompaniment; EMPTY where a take is over
+    lengths: tuple[int, ...]  # frames of each take
+    seeds: tuple[int, ...]
+    ended: tuple[bool, ...]  # each by itself, not by the limit
     lyrics: str
     version: str  # of the checkpoint: "v1" or "v2"
-    ended: bool  # by itself
+
+    @property
+    def takes(self) -> list[Tensor]:
+        """Codes [1, 3, frames] of each take."""
+        return [codes[None, :, :length] for codes, length in zip(self.codes, self.lengths, strict=True)]
 
     @property
     def seconds(self) -> float:
-        return self.codes.shape[2] / FRAME_RATE
+        """Of the longest take."""
+        return max(self.lengths) / FRAME_RATE

@@ -154,7 +154,8 @@ def run_lelm(file: GoldenFile) -> Iterator[Result]:
     yield from run_prefix(file, model, asked)
     yield from run_probe(file, model, asked)
     asked = lelm_conditions.prepare(lelm_conditions.song_text(lyric), style, prompt, config, text)
-    song = compose(model, asked, round(float(file.meta["seconds"]) * 25), GREEDY, run_out=True)
+    frames = round(float(file.meta["seconds"]) * 25)
+    (song,) = compose(model, asked, frames, GREEDY, run_out=True)
     yield same("tokens", song.codes, file.tensors["tokens"])
     if "raw" in file.tensors:
         yield same("raw", song.raw, file.tensors["raw"])

@@ -50,13 +50,15 @@ class Block(nn.Module):
         self.gate_up = operations.Linear(width, 2 * inner, bias=False, **place)
         self.down = operations.Linear(inner, width, bias=False, **place)
 
-    def forward(self, x: Tensor, table: tuple[Tensor, Tensor], layer: int, cache: KVCache) -> Tensor:
+    def forward(
+        self, x: Tensor, table: tuple[Tensor, Tensor], mask: Tensor | None, layer: int, cache: KVCache
+    ) -> Tensor:
         rows, count, _ = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = qkv  # each [B, heads, T, head width]
         key, value = cache.extend(layer, rotate(key, table), value)
         # A pass of several positions is a prefill and starts from nothing, so "causal" needs no mask.
-        x = x + self.out(self.attend(rotate(query, table), key, value, count > 1))
+        x = x + self.out(self.attend(rotate(query, table), key, value, count > 1, mask))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)
 
@@ -67,15 +69,21 @@ class Stage(nn.Module):
     def __init__(self, config: LelmConfig, layers: int, theta: float, operations, attention, **place):
         super().__init__()
         self.theta = theta
-        self.head_width = config.head_width
+        self.heads, self.head_width = config.heads, config.head_width
         self.blocks = nn.ModuleList(Block(config, operations, attention, **place) for _ in range(layers))
         self.norm = operations.RMSNorm(config.width, eps=NORM_EPS, **place)
 
+    def cache(self, rows: int, capacity: int, like: Tensor) -> KVCache:
+        """A fresh cache for `capacity` positions, placed and typed as `like`."""
+        layers, width = len(self.blocks), self.head_width
+        rotary = rotary_table(0, capacity, width, self.theta, like)
+        return KVCache(layers, rows, self.heads, capacity, width, like.device, like.dtype, rotary)
+
     def forward(self, x: Tensor, cache: KVCache) -> Tensor:
         count = x.shape[1]
-        table = rotary_table(cache.length, count, self.head_width, self.theta, x)
+        table, mask = cache.rotary(count), cache.mask()
         for layer, block in enumerate(self.blocks):
-            x = block(x, table, layer, cache)
+            x = block(x, table, mask, layer, cache)
         cache.advance(count)
         return self.norm(x)
 
@@ -109,11 +117,7 @@ class LeLM(nn.Module):
 
     def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
         """Fresh caches of both stages for `capacity` positions, placed and typed as `like`."""
-        heads, head_width = self.config.heads, self.config.head_width
-        return tuple(
-            KVCache(layers, rows, heads, capacity, head_width, like.device, like.dtype)
-            for layers in (self.config.layers, self.config.layers_sub)
-        )
+        return self.stage1.cache(rows, capacity, like), self.stage2.cache(rows, capacity, like)
 
     def forward(
         self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: Prefix | None = None

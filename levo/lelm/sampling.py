@@ -1,7 +1,8 @@
 """From logits to codes: guidance, repetition, top-k and top-p, one draw a step.
 
-Small pure functions on [streams, codes] tensors; randomness comes in as numbers between 0 and 1, drawn
-beforehand by one CPU generator, so that every device takes the same decisions.
+Small pure functions on [..., codes] tensors; randomness comes in as numbers between 0 and 1, drawn
+beforehand by CPU generators, so that every device takes the same decisions. Nothing here waits for the
+device.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ def discourage(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
     """Divide the logit of every code among `recent`, also a negative one, as the models were tuned with.
 
     Args:
-        logits: [streams, CODES + 1].
-        recent: [streams, window] codes placed last; END and EMPTY are left alone.
+        logits: [..., CODES + 1].
+        recent: [..., window] codes placed last; END and EMPTY are left alone.
     """
-    seen = torch.zeros(logits.shape[0], CODES + 2, dtype=torch.bool, device=logits.device)
-    seen.scatter_(1, recent, True)
-    seen[:, CODES:] = False
-    return torch.where(seen[:, : logits.shape[1]], logits / divisor, logits)
+    seen = torch.zeros(*logits.shape[:-1], CODES + 2, dtype=torch.bool, device=logits.device)
+    seen.scatter_(-1, recent, True)
+    seen[..., CODES:] = False
+    return torch.where(seen[..., : logits.shape[-1]], logits / divisor, logits)
 
 
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
@@ -38,26 +39,27 @@ def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
 
 
 def draw(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
-    """One code from [codes] logits by inverting the cumulative distribution at `chance`.
+    """One code from each [..., codes] of logits by inverting the cumulative distribution at `chance`.
 
     Args:
-        logits: [codes].
-        chance: scalar in [0, 1).
+        logits: [..., codes].
+        chance: [...] in [0, 1).
         temperature: divides the logits; 0 takes the likeliest code.
         top_k: how many of the likeliest codes may be drawn.
         top_p: above 0, the share of probability that may be drawn, in place of `top_k`.
 
     Returns:
-        Scalar int64.
+        [...] int64.
     """
     if temperature == 0 or (top_k == 1 and top_p == 0):
-        return logits.argmax()
-    keep = logits.numel() if top_p > 0 else min(top_k, logits.numel())
+        return logits.argmax(-1)
+    keep = logits.shape[-1] if top_p > 0 else min(top_k, logits.shape[-1])
     values, order = logits.float().topk(keep)
     probabilities = torch.softmax(values / temperature, dim=-1)
     if top_p > 0:
         probabilities = nucleus(probabilities, top_p)
     cumulative = probabilities.cumsum(-1)
-    place = torch.searchsorted(cumulative, (chance * cumulative[-1]).reshape(1), right=True)[0]
+    place = torch.searchsorted(cumulative, chance[..., None] * cumulative[..., -1:], right=True)
     # Rounding must not lead off the end or onto a zeroed code.
-    return order[torch.minimum(place, (probabilities > 0).sum() - 1)]
+    last = (probabilities > 0).sum(-1, keepdim=True) - 1
+    return order.gather(-1, torch.minimum(place, last))[..., 0]

@@ -53,6 +53,11 @@ def song_of(server: ComfyServer, run: Run) -> Song:
 def sound_of(server: ComfyServer, run: Run, node: str = SAVE) -> tuple[np.ndarray, int, str]:
     """Samples, rate and format of the file that a SaveAudio node wrote."""
     (entry,) = run.outputs[node]["audio"]
+    return sound_of_entry(server, entry)
+
+
+def sound_of_entry(server: ComfyServer, entry: dict[str, str]) -> tuple[np.ndarray, int, str]:
+    """Samples, rate and format of a file that a run's outputs name."""
     path = server.output_file(entry)
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return sound, rate, soundfile.info(path).format

@@ -104,6 +104,20 @@ def test_another_compose_seed_makes_another_song(server: ComfyServer, song: song
     assert not np.array_equal(other.sound[:length], song.sound[:length])
 
 
+def test_takes_are_songs_of_the_next_seeds_each_as_long_as_it_is(server: ComfyServer):
+    seeds = [ENDS_EARLY["seed"] + take for take in range(3)]
+    changes = {**ENDS_EARLY, "max_seconds": 12}
+    run = server.run(songs.song_prompt(compose={**changes, "takes": 3}))
+    assert run.status == "success", run.error
+    takes = [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[songs.SAVE]["audio"]]
+    alone = [songs.make(server, compose={**changes, "seed": seed})[0] for seed in seeds]
+    assert len({len(song.sound) for song in alone}) > 1
+    for take, song in zip(takes, alone, strict=True):
+        np.testing.assert_allclose(take, song.sound, atol=2e-3)
+    assert float(run.outputs[songs.SECONDS]["text"][0]) == max(song.seconds for song in alone)
+    assert run.outputs[songs.ENDED]["text"][0] == str(all(song.ended for song in alone))
+
+
 def test_another_render_seed_makes_another_sound_of_the_same_tokens(server: ComfyServer, song: songs.Song):
     songs.make(server)  # so that its tokens are cached
     other, run = songs.make(server, render={"seed": 2})

@@ -120,9 +120,9 @@ def test_the_prefix_fills_its_positions(model):
 def test_attention_is_told_when_it_is_causal():
     calls: list[tuple[int, int, bool]] = []
 
-    def spy(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    def spy(query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None) -> Tensor:
         calls.append((query.shape[2], key.shape[2], causal))
-        return sdpa(query, key, value, causal)
+        return sdpa(query, key, value, causal, mask)
 
     model = LeLM(CONFIG, attention=spy)
     tiny.fill(model)

@@ -1,0 +1,93 @@
+"""Streams of several takes of a song under way: what is placed at each step, and where each take ends.
+
+Everything lives on the device and no decision waits for it, so that a step can be captured and replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..config import CODES, EMPTY, END, Sampling
+from . import delay
+from .sampling import discourage, draw, guide
+
+NEVER = 1 << 40  # a step that does not come
+
+
+class Takes:
+    """N takes of at most `frames` frames, each with the draws of its own seed."""
+
+    def __init__(
+        self,
+        frames: int,
+        delays: Sequence[int],
+        seeds: Sequence[int],
+        banned: Tensor,
+        sampling: Sampling,
+        run_out: bool,
+        device: torch.device,
+    ):
+        """Start with nothing placed.
+
+        Args:
+            frames: the limit of every stream.
+            delays: of the streams, in frames.
+            seeds: one a take.
+            banned: codes that the mixed stream may not sing.
+            sampling: how codes are drawn.
+            run_out: a take is over when all its streams have ended; else as soon as no later step can
+                change what is left of it.
+            device: where everything lives.
+        """
+        self.steps = delay.steps_for(frames, delays)
+        self.sampling, self.run_out = sampling, run_out
+        draws = [torch.rand(self.steps + 1, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        self._chances = torch.stack(draws).to(device)
+        self._active = delay.active(frames, delays).to(device)
+        self._delays = torch.tensor(list(delays), device=device)
+        self._banned = torch.zeros(CODES + 1, dtype=torch.bool, device=device)
+        self._banned[banned.to(device)] = True
+        self._past = torch.arange(-sampling.repetition_window, 0, device=device)
+        self._step = torch.ones(1, dtype=torch.int64, device=device)  # the one to be placed
+        self._ends = torch.full((len(seeds), len(delays)), NEVER, device=device)  # step of each END
+        self._over = torch.full((len(seeds),), NEVER, device=device)
+        self.placed = torch.full((len(seeds), len(delays), self.steps + 1), EMPTY, device=device)
+
+    def last(self) -> Tensor:
+        """Codes [2 N, 3, 1] placed last: of all takes for the conditional rows, again for the null rows."""
+        return self.placed.index_select(2, self._step - 1).repeat(2, 1, 1)
+
+    def place(self, logits: Tensor) -> None:
+        """Sample the next code of every stream from [2 N, 3, CODES + 1] logits and go one step on."""
+        codes = self._sample(guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance))
+        singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
+        codes = torch.where(singing, codes, EMPTY)
+        self.placed.index_copy_(2, self._step, codes[..., None])
+        self._ends.copy_(torch.where(codes == END, self._step, self._ends))
+        self._over.copy_(torch.where(self._is_over(), torch.minimum(self._over, self._step), self._over))
+        self._step += 1
+
+    def over(self) -> list[int]:
+        """For each take the step after which it was over, NEVER if it is not; waits for the device."""
+        return self._over.tolist()
+
+    def _sample(self, logits: Tensor) -> Tensor:
+        how = self.sampling
+        if how.repetition_window:  # what was before the start is EMPTY, as the first column is
+            recent = self.placed.index_select(2, (self._step + self._past).clamp(min=0))
+            logits = discourage(logits, recent, how.repetition_divisor)
+        mixed = logits[:, 0].masked_fill(self._banned, -torch.inf)
+        chance = self._chances.index_select(1, self._step)[:, 0]
+        mixed = draw(mixed, chance, how.temperature, how.top_k, how.top_p)
+        return torch.cat((mixed[:, None], logits[:, 1:].argmax(-1)), dim=1)
+
+    def _is_over(self) -> Tensor:
+        ended = self._ends != NEVER
+        if self.run_out:
+            return ended.all(-1)
+        first = (self._ends - 1 - self._delays).amin(-1)  # frame of the first END
+        complete = self._step - self._delays.amax() >= first
+        return ended.all(-1) | (ended.any(-1) & complete)

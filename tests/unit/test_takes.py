@@ -1,0 +1,278 @@
+"""The step that decodes: equal to a plain loop, the same for every take, and fit to be captured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from test_compose import SMALL, Script, asked, song_script
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from levo import tiny
+from levo.config import CODES, EMPTY, END, Sampling
+from levo.lelm import compose as composing
+from levo.lelm import cuda_graph, delay
+from levo.lelm.compose import LOOK, Composition, compose
+from levo.lelm.cuda_graph import Replay
+from levo.lelm.kv_cache import SPAN, KVCache
+from levo.lelm.model import LeLM
+from levo.lelm.sampling import discourage, draw, guide
+from levo.lelm.takes import Takes
+
+GREEDY = Sampling(temperature=0.0)
+WAYS = {
+    "greedy": GREEDY,
+    "greedy, nothing discouraged": replace(GREEDY, repetition_window=0),
+    "top_k": Sampling(top_k=50),
+    "all codes": Sampling(top_k=CODES + 1, temperature=1.3),
+    "top_p": Sampling(top_p=0.9),
+    "guidance off": Sampling(guidance=1.0),
+    "long memory": Sampling(repetition_window=1_000),
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_steps() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def lelm() -> LeLM:
+    # Equal codes need equal draws: in float32 another order of summing moves one draw in a hundred.
+    model = LeLM(SMALL, dtype=torch.float64)
+    tiny.fill(model)
+    return model
+
+
+def plainly(model: LeLM, frames: int, how: Sampling, seed: int, banned: tuple[int, ...] = ()) -> Tensor:
+    """The raw song [3, frames] by a loop with growing caches and lists that looks at every code."""
+    conditions, delays = asked(model.config, banned), model.config.delays
+    steps = delay.steps_for(frames, delays)
+    chances = torch.rand(steps + 1, generator=torch.Generator().manual_seed(seed))
+    prefix = model.condition(conditions)
+    caches = model.caches(2, model.config.prefix_length + steps, prefix.stage1)
+    placed, ended = [torch.full((3,), EMPTY)], [False] * 3
+    for step in range(1, steps + 1):
+        inputs = placed[-1].view(1, 3, 1).expand(2, -1, -1)
+        logits = guide(model(inputs, caches, prefix if step == 1 else None), how.guidance)
+        recent = placed[max(0, step - how.repetition_window) : step] if how.repetition_window else []
+        if recent:
+            logits = discourage(logits, torch.stack(recent, dim=1), how.repetition_divisor)
+        logits[0, conditions.prompt_codes] = -torch.inf
+        codes = [
+            draw(logits[0], chances[step], how.temperature, how.top_k, how.top_p),
+            *logits[1:].argmax(-1),
+        ]
+        for k, shift in enumerate(delays):
+            if ended[k] or not 0 <= step - 1 - shift < frames:
+                codes[k] = torch.tensor(EMPTY)
+            ended[k] |= int(codes[k]) == END
+        placed.append(torch.stack(codes))
+    return delay.undelay(torch.stack(placed, dim=1), frames, delays)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_fixed_step_sings_what_a_plain_loop_sings(lelm: LeLM, way: str):
+    (song,) = compose(lelm, asked(SMALL, (3, 4)), 40, WAYS[way], [5], run_out=True)
+    assert torch.equal(song.raw[0], plainly(lelm, 40, WAYS[way], 5, (3, 4)))
+
+
+def test_a_song_longer_than_a_span_is_the_plain_loops(lelm: LeLM):
+    frames = 2 * SPAN
+    (song,) = compose(lelm, asked(SMALL), frames, Sampling(), [1], run_out=True)
+    assert torch.equal(song.raw[0], plainly(lelm, frames, Sampling(), 1))
+
+
+# Takes ---------------------------------------------------------------------------------------------------
+
+
+def assert_same(one: Composition, other: Composition) -> None:
+    assert torch.equal(one.codes, other.codes)
+    assert torch.equal(one.raw, other.raw)
+    assert (one.ended, one.steps) == (other.ended, other.steps)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_take_is_what_its_seed_gives_alone(lelm: LeLM, way: str):
+    seeds = [3, 4, 0xFFFF_FFFF_FFFF_FFFF, 3]
+    takes = compose(lelm, asked(SMALL, (3, 4)), 20, WAYS[way], seeds)
+    for seed, take in zip(seeds, takes, strict=True):
+        assert_same(take, compose(lelm, asked(SMALL, (3, 4)), 20, WAYS[way], [seed])[0])
+    if WAYS[way].temperature:
+        assert not torch.equal(takes[0].raw, takes[1].raw)
+    assert torch.equal(takes[0].raw, takes[3].raw)
+
+
+class Ends(Script):
+    """A model whose takes end at frames of their own, in all streams."""
+
+    def __init__(self, frames: tuple[int | None, ...]):
+        super().__init__(lambda step: torch.zeros(3, CODES + 1))
+        self.frames = frames
+
+    def __call__(self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: object = None) -> Tensor:
+        super().__call__(codes, caches, prefix)
+        scripts = [song_script((end,) * 3).logits(len(self.inputs)) for end in self.frames]
+        rows = torch.stack(scripts)
+        return rows[: 1 if prefix is not None else None].repeat(2, 1, 1)
+
+
+def test_takes_end_each_in_its_time_and_the_loop_with_the_last():
+    script = Ends((None, 4, 1))
+    takes = compose(script, asked(script.config), 30, replace(GREEDY, repetition_window=0), [1, 2, 3])
+    assert [take.codes.shape[2] for take in takes] == [30, 4, 1]
+    assert [take.ended for take in takes] == [False, True, True]
+    assert [take.steps for take in takes] == [33, 7, 4]
+    assert (takes[1].raw[0, :, 6:] == EMPTY).all()
+
+
+def test_the_prefix_is_run_once_for_all_takes():
+    script = Ends((None, None, None, None))
+    compose(script, asked(script.config), 5, replace(GREEDY, repetition_window=0), [1, 2, 3, 4])
+    assert script.prefixes == 1
+    assert len(script.inputs) == 8
+
+
+# What capturing needs ------------------------------------------------------------------------------------
+
+
+class Watch(TorchDispatchMode):
+    """Notes operations that wait for the device, and the shapes of all results."""
+
+    WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
+
+    def __init__(self):
+        super().__init__()
+        self.waits: list[str] = []
+        self.shapes: list[tuple] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func._schema.name in self.WAITS:
+            self.waits.append(func._schema.name)
+        self.shapes.append((func._schema.name, tuple(out.shape) if isinstance(out, Tensor) else None))
+        return out
+
+
+def one_step(model: LeLM, how: Sampling):
+    """A step under way, with its takes and caches."""
+    takes = Takes(600, SMALL.delays, [1, 2], torch.tensor([3]), how, False, torch.device("cpu"))
+    logits, caches = composing._prefill(model, asked(SMALL), takes, 2)
+    takes.place(logits)
+    return takes, caches, lambda: takes.place(model(takes.last(), caches))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(lelm: LeLM, way: str):
+    takes, caches, step = one_step(lelm, WAYS[way])
+    seen = []
+    for _ in range(3):
+        with Watch() as watch:
+            step()
+        assert watch.waits == []
+        seen.append(watch.shapes)
+    assert seen[0] == seen[1] == seen[2]
+    with Watch() as watch:
+        takes.over()
+    assert watch.waits or takes.over()  # the look itself is what waits
+
+
+def test_the_buffers_of_a_run_stay_where_they_are(lelm: LeLM):
+    takes, caches, step = one_step(lelm, Sampling())
+
+    def places() -> list[int]:
+        mine = [t for owner in (takes, *caches) for t in vars(owner).values() if isinstance(t, Tensor)]
+        assert len(mine) > 10
+        return [t.data_ptr() for t in mine]
+
+    before = places()
+    for _ in range(3):
+        step()
+    assert places() == before
+
+
+def test_a_fixed_cache_reads_no_more_than_the_span_it_needs():
+    cache = KVCache(layers=1, rows=1, heads=1, capacity=4 * SPAN, head_width=2)
+    cache.length = SPAN - 1
+    cache.fix()
+    assert cache.span == SPAN
+    keys, _ = cache.extend(0, torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
+    assert keys.shape[2] == SPAN
+    assert keys[0, 0, :, 0].nonzero().flatten().tolist() == [SPAN - 1]
+    assert cache.mask()[0, 0, 0].tolist() == [0.0] * SPAN
+    cache.advance(1)
+    cache.reach(SPAN + 1)
+    assert cache.span == 2 * SPAN
+    assert cache.mask()[0, 0, 0].isinf().nonzero().flatten().tolist() == list(range(SPAN + 1, 2 * SPAN))
+    with pytest.raises(IndexError, match=f"{4 * SPAN} positions, {4 * SPAN + 1} are needed"):
+        cache.reach(4 * SPAN + 1)
+
+
+class FakeGraph:
+    """What replays: counts instead of launching."""
+
+    def __init__(self, log: list[str]):
+        self.log = log
+
+    def replay(self) -> None:
+        self.log.append("replay")
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """torch.cuda's graphs as far as Replay uses them; gives what happened in order."""
+    log: list[str] = []
+
+    @contextmanager
+    def graph(_graph: FakeGraph, pool: str) -> Iterator[None]:
+        assert pool == "pool"
+        log.append("capture")
+        yield
+        log.append("captured")
+
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: FakeGraph(log))
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    return log
+
+
+def test_a_step_runs_then_is_captured_then_replayed_for_each_shape(cuda: list[str]):
+    replay = Replay(lambda: cuda.append("step"))
+    for shape in (256, 256, 256, 512, 512, 512):
+        replay(shape)
+    once = ["step", "capture", "step", "captured", "replay", "replay"]
+    assert cuda == once + once
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_refused_capture_is_said_once_and_the_song_goes_on(
+    cuda: list[str], caplog: pytest.LogCaptureFixture, graph: bool, lelm: LeLM, monkeypatch
+):
+    @contextmanager
+    def refuse(_graph: FakeGraph, pool: str) -> Iterator[None]:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    with caplog.at_level(logging.WARNING, logger=cuda_graph.__name__):
+        (song,) = compose(lelm, asked(SMALL), 12, Sampling(), [5], graph=graph)
+    assert_same(song, compose(lelm, asked(SMALL), 12, Sampling(), [5])[0])
+    refused = "LeLM runs without a CUDA graph (operation not permitted when stream is capturing)."
+    assert caplog.messages == ([refused] if graph else [])
+
+
+def test_the_loop_looks_at_the_device_only_now_and_then(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
+    looks = []
+    over = Takes.over
+    monkeypatch.setattr(Takes, "over", lambda self: looks.append(1) or over(self))
+    compose(lelm, asked(SMALL), 60, GREEDY)
+    assert len(looks) <= 60 / LOOK + 3
