@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from .config import (
     RendererConfig,
 )
 from .renderer.model import Renderer
-from .renderer.windows import Noise, Windows, render
+from .renderer.windows import Noise, Take, Windows, render_takes
 from .vae.oobleck import Vae
 
 TRACKS = ("mix", "vocals", "accompaniment")
@@ -83,28 +83,46 @@ def render_song(
     device: torch.device | str = "cpu",
     on_step: OnStep = lambda done, total: None,
 ) -> SongLatents:
-    """Make the latents of one track.
+    """Latents of one track of one song, codes [B, 3, T]; see `render_songs`."""
+    return render_songs(renderer, [codes], [noise], track, steps, guidance, prompt, device, on_step)[0]
+
+
+def render_songs(
+    renderer: Renderer,
+    songs: Sequence[Tensor],
+    noises: Sequence[Noise],
+    track: str = "mix",
+    steps: int = RENDER_STEPS,
+    guidance: float = RENDER_GUIDANCE,
+    prompt: Prompt | None = None,
+    device: torch.device | str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> list[SongLatents]:
+    """Latents of one track of songs of any lengths, made side by side.
 
     Args:
         renderer: on `device` (or streaming to it).
-        codes: [B, 3, T] int64, T >= 1.
-        noise: for each window; see `seeded_noise`.
+        songs: codes [B, 3, T] int64 of each, T >= 1, without padding.
+        noises: of each song; see `seeded_noise`. A song sounds as it would alone.
         track: "mix", "vocals" or "accompaniment".
         steps, guidance: of the solver; the defaults are the released ones.
-        prompt: style prompt to lead the first window.
+        prompt: style prompt to lead the first window of every song, of 1 or B rows.
         device: where the solver runs.
         on_step: called with (solver steps done, in all).
     """
-    vocal, accompaniment = tracks_of(codes, track)
-    lead = None
-    if prompt is not None:
-        vocal = torch.cat((prompt.vocal, vocal), dim=1)
-        accompaniment = torch.cat((prompt.accompaniment, accompaniment), dim=1)
-        lead = prompt.latents.to(device)
+    takes = []
+    for codes, noise in zip(songs, noises, strict=True):
+        tracks = tracks_of(codes, track)
+        if prompt is not None:
+            led = zip((prompt.vocal, prompt.accompaniment), tracks, strict=True)
+            tracks = [torch.cat((lead.expand(len(codes), -1), own), dim=1) for lead, own in led]
+        takes.append(Take(*(codes.to(device) for codes in tracks), noise))
+    lead = None if prompt is None else prompt.latents.to(device)
     before = 0 if lead is None else lead.shape[1]
-    vocal, accompaniment = vocal.to(device), accompaniment.to(device)
-    latents = render(renderer, vocal, accompaniment, noise, steps, guidance, lead, on_step)
-    return SongLatents.cut(latents, codes.shape[2], before)
+    made = render_takes(renderer, takes, steps, guidance, lead, on_step)
+    return [
+        SongLatents.cut(latents, codes.shape[2], before) for latents, codes in zip(made, songs, strict=True)
+    ]
 
 
 def decode_song(
@@ -113,6 +131,7 @@ def decode_song(
     config: RendererConfig,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    chunk: int | None = None,
     on_step: OnStep = lambda done, total: None,
 ) -> Tensor:
     """Decode window by window and cross-fade the windows over their overlap.
@@ -122,6 +141,7 @@ def decode_song(
         latents: of a song of any length.
         config: gives window and overlap.
         device, dtype: of the decoder.
+        chunk: frames decoded at once; see `decode_chunks`.
         on_step: called with (frames decoded, in all).
 
     Returns:
@@ -139,7 +159,7 @@ def decode_song(
         def step(frames: int, before: int = done) -> None:
             on_step(before + frames, total)
 
-        piece = decode_chunks(vae, known[:, :, start:end].to(device, dtype), step).float().cpu()
+        piece = decode_chunks(vae, known[:, :, start:end].to(device, dtype), chunk, step).float().cpu()
         fade = config.overlap * SAMPLES_PER_FRAME if number else 0
         crossfade_into(song, piece, start * SAMPLES_PER_FRAME, fade)
         done += end - start
@@ -147,15 +167,25 @@ def decode_song(
 
 
 def decode_chunks(
-    vae: Vae, latents: Tensor, on_frames: Callable[[int], None] = lambda frames: None
+    vae: Vae,
+    latents: Tensor,
+    chunk: int | None = None,
+    on_frames: Callable[[int], None] = lambda frames: None,
 ) -> Tensor:
     """Decode [B, 64, T] in chunks, each cut in the middle of its overlap with the next.
+
+    Args:
+        vae: on the device of the latents (or streaming to it).
+        latents: of any length.
+        chunk: most frames at once, more than the overlap; None for the released number. The sound does not
+            depend on it: the decoder hears less than half the overlap to each side.
+        on_frames: called with the frames decoded.
 
     Returns:
         [B, 2, 1920 T] in the dtype and on the device of the latents.
     """
-    frames, chunk, overlap = latents.shape[2], vae.config.chunk, vae.config.overlap
-    ratio = vae.config.ratio
+    frames, overlap, ratio = latents.shape[2], vae.config.overlap, vae.config.ratio
+    chunk = chunk or vae.config.chunk
     audio = latents.new_empty(latents.shape[0], vae.config.audio_channels, frames * ratio)
     starts = [*range(0, max(frames - chunk, 0), chunk - overlap), max(frames - chunk, 0)]
     for start in starts:

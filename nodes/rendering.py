@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 
 from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
-from ..levo.memory import decode_bytes, render_bytes
-from ..levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
+from ..levo.memory import chunk_frames, decode_bytes, render_bytes
+from ..levo.song import TRACKS, SongLatents, decode_song, render_songs, seeded_noise
 from . import placement
 from .inputs import guidance_input, seed_input
 from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
@@ -45,7 +45,13 @@ class LeVoRender(io.ComfyNode):
                 ),
                 guidance_input(RENDER_GUIDANCE, "How strictly tokens are followed; 1 takes half the time."),
             ],
-            outputs=[io.Latent.Output(display_name="latent", tooltip="The latents of the track.")],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="The latents of the track, one for each take.",
+                    is_output_list=True,
+                )
+            ],
         )
 
     @classmethod
@@ -53,13 +59,15 @@ class LeVoRender(io.ComfyNode):
         cls, renderer: LoadedModel, tokens: SongTokens, track: str, seed: int, steps: int, guidance: float
     ) -> io.NodeOutput:
         config, model = renderer.config, renderer.patcher.model
-        needed = render_bytes(config, item=4, rows=2 * tokens.codes.shape[0])
+        songs = tokens.takes
+        rows = len(songs) * (2 if guidance != 1 else 1)
+        needed = render_bytes(config, model.flow.out.weight.element_size(), rows)
         device = placement.place(renderer, needed)
-        noise = seeded_noise(seed, tokens.codes.shape[0], config)
-        made = render_song(
-            model, tokens.codes, noise, track, steps, guidance, None, device, placement.progress()
+        noises = [seeded_noise(seed, 1, config) for _ in songs]
+        made = render_songs(
+            model, songs, noises, track, steps, guidance, None, device, placement.progress()
         )
-        return io.NodeOutput({"samples": made.samples, "type": "audio", CONTEXT: made})
+        return io.NodeOutput([{"samples": song.samples, "type": "audio", CONTEXT: song} for song in made])
 
 
 class LeVoDecode(io.ComfyNode):
@@ -82,11 +90,14 @@ class LeVoDecode(io.ComfyNode):
     @classmethod
     def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
         latents = latents_of(latent, vae.config.latent)
-        weight = vae.patcher.model.decoder.first.weight
-        needed = decode_bytes(vae.config, weight.element_size()) * latents.samples.shape[0]
-        device = placement.place(vae, needed, whole=True)
+        weight, rows = vae.patcher.model.decoder.first.weight, latents.samples.shape[0]
+        item, config = weight.element_size(), RendererConfig()
+        device = placement.place(vae, decode_bytes(vae.config, item) * rows, whole=True)
+        # Half of what is free: the rest of the machine goes on.
+        free = placement.free_memory(device) // 2
+        chunk = chunk_frames(vae.config, item, free, config.window, rows)
         audio = decode_song(
-            vae.patcher.model, latents, RendererConfig(), device, weight.dtype, placement.progress()
+            vae.patcher.model, latents, config, device, weight.dtype, chunk, placement.progress()
         )
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
 

@@ -7,6 +7,7 @@ Modulation: adaLN-single (PixArt-alpha, arXiv:2310.00426); flow matching: arXiv:
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +36,17 @@ def rotary_table(count: int, head_width: int, like: Tensor) -> tuple[Tensor, Ten
 
 
 def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn [B, heads, T, head width] by its positions in float32; neighbours form the pairs."""
-    cos, sin = table
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).to(x.dtype)
+    """Turn [B, T, ..., head width] by its positions in float32; neighbours form the pairs.
+
+    A float32 tensor is turned in place, which saves the copies of a tensor as wide as the model.
+    """
+    cos, sin = (part.view(-1, *(1 for _ in x.shape[2:-1]), part.shape[-1]) for part in table)
+    turned = x.float()
+    even, odd = turned.unflatten(-1, (-1, 2)).unbind(-1)
+    across = even * sin
+    even.mul_(cos).addcmul_(odd, sin, value=-1)
+    odd.mul_(cos).add_(across)
+    return turned.to(x.dtype)
 
 
 class FlowBlock(nn.Module):
@@ -57,16 +65,30 @@ class FlowBlock(nn.Module):
         self.up = operations.Linear(width, config.inner, **place)
         self.down = operations.Linear(config.inner, width, **place)
 
-    def forward(self, x: Tensor, moment: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        # moment: [B, 6, width]
-        chunks = (_rows(self.modulation, x) + moment)[:, :, None].unbind(1)
+    def forward(self, x: Tensor, modulation: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+        """Change `x` [B, T, width] in place; modulation [B or 1, 6, width], one already added to scales."""
+        chunks = modulation[:, :, None].unbind(1)
         shift_attention, scale_attention, gate_attention, shift_mlp, scale_mlp, gate_mlp = chunks
-        h = self.attention_norm(x) * (1 + scale_attention) + shift_attention
-        query, key, value = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        h = self.attend(rotate(query, table), rotate(key, table), value, False)
-        x = x + gate_attention * self.out(h)
-        h = self.mlp_norm(x) * (1 + scale_mlp) + shift_mlp
-        return x + gate_mlp * self.down(F.gelu(self.up(h), approximate="tanh"))
+        h = torch.addcmul(shift_attention, self.attention_norm(x), scale_attention)
+        x.addcmul_(gate_attention, self._attention(h, table))
+        h = torch.addcmul(shift_mlp, self.mlp_norm(x), scale_mlp)
+        return x.addcmul_(gate_mlp, self.down(F.gelu(self.up(h), approximate="tanh")))
+
+    def _attention(self, h: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+        query_key, value = self.qkv(h).unflatten(-1, (3, self.heads, -1)).split((2, 1), dim=2)
+        query, key = rotate(query_key, table).transpose(1, 3).unbind(2)
+        return self.out(self.attend(query, key, value.transpose(1, 3)[:, :, 0], False))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the flow computes from the moments of a run alone, made once before its first step."""
+
+    shared: Tensor  # [moments, 6, width]: the moments' part of the modulation of every block
+    final: Tensor  # [moments, 2, width]: modulation after the last block
+    tables: Tensor  # [blocks, 1, 6, width]: the blocks' own part
+    positions: Tensor  # [T, width]
+    rotary: tuple[Tensor, Tensor]
 
 
 class FlowTransformer(nn.Module):
@@ -96,6 +118,36 @@ class FlowTransformer(nn.Module):
         sinusoids = torch.cat((angle.cos(), angle.sin()), dim=-1).to(dtype)
         return self.time_out(F.silu(self.time_in(sinusoids)))
 
+    def schedule(self, times: Tensor, frames: int, like: Tensor) -> Schedule:
+        """Prepare steps at the moments `times` [S] over `frames` frames, in the dtype of `like`."""
+        moments = self._embed_time(times, like.dtype)  # [S, width]
+        shared = self.time_modulation(F.silu(moments)).unflatten(-1, (6, -1))
+        tables = torch.stack([_rows(block.modulation, like) for block in self.blocks])[:, None]
+        final = _rows(self.modulation, like) + moments[:, None]
+        # Scales are learned as what is added to one.
+        tables[:, :, 1::3] += 1
+        final[:, 1] += 1
+        rotary = rotary_table(frames, self.config.width // self.config.heads, like)
+        return Schedule(shared, final, tables, _rows(self.positions, like)[:frames], rotary)
+
+    def step(self, x: Tensor, schedule: Schedule, moments: slice) -> Tensor:
+        """Transform frames at one moment for all rows, or at one for each.
+
+        Args:
+            x: [B, T, width]; see `forward`.
+            schedule: made for T frames.
+            moments: which of its moments; 1 or B of them.
+
+        Returns:
+            [B, T, width]; see `forward`.
+        """
+        modulation = schedule.tables + schedule.shared[moments]  # [blocks, B or 1, 6, width]
+        x = x + schedule.positions
+        for block, own in zip(self.blocks, modulation.unbind(), strict=True):
+            x = block(x, own, schedule.rotary)
+        shift, scale = schedule.final[moments][:, :, None].unbind(1)
+        return self.out(torch.addcmul(shift, self.norm(x), scale))
+
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Transform frames at a moment.
 
@@ -106,14 +158,7 @@ class FlowTransformer(nn.Module):
         Returns:
             [B, T, width]; the last 64 channels are the velocity.
         """
-        moment = self._embed_time(time, x.dtype)  # [B, width]
-        shared = self.time_modulation(F.silu(moment)).unflatten(-1, (6, -1))
-        table = rotary_table(x.shape[1], self.config.width // self.config.heads, x)
-        x = x + _rows(self.positions, x)[: x.shape[1]]
-        for block in self.blocks:
-            x = block(x, shared, table)
-        shift, scale = (_rows(self.modulation, x) + moment[:, None])[:, :, None].unbind(1)
-        return self.out(self.norm(x) * (1 + scale) + shift)
+        return self.step(x, self.schedule(time, x.shape[1], x), slice(None))
 
 
 class Renderer(nn.Module):

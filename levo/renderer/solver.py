@@ -35,25 +35,41 @@ def solve(
     Returns:
         [B, T, 64] normalised latents, float32.
     """
-    fixed = known.shape[1]
-    context = torch.zeros_like(noise)
-    context[:, :fixed] = known
-    mask = torch.full(noise.shape[:2], TO_MAKE, device=noise.device)
-    mask[:, :fixed] = KNOWN
-    rows = [condition, torch.zeros_like(condition)] if guidance != 1 else [condition]
-    marks = renderer.mask(mask)
+    fixed, channels, guided = known.shape[1], noise.shape[2], guidance != 1
+    batch = _known_input(renderer, condition, known, 2 if guided else 1)
+    noisy = batch[..., -channels:]  # all that changes from step to step
+    rows = batch.flatten(0, 1)
+    times = torch.arange(steps, device=noise.device, dtype=torch.float32) / steps
+    schedule = renderer.flow.schedule(times, noise.shape[1], batch)
     x = noise.clone()
     for step in range(steps):
-        time = step / steps
-        x[:, :fixed] = (1 - (1 - SIGMA_MIN) * time) * noise[:, :fixed] + time * known
-        frames = [torch.cat([p.to(marks.dtype) for p in (marks, context, row, x)], dim=-1) for row in rows]
-        batch = torch.cat(frames)
-        moment = torch.full((batch.shape[0],), time, device=x.device)
-        velocity = renderer.flow(batch, moment)[..., -x.shape[-1] :].float()
-        if guidance != 1:
+        if fixed:
+            time = step / steps
+            x[:, :fixed] = (1 - (1 - SIGMA_MIN) * time) * noise[:, :fixed] + time * known
+        noisy.copy_(x)
+        velocity = renderer.flow.step(rows, schedule, slice(step, step + 1))[..., -channels:].float()
+        if guided:
             conditional, null = velocity.chunk(2)
-            velocity = null + guidance * (conditional - null)
-        x = x + velocity / steps
+            velocity = torch.lerp(null, conditional, guidance)
+        x.add_(velocity, alpha=1 / steps)
         on_step(step + 1, steps)
     x[:, :fixed] = known
     return x
+
+
+def _known_input(renderer: Renderer, condition: Tensor, known: Tensor, rows: int) -> Tensor:
+    """What the flow is given beside the noisy latents, which stay empty: [rows, B, T, width].
+
+    The second row knows everything but the codes.
+    """
+    batch, frames, codes = condition.shape
+    fixed, channels = known.shape[1:]
+    mask = torch.full((batch, frames), TO_MAKE, device=condition.device)
+    mask[:, :fixed] = KNOWN
+    marks = renderer.mask(mask).to(condition.dtype)
+    given = condition.new_zeros(rows, batch, frames, renderer.config.width)
+    context, at = marks.shape[2], marks.shape[2] + channels
+    given[..., :context] = marks
+    given[:, :, :fixed, context:at] = known
+    given[0, ..., at : at + codes] = condition
+    return given

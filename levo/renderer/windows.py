@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -48,6 +48,15 @@ def tile(codes: Tensor, length: int) -> Tensor:
     return codes.repeat(*(1 for _ in codes.shape[:-1]), repeats)[..., :length]
 
 
+@dataclass(frozen=True)
+class Take:
+    """What one song of a call is made from."""
+
+    vocal: Tensor  # [B, T] codes, T >= 1, including those of a lead
+    accompaniment: Tensor  # [B, T]
+    noise: Noise
+
+
 def render(
     renderer: Renderer,
     vocal: Tensor,
@@ -58,34 +67,66 @@ def render(
     lead: Tensor | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """Latents of all windows.
+    """Latents of all windows of one song, [B, Windows.total, 64]; see `Take` and `render_takes`."""
+    take = Take(vocal, accompaniment, noise)
+    return render_takes(renderer, [take], steps, guidance, lead, on_step)[0]
+
+
+def render_takes(
+    renderer: Renderer,
+    takes: Sequence[Take],
+    steps: int,
+    guidance: float,
+    lead: Tensor | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Tensor]:
+    """Latents of all windows of songs of any lengths: windows of one number are made as one batch.
 
     Args:
         renderer: on the device of the codes (or streaming to it).
-        vocal, accompaniment: [B, T] codes of both tracks, T >= 1, including those of `lead`.
-        noise: fresh noise for a window.
+        takes: one or more songs; each comes out as it would alone.
         steps, guidance: of the solver.
-        lead: known latents [B, n, 64] of the first frames (a style prompt).
+        lead: known latents [1 or B, n, 64] of the first frames of every song (a style prompt).
         on_step: called with (solver steps done, in all).
 
     Returns:
-        [B, Windows.total, 64] float32 latents on the device of the codes; overlaps stand there once.
+        For each song [B, Windows.total, 64] float32 on the device of its codes; overlaps stand there once.
     """
-    windows = Windows.over(vocal.shape[1], renderer.config)
-    vocal, accompaniment = tile(vocal, windows.total), tile(accompaniment, windows.total)
-    latents = torch.zeros(vocal.shape[0], windows.total, renderer.config.latent, device=vocal.device)
-    known = lead if lead is not None else latents[:, :0]
-    for number, (start, end) in enumerate(windows.spans()):
-        made = solve(
+    config, device = renderer.config, takes[0].vocal.device
+    plans = [Windows.over(take.vocal.shape[1], config) for take in takes]
+    made = [
+        torch.zeros(take.vocal.shape[0], plan.total, config.latent, device=device)
+        for take, plan in zip(takes, plans, strict=True)
+    ]
+    most = max(plan.count for plan in plans)
+    for number in range(most):
+        start, end = number * config.hop, number * config.hop + config.window
+        going = [n for n, plan in enumerate(plans) if number < plan.count]
+        known = torch.cat([made[n][:, start : start + config.overlap] for n in going])
+        if number == 0:
+            known = known[:, :0] if lead is None else lead.expand(len(known), -1, -1)
+        latents = solve(
             renderer,
-            renderer.condition(vocal[:, start:end], accompaniment[:, start:end]),
-            noise(number).to(vocal.device),
+            _conditions([takes[n] for n in going], [plans[n] for n in going], start, end, renderer),
+            torch.cat([takes[n].noise(number) for n in going]).to(device),
             renderer.normalise(known),
             steps,
             guidance,
-            lambda done, total, before=number * steps: on_step(before + done, windows.count * steps),
+            lambda done, total, before=number * steps: on_step(before + done, most * steps),
         )
         fresh = known.shape[1] if number else 0
-        latents[:, start + fresh : end] = renderer.denormalise(made)[:, fresh:]
-        known = latents[:, end - renderer.config.overlap : end]
-    return latents
+        pieces = renderer.denormalise(latents)[:, fresh:].split([len(made[n]) for n in going])
+        for n, piece in zip(going, pieces, strict=True):
+            made[n][:, start + fresh : end] = piece
+    return made
+
+
+def _conditions(
+    takes: list[Take], plans: list[Windows], start: int, end: int, renderer: Renderer
+) -> Tensor:
+    """Features of both tracks' codes of one window, all songs below each other."""
+    both = zip(takes, plans, strict=True)
+    vocal, accompaniment = zip(
+        *((tile(t.vocal, p.total), tile(t.accompaniment, p.total)) for t, p in both), strict=True
+    )
+    return renderer.condition(*(torch.cat([c[:, start:end] for c in t]) for t in (vocal, accompaniment)))

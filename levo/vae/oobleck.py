@@ -1,7 +1,8 @@
 """The Oobleck autoencoder: stereo at 48 kHz to 64-channel latents at 25 Hz and back.
 
 Convolutions with snake activations (arXiv:2006.08195; architecture of Stable Audio, arXiv:2402.04825).
-Weight norm is folded into the weights when they are loaded.
+Weight norm is folded into the weights when they are loaded. On a CPU the channels of a sample stand side by
+side in memory and activations go through the cache in blocks: both are about twice as fast there.
 """
 
 from __future__ import annotations
@@ -10,10 +11,58 @@ from math import ceil
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..config import VaeConfig
 
 DILATIONS = (1, 3, 9)
+CACHED = 131_072  # numbers of an activation that are worked on at once on a CPU: they stay in its cache
+
+
+def _convolution(layer: type[nn.Conv1d]) -> type[nn.Conv1d]:
+    """A one-dimensional layer class that on a CPU convolves channels which stand side by side.
+
+    Torch does that for images alone, so the line is taken for an image of one row. The weights keep their
+    shape, and ComfyUI's layers cast and stream them as ever: they too end in `_conv_forward`.
+    """
+
+    class Convolution(layer):
+        def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            if x.device.type != "cpu":
+                return super()._conv_forward(x, weight, bias)
+            line = x.transpose(1, 2).contiguous()  # nothing to copy after the first layer
+            if self.kernel_size == (1,):
+                return F.linear(line, weight[:, :, 0], bias).transpose(1, 2)
+            image = line.transpose(1, 2)[:, :, None]
+            return F.conv2d(
+                image, weight[:, :, None], bias, (1, *self.stride), (0, *self.padding), (1, *self.dilation)
+            )[:, :, 0]
+
+    return Convolution
+
+
+def _transposed(layer: type[nn.ConvTranspose1d]) -> type[nn.ConvTranspose1d]:
+    """A transposed layer class, its kernel twice its stride, that is two matrix products on a CPU.
+
+    Every sample makes two pieces of the length of the stride; the second adds to the first of the next.
+    """
+
+    class Transposed(layer):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.device.type != "cpu":
+                return super().forward(x)
+            # Nothing streams to a CPU: the weight is at hand and at most of another dtype.
+            weight, (stride,), (cut,) = self.weight.to(x), self.stride, self.padding
+            bias = self.bias.to(x).repeat(stride)
+            first, second = (half.transpose(1, 2).flatten(1) for half in weight.split(stride, dim=2))
+            pieces = x.new_empty(x.shape[0], x.shape[2] + 1, bias.shape[0])
+            for piece, line in zip(pieces, x.transpose(1, 2), strict=True):
+                torch.addmm(bias, line, first, out=piece[:-1])
+                piece[-1] = bias
+                piece[1:].addmm_(line, second)
+            return pieces.unflatten(2, (stride, -1)).flatten(1, 2)[:, cut:-cut].transpose(1, 2)
+
+    return Transposed
 
 
 class Snake(nn.Module):
@@ -24,11 +73,18 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
         self.beta = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """[B, channels, T] -> the same, written to `out` (which may be `x`) where it is given."""
         # Cast here because ComfyUI leaves raw parameters where they are when a model is loaded in part.
         alpha = self.alpha.to(x).exp()[:, None]
-        beta = self.beta.to(x).exp()[:, None]
-        return x + torch.sin(x * alpha).square() / (beta + 1e-9)
+        height = 1 / (self.beta.to(x).exp()[:, None] + 1e-9)
+        out = torch.empty_like(x) if out is None else out
+        length = max(1, CACHED // (x.shape[0] * x.shape[1])) if x.device.type == "cpu" else x.shape[2]
+        for start in range(0, x.shape[2], length):
+            part = x[:, :, start : start + length]
+            wave = (part * alpha).sin_().square_()
+            torch.addcmul(part, wave, height, out=out[:, :, start : start + length])
+        return out
 
 
 class ResidualUnit(nn.Module):
@@ -37,14 +93,15 @@ class ResidualUnit(nn.Module):
     def __init__(self, channels: int, dilation: int, operations, **place):
         super().__init__()
         self.snake_in = Snake(channels, **place)
-        self.wide = operations.Conv1d(
+        self.wide = _convolution(operations.Conv1d)(
             channels, channels, 7, padding=3 * dilation, dilation=dilation, **place
         )
         self.snake_out = Snake(channels, **place)
-        self.narrow = operations.Conv1d(channels, channels, 1, **place)
+        self.narrow = _convolution(operations.Conv1d)(channels, channels, 1, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(self.snake_out(self.wide(self.snake_in(x))))
+        y = self.wide(self.snake_in(x))
+        return self.narrow(self.snake_out(y, out=y)).add_(x)
 
 
 class EncoderBlock(nn.Module):
@@ -54,14 +111,14 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.units = nn.ModuleList(ResidualUnit(into, d, operations, **place) for d in DILATIONS)
         self.snake = Snake(into, **place)
-        self.resample = operations.Conv1d(
+        self.resample = _convolution(operations.Conv1d)(
             into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **place
         )
 
     def forward(self, x: Tensor) -> Tensor:
         for unit in self.units:
             x = unit(x)
-        return self.resample(self.snake(x))
+        return self.resample(self.snake(x, out=x))
 
 
 class DecoderBlock(nn.Module):
@@ -70,13 +127,13 @@ class DecoderBlock(nn.Module):
     def __init__(self, into: int, out: int, stride: int, operations, **place):
         super().__init__()
         self.snake = Snake(into, **place)
-        self.resample = operations.ConvTranspose1d(
+        self.resample = _transposed(operations.ConvTranspose1d)(
             into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **place
         )
         self.units = nn.ModuleList(ResidualUnit(out, d, operations, **place) for d in DILATIONS)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.resample(self.snake(x))
+        x = self.resample(self.snake(x, out=x))
         for unit in self.units:
             x = unit(x)
         return x
@@ -88,17 +145,19 @@ class Encoder(nn.Module):
     def __init__(self, config: VaeConfig, operations, **place):
         super().__init__()
         widths = config.widths
-        self.first = operations.Conv1d(config.audio_channels, widths[0], 7, padding=3, **place)
+        self.first = _convolution(operations.Conv1d)(
+            config.audio_channels, widths[0], 7, padding=3, **place
+        )
         steps = zip(widths[:-1], widths[1:], config.strides, strict=True)
         self.blocks = nn.ModuleList(EncoderBlock(*step, operations, **place) for step in steps)
         self.snake = Snake(widths[-1], **place)
-        self.last = operations.Conv1d(widths[-1], 2 * config.latent, 3, padding=1, **place)
+        self.last = _convolution(operations.Conv1d)(widths[-1], 2 * config.latent, 3, padding=1, **place)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
         for block in self.blocks:
             x = block(x)
-        return self.last(self.snake(x))
+        return self.last(self.snake(x, out=x))
 
 
 class Decoder(nn.Module):
@@ -107,17 +166,19 @@ class Decoder(nn.Module):
     def __init__(self, config: VaeConfig, operations, **place):
         super().__init__()
         widths = config.widths[::-1]
-        self.first = operations.Conv1d(config.latent, widths[0], 7, padding=3, **place)
+        self.first = _convolution(operations.Conv1d)(config.latent, widths[0], 7, padding=3, **place)
         steps = zip(widths[:-1], widths[1:], config.strides[::-1], strict=True)
         self.blocks = nn.ModuleList(DecoderBlock(*step, operations, **place) for step in steps)
         self.snake = Snake(widths[-1], **place)
-        self.last = operations.Conv1d(widths[-1], config.audio_channels, 7, padding=3, bias=False, **place)
+        self.last = _convolution(operations.Conv1d)(
+            widths[-1], config.audio_channels, 7, padding=3, bias=False, **place
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
         for block in self.blocks:
             x = block(x)
-        return self.last(self.snake(x))
+        return self.last(self.snake(x, out=x))
 
 
 class Vae(nn.Module):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import golden
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from levo import tiny
 from levo.config import CODES, RendererConfig
-from levo.renderer.model import Renderer, rotary_table, rotate
+from levo.renderer.model import Renderer, Schedule, rotary_table, rotate
 from levo.renderer.solver import SIGMA_MIN, solve
 from levo.renderer.windows import Windows, render, tile
 
@@ -67,9 +71,12 @@ def test_codes_are_repeated_from_their_start(length, repeated):
 
 
 def recorded(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The inputs of every call of the flow from here on."""
-    inputs, forward = [], renderer.flow.forward
-    monkeypatch.setattr(renderer.flow, "forward", lambda x, time: (inputs.append(x), forward(x, time))[1])
+    """The inputs of every step of the flow from here on."""
+    inputs, step = [], renderer.flow.step
+    # The solver writes the next input over the last.
+    monkeypatch.setattr(
+        renderer.flow, "step", lambda x, *more: (inputs.append(x.clone()), step(x, *more))[1]
+    )
     return inputs
 
 
@@ -153,15 +160,29 @@ def test_known_frames_come_out_unchanged_and_others_are_made(renderer, guidance)
 
 def test_a_constant_velocity_leads_straight_from_noise(renderer, monkeypatch):
     times: list[float] = []
+    schedule = renderer.flow.schedule
 
-    def flow(x: Tensor, time: Tensor) -> Tensor:
-        times.append(float(time[0]))
-        return torch.full_like(x, 3.0)
+    def noting(moments: Tensor, *more) -> Schedule:
+        times.extend(moments.tolist())
+        return schedule(moments, *more)
 
-    monkeypatch.setattr(renderer.flow, "forward", flow)
+    monkeypatch.setattr(renderer.flow, "schedule", noting)
+    monkeypatch.setattr(renderer.flow, "step", lambda x, *more: torch.full_like(x, 3.0))
     made = solve(renderer, conditioned(renderer, 20), noise(0), noise(0)[:, :0], 4, 1.5)
     torch.testing.assert_close(made, noise(0) + 3.0)
     assert times == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_steps_of_one_schedule_are_the_flow_at_their_moments(renderer):
+    x, times = random(2, 10, SMALL.width), torch.tensor([0.0, 0.3, 0.7])
+    schedule, before = renderer.flow.schedule(times, 10, x), x.clone()
+    for number in range(3):
+        one = renderer.flow.step(x, schedule, slice(number, number + 1))
+        torch.testing.assert_close(one, renderer.flow(x, times[number].expand(2)), rtol=1e-5, atol=1e-5)
+    rows = renderer.flow.step(x, schedule, slice(1, 3))
+    torch.testing.assert_close(rows, renderer.flow(x, times[1:]), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(rows[:1], renderer.flow.step(x, schedule, slice(0, 1))[:1], atol=1e-4)
+    assert torch.equal(x, before)
 
 
 def test_a_step_follows_the_velocity_of_all_that_is_known(renderer):
@@ -252,7 +273,7 @@ def test_rotation_turns_neighbours_and_shows_only_the_distance():
     table = rotary_table(50, 6, query)
 
     def at(x: Tensor, position: int) -> Tensor:
-        return rotate(x, tuple(part[position : position + 1] for part in table))
+        return rotate(x.clone(), tuple(part[position : position + 1] for part in table))
 
     one = torch.zeros(1, 1, 1, 6)
     one[..., 2] = 1
@@ -273,3 +294,44 @@ def test_statistics_stay_float32_in_a_half_precision_model():
     made = solve(model, conditioned(model, 20), noise(0), noise(0)[:, :0], 2, 1.5)
     assert made.dtype == torch.float32
     assert made.isfinite().all()
+
+
+# Number formats ------------------------------------------------------------------------------------------
+
+
+def low_matrices(model: Renderer, dtype: torch.dtype) -> None:
+    """Compute the blocks' matrix products alone in `dtype`; norms, modulation and what blocks add stay."""
+    for layer in model.flow.blocks.modules():
+        if isinstance(layer, nn.Linear):
+            weight, bias = layer.weight.to(dtype), layer.bias.to(dtype)
+            layer.forward = lambda x, w=weight, b=bias: F.linear(x.to(w.dtype), w, b).to(x.dtype)
+
+
+def error_of(change: Callable[[Renderer], object]) -> float:
+    """Largest error of the golden latents in their deviations, made by a changed model."""
+    file = golden.GoldenFile(golden.GOLDEN / "renderer.safetensors")
+    model = golden.build_renderer(file)
+    change(model)
+    model.statistics.float()
+    codes = file.tensors["codes.vocal"][0], file.tensors["codes.bgm"][0]
+    start = golden.named("noise.x", (1, codes[0].shape[1], 64), file.seed)
+    known = model.normalise(golden.named("incontext.x", start.shape, file.seed)[:, :10])
+    made = model.denormalise(solve(model, model.condition(*codes), start, known, 3, 1.0))
+    wanted = file.tensors["latents.incontext10.cfg1.0.steps3"]
+    return golden.close("latents", made.transpose(1, 2), wanted, 2e-4).error
+
+
+@pytest.mark.parametrize(
+    ("change", "least", "most"),
+    [
+        (lambda model: None, 0, 2e-4),
+        (lambda model: model.bfloat16(), 2e-4, 1e-1),
+        (lambda model: model.half(), 2e-4, 1e-1),
+        (lambda model: low_matrices(model, torch.bfloat16), 2e-4, 1e-1),
+        (lambda model: low_matrices(model, torch.float16), 2e-4, 1e-1),
+    ],
+    ids=["fp32", "bf16", "fp16", "bf16 matrices alone", "fp16 matrices alone"],
+)
+def test_only_float32_keeps_the_golden_limit_and_is_therefore_the_default(change, least, most):
+    error = error_of(change)
+    assert least <= error <= most

@@ -12,6 +12,7 @@ from levo import tiny
 from levo.audio import crossfade_into
 from levo.config import SAMPLES_PER_FRAME, RendererConfig, VaeConfig
 from levo.renderer.model import Renderer
+from levo.renderer.windows import Noise
 from levo.song import (
     TAIL,
     Prompt,
@@ -19,6 +20,7 @@ from levo.song import (
     decode_chunks,
     decode_song,
     render_song,
+    render_songs,
     seeded_noise,
     tracks_of,
 )
@@ -130,6 +132,47 @@ def test_a_style_prompt_leads_the_song_and_is_cut_off(renderer):
     assert not torch.isclose(song.samples, other.samples).all(1).any()
 
 
+def noted(takes: list[int], seed: int) -> Noise:
+    """Noise of a seed that notes each window it is asked for."""
+    draw = seeded_noise(seed, 1, SMALL)
+    return lambda window: (takes.append(seed), draw(window))[1]
+
+
+@pytest.mark.parametrize("led", [False, True])
+def test_songs_of_any_lengths_sound_together_as_they_do_alone(renderer, led):
+    prompt = None
+    if led:
+        codes = song_codes(4)[:, 0] + 9
+        prompt = Prompt(codes, codes + 1, torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(2)))
+    songs = [song_codes(frames) + frames for frames in (46, 7, 27)]
+    drawn: list[int] = []
+    together = render_songs(renderer, songs, [noted(drawn, n) for n in range(3)], steps=2, prompt=prompt)
+    assert drawn == [0, 1, 2, 0, 2, 0]
+    for number, (codes, ours) in enumerate(zip(songs, together, strict=True)):
+        alone = render_song(renderer, codes, seeded_noise(number, 1, SMALL), steps=2, prompt=prompt)
+        assert (ours.samples.shape, ours.tail.shape, ours.lead) == (
+            alone.samples.shape,
+            alone.tail.shape,
+            alone.lead,
+        )
+        torch.testing.assert_close(ours.samples, alone.samples, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours.tail, alone.tail, rtol=1e-4, atol=1e-4)
+
+
+def test_windows_of_one_number_are_one_batch(renderer, monkeypatch):
+    rows: list[int] = []
+    step = renderer.flow.step
+    monkeypatch.setattr(renderer.flow, "step", lambda x, *more: (rows.append(len(x)), step(x, *more))[1])
+    reports: list[tuple[int, int]] = []
+    songs = [song_codes(frames) for frames in (50, 7, 31)]
+    noises = [seeded_noise(n, 1, SMALL) for n in range(3)]
+    render_songs(
+        renderer, songs, noises, steps=1, on_step=lambda done, total: reports.append((done, total))
+    )
+    assert rows == [6, 4, 2]
+    assert reports == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_cutting_keeps_the_song_and_a_tail():
     latents = torch.arange(60.0)[None, :, None].expand(1, -1, 64)
     song = SongLatents.cut(latents, frames=30, lead=5)
@@ -197,6 +240,13 @@ def test_chunks_sound_like_the_whole(vae):
     assert float((chunked - whole).abs().max() / whole.std()) < 1e-5
 
 
+@pytest.mark.parametrize("chunk", [64, 100, 200, 300, 1000])
+def test_the_sound_does_not_depend_on_the_size_of_chunks(vae, chunk):
+    latents = held(300).samples.double()
+    released, other = decode_chunks(vae, latents), decode_chunks(vae, latents, chunk)
+    assert float((other - released).abs().max() / released.std()) < 1e-5
+
+
 def test_chunks_of_a_narrow_overlap_would_not(vae):
     other = Vae(replace(vae.config, overlap=8), dtype=torch.float64)
     other.load_state_dict(vae.state_dict())
@@ -221,6 +271,8 @@ def test_chunks_never_grow_beyond_their_size():
         decode_chunks(stub, held(frames).samples)
         assert max(stub.lengths) == min(frames, 128)
         assert len(set(stub.lengths)) == 1
+        decode_song(stub, held(frames, tail=0), RELEASED, chunk=70)
+        assert max(stub.lengths[-2:]) == min(frames, 70)
 
 
 # Seams ---------------------------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from levo import tiny
 from levo.config import SAMPLES_PER_FRAME, VaeConfig
 from levo.song import TAIL
+from levo.vae import oobleck
 from levo.vae.oobleck import Snake, Vae
 
 NARROW = VaeConfig(channels=2)  # released strides and widths' proportions
@@ -55,6 +58,50 @@ def test_snake_is_x_and_a_squared_sine():
     for channel, (alpha, beta) in enumerate([(1.0, 1.3498588), (2.0137527, 0.6703200)]):
         wanted = x[0, channel] + torch.sin(alpha * x[0, channel]) ** 2 / beta
         torch.testing.assert_close(snake(x)[0, channel], wanted)
+
+
+def plainly(model: Vae, x: torch.Tensor) -> torch.Tensor:
+    """The decoder as torch's own one-dimensional layers compute it."""
+
+    def snake(layer: Snake, x: torch.Tensor) -> torch.Tensor:
+        alpha, beta = layer.alpha.exp()[:, None], layer.beta.exp()[:, None]
+        return x + torch.sin(x * alpha) ** 2 / (beta + 1e-9)
+
+    def convolved(layer: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
+        return F.conv1d(x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation)
+
+    x = convolved(model.decoder.first, x)
+    for block in model.decoder.blocks:
+        up = block.resample
+        x = F.conv_transpose1d(snake(block.snake, x), up.weight, up.bias, up.stride, up.padding)
+        for unit in block.units:
+            x = x + convolved(
+                unit.narrow, snake(unit.snake_out, convolved(unit.wide, snake(unit.snake_in, x)))
+            )
+    return convolved(model.decoder.last, snake(model.decoder.snake, x))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("strides", [(2, 4), (3, 2), (5, 1)])
+def test_decoding_is_what_plain_layers_compute(strides, batch):
+    config = VaeConfig(channels=6, multiples=(1, 2), strides=strides, latent=5)
+    model = Vae(config, dtype=torch.float64)
+    tiny.fill(model)
+    x = torch.randn(batch, 5, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    before = x.clone()
+    torch.testing.assert_close(model.decode(x), plainly(model, x))
+    assert torch.equal(x, before)
+
+
+def test_snake_can_work_in_place_and_on_long_sounds_in_blocks(monkeypatch):
+    snake = Snake(2)
+    tiny.fill(snake)
+    x = torch.linspace(-3, 3, 101).repeat(1, 2, 1)
+    whole = snake(x)
+    monkeypatch.setattr(oobleck, "CACHED", 20)
+    assert torch.equal(snake(x), whole)
+    assert snake(x, out=x) is x
+    assert torch.equal(x, whole)
 
 
 def reach(model: Vae, frames: int = 48, at: int = 24) -> tuple[float, float]:
