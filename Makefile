@@ -4,7 +4,7 @@
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and runs all tests"
-	@echo "make bench    measures load time and peak RAM of a full-size LeLM"
+	@echo "make bench    measures loading, composing and rendering at full size, beside the published way"
 	@echo "make lint     checks style only"
 	@echo "make python   prints the path of the environment's Python"
 
@@ -20,7 +20,10 @@ test: lint
 
 bench:
 	@python=$$(tests/environment.sh) && \
-	PYTHONPATH=tests "$$python" tests/bench/loading.py
+	export PYTHONPATH=tests && \
+	"$$python" tests/bench/loading.py && \
+	"$$python" tests/bench/composing.py && \
+	"$$python" tests/bench/rendering.py
 
 lint:
 	@python=$$(tests/environment.sh) && \

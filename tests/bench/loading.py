@@ -19,6 +19,7 @@ from pathlib import Path
 import pack  # noqa: F401
 import releases
 import torch
+from bench.table import machine, show
 from release_texts import config_text
 from torch import nn
 
@@ -97,17 +98,15 @@ def report(folder: Path) -> None:
     """Make the files, measure every case and print a table."""
     print(f"Making a LeLM of the size of {RELEASE}", file=sys.stderr)
     in_own_process("make", folder)
-    print(f"Loading {RELEASE} in {str(DTYPE).removeprefix('torch.')}, {os.cpu_count()} cores")
-    print(f"{'file and way':36}{'file GB':>9}{'seconds':>9}{'ratio':>7}{'peak GB':>9}{'over weights':>14}")
-    first = None
+    rows, first = [], None
     for label, way, name in CASES:
         path = folder / name
         seconds, most, weights = map(float, in_own_process(way, path).split())
         first = first or seconds
-        print(
-            f"{label:36}{path.stat().st_size / GB:9.2f}{seconds:9.2f}{seconds / first:7.2f}"
-            f"{most / GB:9.2f}{(most - weights) / GB:14.2f}"
-        )
+        figures = path.stat().st_size / GB, seconds, seconds / first, most / GB, (most - weights) / GB
+        rows.append([label, *(f"{figure:.2f}" for figure in figures)])
+    head = ["file and way", "file GB", "seconds", "ratio", "peak GB", "over weights"]
+    show(f"Loading {RELEASE} in {str(DTYPE).removeprefix('torch.')}; {machine()}", head, rows)
 
 
 def in_own_process(way: str, path: Path) -> str:

@@ -1,0 +1,115 @@
+"""`make bench`: seconds of a flow step and of decoding, beside the published way of computing them.
+
+Full width and random numbers; the flow with two of its sixteen layers. Both ways take turns, so that other
+work on the machine slows both. Argument: repeats of a row (3).
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import pack  # noqa: F401
+import torch
+from published_renderer import decode, flow_step
+from torch import Tensor
+
+from levo import tiny
+from levo.config import RENDER_STEPS, RendererConfig, VaeConfig
+from levo.renderer.model import TO_MAKE, Renderer
+from levo.song import decode_chunks
+from levo.vae.oobleck import Vae
+
+LAYERS, FRAMES, CHUNK = 2, 1_000, 128
+LIMIT = 1e-3  # of the largest difference in standard deviations
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def medians(ways: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Seconds of each way; they take turns."""
+    times = [[seconds(way) for way in ways] for _ in range(repeats)]
+    return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def require_equal(name: str, ours: Tensor, reference: Tensor) -> None:
+    error = float((ours - reference).abs().max() / reference.std())
+    if not error < LIMIT:
+        raise SystemExit(f"{name}: ours and the reference differ by {error:.1e} standard deviations.")
+
+
+def flow_ways() -> list[Callable[[], Tensor]]:
+    """One step with both guidance rows, ours (its schedule is made before the loop) and the reference."""
+    renderer = Renderer(RendererConfig(layers=LAYERS))
+    tiny.fill(renderer)
+    config = renderer.config
+    codes = torch.arange(FRAMES)[None]
+    rows = renderer.condition(codes, codes + FRAMES)
+    rows = torch.cat((rows, torch.zeros_like(rows)))
+    marks = renderer.mask(torch.full((2, FRAMES), TO_MAKE))
+    known, noisy = torch.zeros(2, FRAMES, config.latent), torch.randn(2, FRAMES, config.latent)
+    parts, moments = [marks, known, rows, noisy], torch.full((2,), 0.3)
+    batch = torch.cat(parts, dim=2)
+    schedule = renderer.flow.schedule(torch.full((RENDER_STEPS,), 0.3), FRAMES, batch)
+
+    def ours() -> Tensor:
+        batch[..., -config.latent :] = noisy
+        return renderer.flow.step(batch, schedule, slice(3, 4))
+
+    return [ours, lambda: flow_step(renderer.flow, parts, moments)]
+
+
+def published_chunks(vae: Vae, latents: Tensor) -> Tensor:
+    """A window in the released chunks."""
+
+    class Published:
+        config = vae.config
+
+        def decode(self, part: Tensor) -> Tensor:
+            return decode(vae.decoder, part)
+
+    return decode_chunks(Published(), latents)
+
+
+def row(name: str, ways: Sequence[Callable[[], object]], repeats: int) -> None:
+    ours, reference = medians(ways, repeats)
+    print(f"{name:52}{ours:9.2f}{reference:11.2f}{reference / ours:8.2f}", flush=True)
+
+
+def report(repeats: int) -> None:
+    """Check that both ways agree, then print the table."""
+    print(
+        f"Rendering on {platform.machine()}, {torch.get_num_threads()} threads, float32, "
+        f"medians of {repeats}, random weights"
+    )
+    print(f"{'seconds':52}{'ours':>9}{'published':>11}{'ratio':>8}")
+    ways = flow_ways()
+    require_equal("The flow", *(way() for way in ways))
+    row(f"flow step, {LAYERS} layers, {FRAMES} frames, both rows", ways, repeats)
+    vae = Vae(VaeConfig())
+    tiny.fill(vae)
+    latents = torch.randn(1, vae.config.latent, FRAMES)
+    chunk, short = latents[..., :CHUNK], latents[..., :8]
+    require_equal("The decoder", vae.decode(short), decode(vae.decoder, short))
+    ways = [lambda: vae.decode(chunk), lambda: decode(vae.decoder, chunk)]
+    row(f"decoding {CHUNK} latents", ways, repeats)
+    window = [lambda: decode_chunks(vae, latents, FRAMES), lambda: published_chunks(vae, latents)]
+    row("decoding a 40 s window, in one chunk and in released ones", window, 1)
+
+
+def main() -> int:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        report(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
