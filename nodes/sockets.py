@@ -15,13 +15,16 @@ from ..levo.text.tokenizer import Tokenizer
 LelmSocket = io.Custom("LEVO_LELM")
 RendererSocket = io.Custom("LEVO_RENDERER")
 VaeSocket = io.Custom("LEVO_VAE")
+StyleEncoderSocket = io.Custom("LEVO_STYLE_ENCODER")
+SeparatorSocket = io.Custom("LEVO_SEPARATOR")
+StyleSocket = io.Custom("LEVO_STYLE")
 ConditioningSocket = io.Custom("LEVO_CONDITIONING")
 TokensSocket = io.Custom("LEVO_TOKENS")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in the hands of ComfyUI's memory manager; on LEVO_RENDERER and LEVO_VAE."""
+    """A model in the hands of ComfyUI's memory manager; on the sockets of all models but LeLM."""
 
     patcher: Any  # comfy.model_patcher.ModelPatcher
     config: Any  # of the model's kind
@@ -33,6 +36,16 @@ class LoadedLelm(LoadedModel):
     """On LEVO_LELM."""
 
     tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Style:
+    """On LEVO_STYLE: 10 s that a song shall sound like."""
+
+    codes: Tensor  # [1, 3, 250] int64: mixed, vocal, accompaniment
+    name: str  # of the clip or the library's entry, for people
+    vocals: Tensor | None = None  # [1, 2, 480000] float32 on the CPU at 48 kHz; None without audio
+    accompaniment: Tensor | None = None  # the same
 
 
 @dataclass(frozen=True)
