@@ -9,18 +9,21 @@ import torch
 from comfy_api.latest import io
 
 from ..levo.config import EMPTY, FRAME_RATE, LelmConfig, Sampling
+from ..levo.damage import shown
 from ..levo.lelm.compose import Composition, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.text.style import conditioned
+from ..levo.tokens import Composer, SongRequest, SongTokens, config_hash
 from . import placement
 from .inputs import guidance_input, seed_input
-from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
+from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, TokensSocket
 
 log = logging.getLogger(__name__)
 
 RELEASED = Sampling()
 SEEDS = 1 << 64  # after the last seed comes the first
+TINY = "tiny"  # in place of a file's name
 CUT_SHOWN = 80  # characters of text that did not fit
 
 
@@ -74,8 +77,9 @@ class LeVoCompose(io.ComfyNode):
         conditions = _prepare(lelm, conditioning, cls.hidden.unique_id)
         frames = frames_for(max_seconds, lelm.config)
         seeds = [(seed + take) % SEEDS for take in range(takes)]
-        made = _compose(lelm, conditions, frames, Sampling(**sampling), seeds, cuda_graph)
-        tokens = gathered(made, seeds, conditioning.lyrics, lelm.config.version, cls.hidden.unique_id)
+        drawn = Sampling(**sampling)
+        made = _compose(lelm, conditions, frames, drawn, seeds, cuda_graph)
+        tokens = gathered(made, seeds, conditioning, drawn, composer_of(lelm), cls.hidden.unique_id)
         return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)
 
 
@@ -180,8 +184,19 @@ def _compose(
     return songs
 
 
+def composer_of(lelm: LoadedLelm) -> Composer:
+    """What tokens remember of the model that composed them."""
+    name = shown(lelm.file) if lelm.file else TINY
+    return Composer(name, lelm.config.version, config_hash(lelm.config))
+
+
 def gathered(
-    songs: list[Composition], seeds: list[int], lyrics: str, version: str, node_id: str | None
+    songs: list[Composition],
+    seeds: list[int],
+    request: SongRequest,
+    sampling: Sampling,
+    composer: Composer,
+    node_id: str | None,
 ) -> SongTokens:
     """Takes on one socket; those without a frame are left out and named.
 
@@ -199,4 +214,5 @@ def gathered(
     for row, (song, _) in zip(codes, sung, strict=True):
         row[:, : song.codes.shape[2]] = song.codes[0]
     ended = tuple(song.ended for song, _ in sung)
-    return SongTokens(codes, lengths, tuple(seed for _, seed in sung), ended, lyrics, version)
+    sown = tuple(seed for _, seed in sung)
+    return SongTokens(codes, lengths, sown, ended, request, sampling, composer)

@@ -1,4 +1,7 @@
-"""The pack's socket types and what travels on them."""
+"""The pack's socket types and what travels on them.
+
+On LEVO_CONDITIONING travels a `SongRequest`, on LEVO_TOKENS `SongTokens`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE
 from ..levo.text.tokenizer import Tokenizer
+from ..levo.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 
 LelmSocket = io.Custom("LEVO_LELM")
 RendererSocket = io.Custom("LEVO_RENDERER")
@@ -46,35 +49,3 @@ class Style:
     name: str  # of the clip or the library's entry, for people
     vocals: Tensor | None = None  # [1, 2, 480000] float32 on the CPU at 48 kHz; None without audio
     accompaniment: Tensor | None = None  # the same
-
-
-@dataclass(frozen=True)
-class SongRequest:
-    """On LEVO_CONDITIONING: what a song is asked to be, before any model sees it."""
-
-    lyrics: str  # strict format; "." for an instrumental
-    tags: str
-    instrumental: bool
-    style: Tensor | None = None  # style prompt codes [1, 3, 250]
-
-
-@dataclass(frozen=True)
-class SongTokens:
-    """On LEVO_TOKENS: takes of a song, each all that it is before sound."""
-
-    codes: Tensor  # [N, 3, T] int64: mixed, vocal, accompaniment; EMPTY where a take is over
-    lengths: tuple[int, ...]  # frames of each take
-    seeds: tuple[int, ...]
-    ended: tuple[bool, ...]  # each by itself, not by the limit
-    lyrics: str
-    version: str  # of the checkpoint: "v1" or "v2"
-
-    @property
-    def takes(self) -> list[Tensor]:
-        """Codes [1, 3, frames] of each take."""
-        return [codes[None, :, :length] for codes, length in zip(self.codes, self.lengths, strict=True)]
-
-    @property
-    def seconds(self) -> float:
-        """Of the longest take."""
-        return max(self.lengths) / FRAME_RATE
