@@ -6,6 +6,7 @@ from . import files
 from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .downloading import LeVoDownloadModels
+from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
@@ -27,6 +28,7 @@ class LeVoExtension(ComfyExtension):
             LeVoCompose,
             LeVoRender,
             LeVoDecode,
+            LeVoListen,
         ]
 
 

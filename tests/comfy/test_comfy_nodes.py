@@ -24,6 +24,7 @@ NODES = [
     "LeVoCompose",
     "LeVoRender",
     "LeVoDecode",
+    "LeVoListen",
 ]
 TIMING = re.compile(rf"\s*\d+\.\d+ seconds: /custom_nodes/{PACK_NAME}")
 
@@ -62,15 +63,16 @@ def test_every_input_has_a_tooltip(node: dict[str, Any]):
 
 
 def test_every_output_has_a_name_and_a_tooltip(node: dict[str, Any]):
-    assert node["output"]
+    assert node["output"] or node["output_node"]
     assert len(node["output_tooltips"]) == len(node["output_name"]) == len(node["output"])
     assert all(text and text.strip() for text in [*node["output_tooltips"], *node["output_name"]])
 
 
-def test_only_the_texts_of_conditioning_are_optional(object_info: dict[str, Any]):
+def test_only_texts_and_what_is_listened_to_are_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
-        "LeVoConditioning": ["lyrics", "description"]
+        "LeVoConditioning": ["lyrics", "description"],
+        "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }
 
 

@@ -1,0 +1,115 @@
+"""The node that plays a song in the editor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from comfy_api.latest import io, ui
+
+from ..levo.song import TRACKS
+from ..levo.text.lyrics import Lyrics, LyricsError, parse
+from ..levo.text.timeline import marks
+from .sockets import SongTokens, TokensSocket
+
+
+class LeVoListen(io.ComfyNode):
+    """Shows a song to web/js/listen.js as files of its tracks and marks of its sections."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoListen",
+            display_name="LeVo Listen",
+            category="audio/LeVo",
+            description="Plays up to three tracks of a song in step, with waveforms, mute, solo and marks.",
+            inputs=[
+                io.Audio.Input("mix", optional=True, tooltip="The whole song."),
+                io.Audio.Input("vocals", optional=True, tooltip="The vocals alone."),
+                io.Audio.Input("accompaniment", optional=True, tooltip="The accompaniment alone."),
+                TokensSocket.Input(
+                    "tokens",
+                    optional=True,
+                    tooltip="What the tracks were rendered from: the lyrics in it give the section marks, "
+                    "which are estimates.",
+                ),
+            ],
+            is_input_list=True,
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        mix: list[dict] | None = None,
+        vocals: list[dict] | None = None,
+        accompaniment: list[dict] | None = None,
+        tokens: list[SongTokens] | None = None,
+    ) -> io.NodeOutput:
+        tracks = takes_of({"mix": mix, "vocals": vocals, "accompaniment": accompaniment})
+        files = {
+            name: [ui.PreviewAudio(take, cls=cls).values[0] for take in tracks[name]] for name in tracks
+        }
+        count = len(next(iter(tracks.values())))
+        song = tokens[0] if tokens else None
+        takes = []
+        for number in range(count):
+            seconds = max(seconds_of(track[number]) for track in tracks.values())
+            takes.append(
+                {
+                    "tracks": {name: files[name][number] for name in files},
+                    "sections": sections_of(song, number, count, seconds),
+                }
+            )
+        every = [file for number in range(count) for file in takes[number]["tracks"].values()]
+        return io.NodeOutput(ui={"audio": every, "takes": takes})
+
+
+def takes_of(given: dict[str, list[dict] | None]) -> dict[str, list[dict]]:
+    """The takes of each track that is there, each an AUDIO of one; from lists of AUDIO and batches in them.
+
+    Raises:
+        ValueError: there is no track at all, or the tracks have different numbers of takes.
+    """
+    tracks = {}
+    for name in TRACKS:
+        rows = [
+            {"waveform": row[None], "sample_rate": audio["sample_rate"]}
+            for audio in given[name] or ()
+            if audio is not None
+            for row in audio["waveform"]
+        ]
+        if rows:
+            tracks[name] = rows
+    if not tracks:
+        raise ValueError(
+            "LeVo Listen has nothing to play; connect the mix, the vocals or the accompaniment."
+        )
+    counts = {name: len(rows) for name, rows in tracks.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        raise ValueError(
+            f"LeVo Listen was given unlike numbers of takes ({listed}); connect tracks of one song."
+        )
+    return tracks
+
+
+def seconds_of(audio: dict) -> float:
+    """Length of an AUDIO."""
+    return audio["waveform"].shape[-1] / audio["sample_rate"]
+
+
+def sections_of(tokens: SongTokens | None, take: int, takes: int, seconds: float) -> list[dict]:
+    """The section marks of a take as the player reads them; none without lyrics."""
+    lyrics = lyrics_of(tokens) if tokens else None
+    if lyrics is None:
+        return []
+    ended = tokens.ended[take] if len(tokens.ended) == takes else all(tokens.ended)
+    return [asdict(mark) for mark in marks(lyrics, seconds, ended)]
+
+
+def lyrics_of(tokens: SongTokens) -> Lyrics | None:
+    """The lyrics a song was made from; None for an instrumental."""
+    try:
+        return parse(tokens.lyrics)
+    except LyricsError:
+        return None

@@ -1,0 +1,71 @@
+// LeVo Listen in the graph: a player in the node, fed by what the node put out.
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { ListenView } from "./listen_view.js";
+import { loadWords } from "./words.js";
+
+const NODE = "LeVoListen";
+const SIZE = [460, 330];
+const RECENT = 16; // runs in which a page that was loaded again looks for its song
+
+const views = new WeakMap(); // of nodes
+
+function fileUrl({ filename, subfolder, type }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+}
+
+function attach(node) {
+  const view = new ListenView(fileUrl);
+  views.set(node, view);
+  // Core's own player sets `src` of the widget of this name in every node that puts out audio.
+  const widget = node.addDOMWidget("audioUI", "levo_listen", view.element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => SIZE[1] - 120,
+  });
+  widget.serialize = false;
+  view.element.addEventListener("wheel", (event) => app.canvas.processMouseWheel(event));
+  const { onExecuted, onRemoved } = node;
+  node.onExecuted = function (output) {
+    onExecuted?.apply(this, arguments);
+    view.show(output.takes);
+  };
+  node.onRemoved = function () {
+    onRemoved?.apply(this, arguments);
+    view.dispose();
+  };
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+}
+
+// The node of an id such as "7", or "<subgraph>:7".
+function located(id) {
+  const [node, subgraph] = id.split(":").reverse();
+  const graph = subgraph ? app.graph.subgraphs?.get(subgraph) : app.graph;
+  return graph?.getNodeById(Number(node));
+}
+
+function showAll(outputs) {
+  for (const [id, output] of Object.entries(outputs)) views.get(located(id))?.show(output.takes);
+}
+
+// After the page was loaded again, ComfyUI still has the last runs and their files.
+async function restore() {
+  const nodes = app.graph.nodes.filter((node) => views.has(node));
+  if (!nodes.length) return;
+  const reply = await api.fetchApi(`/history?max_items=${RECENT}`);
+  if (!reply.ok) return;
+  const runs = Object.values(await reply.json()).reverse();
+  const ours = runs.filter((run) => run.prompt[3].extra_pnginfo?.workflow?.id === app.graph.id);
+  for (const node of nodes) {
+    const run = ours.find((candidate) => candidate.outputs[node.id]?.takes);
+    if (run && !views.get(node).shown) views.get(node).show(run.outputs[node.id].takes);
+  }
+}
+
+app.registerExtension({
+  name: "LeVo.Listen",
+  setup: loadWords,
+  nodeCreated: (node) => node.comfyClass === NODE && attach(node),
+  onNodeOutputsUpdated: showAll,
+  afterConfigureGraph: restore,
+});

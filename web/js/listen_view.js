@@ -1,0 +1,230 @@
+// The player's face: buttons, waveforms, section marks and keys. Knows nothing of ComfyUI's graph.
+import { decode, Player } from "./player.js";
+import { peaksOf, waveform } from "./waveform.js";
+import { t } from "./words.js";
+
+const STEP = 5; // seconds of an arrow key
+const LEAP = 30; // of a page key
+
+export class ListenView {
+  #url; // of a file that the server named
+  #takes = [];
+  #player = null;
+  #loading = 0; // counts orders to load, so that a late one is dropped
+  #frame = 0;
+  #parts = {};
+  #dragged; // where the pointer holds the playhead, in seconds
+
+  constructor(url) {
+    this.#url = url;
+    this.element = make("div", { class: "levo-listen" });
+    // A shadow root keeps our style in and the page's out.
+    this.root = this.element.attachShadow({ mode: "open" });
+    this.#say(t("Run the workflow to hear the song."));
+    this.element.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // takes: [{ tracks: { name: file }, sections: [{ tag, start }] }], as nodes/listening.py makes them.
+  async show(takes) {
+    if (!takes?.length || JSON.stringify(takes) === JSON.stringify(this.#takes)) return;
+    this.#takes = takes;
+    await this.#load(takes[0]);
+  }
+
+  get shown() {
+    return this.#takes.length > 0;
+  }
+
+  dispose() {
+    this.#loading++;
+    cancelAnimationFrame(this.#frame);
+    this.#player?.dispose();
+    this.#player = null;
+  }
+
+  async #load(take) {
+    this.dispose();
+    const order = this.#loading;
+    this.#say(t("Loading…"));
+    const names = Object.keys(take.tracks);
+    let buffers;
+    try {
+      buffers = await Promise.all(names.map((name) => decode(this.#url(take.tracks[name]))));
+    } catch {
+      if (order === this.#loading) this.#say(t("The sound is gone; run the workflow again."));
+      return;
+    }
+    if (order !== this.#loading) return;
+    this.#player = new Player(new Map(names.map((name, at) => [name, buffers[at]])), () => this.#update());
+    this.#build(take);
+  }
+
+  // ---------------------------------------------------------------- building
+
+  #say(text) {
+    this.#fill(make("p", { role: "status" }, text));
+  }
+
+  #fill(...children) {
+    const style = make("link", { rel: "stylesheet", href: new URL("./listen.css", import.meta.url) });
+    this.root.replaceChildren(style, ...children);
+  }
+
+  #build(take) {
+    const play = make("button", { class: "play" });
+    play.onclick = () => this.#playOrPause();
+    const time = make("span", { class: "time" });
+    const sections = this.#sections(take.sections);
+    const lanes = this.#lanes();
+    const heads = [...this.#player.tracks.keys()].map((name) => this.#head(name));
+    this.#parts = { play, time, sections, lanes, heads, playhead: lanes.lastChild };
+    const bar = make("div", { class: "bar" }, play, time, ...this.#choice(take));
+    const strip = make("div", { class: "sections" }, ...sections.map((section) => section.button));
+    const left = make("div", { class: "heads" }, ...heads.map((head) => head.element));
+    const group = make("div", { class: "player", role: "group", "aria-label": t("Player") });
+    group.append(bar, ...(sections.length ? [strip] : []), left, lanes);
+    this.#fill(group);
+    this.#update();
+  }
+
+  #choice(take) {
+    if (this.#takes.length < 2) return [];
+    const options = this.#takes.map((_, at) => make("option", { value: at }, t("Take {n}", { n: at + 1 })));
+    const select = make("select", { "aria-label": t("Take") }, ...options);
+    select.value = this.#takes.indexOf(take);
+    select.onchange = () => this.#load(this.#takes[select.value]);
+    return [select];
+  }
+
+  #sections(marks) {
+    const duration = this.#player.duration;
+    return marks.map(({ tag, start }, at) => {
+      const end = marks[at + 1]?.start ?? duration;
+      const title = t("{section}, about {time}", { section: t(tag), time: clock(start) });
+      const button = make("button", { class: tag.split("-")[0], title, "aria-label": title }, t(tag));
+      button.style.left = `${(100 * start) / duration}%`;
+      button.style.width = `${(100 * (end - start)) / duration}%`;
+      button.onclick = () => this.#player.seek(start);
+      return { button, tag, start, end };
+    });
+  }
+
+  #head(name) {
+    const mute = make("button", { "aria-label": t("Mute {track}", { track: t(name) }), title: t("Mute") }, "M");
+    const solo = make("button", { "aria-label": t("Solo {track}", { track: t(name) }), title: t("Solo") }, "S");
+    mute.onclick = () => this.#toggle(this.#player.muted, name);
+    solo.onclick = () => this.#toggle(this.#player.soloed, name);
+    return { name, mute, solo, element: make("div", {}, make("span", {}, t(name)), mute, solo) };
+  }
+
+  // The waveforms, over which one slider lies: where in the song we are.
+  #lanes() {
+    const { tracks, duration } = this.#player;
+    const peaks = [...tracks.values()].map(peaksOf);
+    const loudest = Math.max(...peaks.flatMap((found) => [...found]));
+    const drawn = [...tracks.values()].map((buffer, at) =>
+      make("div", { class: "lane" }, waveform(peaks[at], loudest, buffer.duration / duration)));
+    const playhead = make("div", { class: "playhead" });
+    const lanes = make("div", { class: "lanes", role: "slider", tabindex: 0, "aria-label": t("Position"),
+      "aria-valuemin": 0, "aria-valuemax": Math.floor(duration) }, ...drawn, playhead);
+    lanes.onpointerdown = (event) => event.button === 0 && this.#drag(lanes, event);
+    return lanes;
+  }
+
+  // ---------------------------------------------------------------- what people do
+
+  #playOrPause() {
+    if (this.#player.playing) this.#player.pause();
+    else this.#player.play();
+  }
+
+  #toggle(set, name) {
+    this.#player.toggle(set, name);
+    this.#update();
+  }
+
+  // The song goes on while the pointer moves, and jumps when it is let go.
+  #drag(lanes, down) {
+    const place = (event) => {
+      const box = lanes.getBoundingClientRect(); // as it is on the screen, at any zoom
+      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * this.#player.duration;
+    };
+    this.#dragged = place(down);
+    lanes.setPointerCapture(down.pointerId);
+    lanes.onpointermove = (event) => {
+      this.#dragged = place(event);
+      this.#tick();
+    };
+    lanes.onpointerup = lanes.onpointercancel = (event) => {
+      lanes.onpointermove = lanes.onpointerup = lanes.onpointercancel = null;
+      this.#dragged = undefined;
+      this.#player?.seek(place(event));
+    };
+    this.#tick();
+  }
+
+  #key(event) {
+    if (!this.#player || event.ctrlKey || event.altKey || event.metaKey) return;
+    const target = event.composedPath()[0];
+    const { position, duration } = this.#player;
+    const places = { ArrowLeft: position - STEP, ArrowRight: position + STEP, PageDown: position - LEAP,
+      PageUp: position + LEAP, Home: 0, End: duration };
+    if (event.key === " ") {
+      event.stopPropagation(); // the canvas would take it for panning
+      if (target.tagName === "BUTTON" || target.tagName === "SELECT") return; // which it presses itself
+      this.#playOrPause();
+    } else if (event.key in places && target.tagName !== "SELECT") {
+      event.stopPropagation();
+      this.#player.seek(places[event.key]);
+    } else return;
+    event.preventDefault();
+  }
+
+  // ---------------------------------------------------------------- what they see
+
+  #update() {
+    if (!this.#player) return;
+    const { play, heads, lanes } = this.#parts;
+    play.textContent = this.#player.playing ? "❚❚" : "▶";
+    play.setAttribute("aria-label", this.#player.playing ? t("Pause") : t("Play"));
+    heads.forEach(({ name, mute, solo }, at) => {
+      mute.setAttribute("aria-pressed", this.#player.muted.has(name));
+      solo.setAttribute("aria-pressed", this.#player.soloed.has(name));
+      lanes.children[at].classList.toggle("silent", !this.#player.audible(name));
+    });
+    this.#tick();
+  }
+
+  // Frames are asked for only while something moves.
+  #tick() {
+    cancelAnimationFrame(this.#frame);
+    if (!this.#player) return;
+    const { time, sections, lanes, playhead } = this.#parts;
+    const { playing, duration } = this.#player;
+    const position = this.#dragged ?? this.#player.position;
+    playhead.style.left = `${(100 * position) / duration}%`;
+    const now = sections.find(({ start, end }) => position >= start && position < end);
+    const shown = `${clock(position)} / ${clock(duration)}`;
+    if (time.textContent !== shown) {
+      time.textContent = shown;
+      lanes.setAttribute("aria-valuenow", Math.floor(position));
+      lanes.setAttribute("aria-valuetext", now ? `${shown}, ${t(now.tag)}` : shown);
+    }
+    for (const section of sections) section.button.classList.toggle("now", section === now);
+    if (playing) this.#frame = requestAnimationFrame(() => this.#tick());
+  }
+}
+
+// An element with attributes and children.
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// 83.4 is "1:23".
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

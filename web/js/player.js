@@ -1,0 +1,114 @@
+// Plays the tracks of a song in step, on one clock of WebAudio; knows nothing of the page or of ComfyUI.
+
+const RATE = 48000;
+const LEAD = 0.03; // seconds from the order to play until the first sample, so that all tracks begin together
+const FADE = 0.01; // seconds in which a track comes or goes, without a click
+
+let heard = null; // the player that sounds: two songs at once please nobody
+
+// Decodes a file; throws if it is not there or is no sound.
+export async function decode(url) {
+  const reply = await fetch(url);
+  if (!reply.ok) throw new Error(`${reply.status}`);
+  // Offline, because a real context would ask for the sound card before anybody wants to hear anything.
+  return new OfflineAudioContext(2, 1, RATE).decodeAudioData(await reply.arrayBuffer());
+}
+
+export class Player {
+  #context = null;
+  #sources = []; // those that sound; WebAudio starts each only once
+  #gains = new Map();
+  #offset = 0; // seconds into the song where the sources began or will begin
+  #began = 0; // the context's time at that moment
+  #disposed = false;
+
+  // tracks: Map of name to AudioBuffer; changed: called when playing begins or ends.
+  constructor(tracks, changed) {
+    this.tracks = tracks;
+    this.changed = changed;
+    this.duration = Math.max(...[...tracks.values()].map((buffer) => buffer.duration));
+    // The stems are in the mix already.
+    this.muted = new Set(tracks.has("mix") ? [...tracks.keys()].filter((name) => name !== "mix") : []);
+    this.soloed = new Set();
+  }
+
+  get playing() {
+    return this.#sources.length > 0;
+  }
+
+  get position() {
+    const passed = this.playing ? Math.max(0, this.#context.currentTime - this.#began) : 0;
+    return Math.min(this.#offset + passed, this.duration);
+  }
+
+  // Solo beats mute.
+  audible(name) {
+    return this.soloed.size ? this.soloed.has(name) : !this.muted.has(name);
+  }
+
+  toggle(set, name) {
+    if (!set.delete(name)) set.add(name);
+    for (const [track, gain] of this.#gains)
+      gain.gain.setTargetAtTime(this.audible(track) ? 1 : 0, this.#context.currentTime, FADE / 3);
+  }
+
+  async play() {
+    this.#context ??= new AudioContext({ sampleRate: RATE });
+    await this.#context.resume();
+    if (this.playing || this.#disposed) return;
+    if (heard !== this) heard?.pause();
+    heard = this;
+    this.#began = this.#context.currentTime + LEAD;
+    for (const [name, buffer] of this.tracks) this.#start(name, buffer);
+    this.changed();
+  }
+
+  pause() {
+    this.#offset = this.position;
+    this.#stop();
+    this.changed();
+  }
+
+  async seek(seconds) {
+    const wasPlaying = this.playing;
+    this.#stop();
+    this.#offset = Math.min(Math.max(seconds, 0), this.duration);
+    if (wasPlaying) await this.play();
+    else this.changed();
+  }
+
+  dispose() {
+    this.#disposed = true;
+    this.#stop();
+    if (heard === this) heard = null;
+    this.#context?.close();
+    this.tracks.clear();
+  }
+
+  #start(name, buffer) {
+    const gain = new GainNode(this.#context, { gain: this.audible(name) ? 1 : 0 });
+    const source = new AudioBufferSourceNode(this.#context, { buffer });
+    source.connect(gain).connect(this.#context.destination);
+    source.start(this.#began, this.#offset);
+    if (buffer.duration === this.duration) source.onended = () => this.#end();
+    this.#gains.set(name, gain);
+    this.#sources.push(source);
+  }
+
+  #end() {
+    this.#stop();
+    this.#offset = 0;
+    this.changed();
+  }
+
+  #stop() {
+    for (const source of this.#sources) {
+      source.onended = null;
+      source.stop();
+      source.disconnect();
+    }
+    for (const gain of this.#gains.values()) gain.disconnect();
+    this.#sources = [];
+    this.#gains.clear();
+  }
+}

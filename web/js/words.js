@@ -1,0 +1,25 @@
+// The pack's words in the language of the interface: English stands in the code, all others below "levo" in
+// locales/<language>/main.json.
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+
+let asked = null; // the one request, which all callers share
+let translations = {};
+
+// Reads the words once; afterwards t() knows them.
+export function loadWords() {
+  asked ??= read();
+  return asked;
+}
+
+// The text in the language of the interface, with {name} replaced by values.name.
+export function t(text, values = {}) {
+  return (translations[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+async function read() {
+  const locale = app.extensionManager.setting.get("Comfy.Locale");
+  if (locale === "en") return;
+  const reply = await api.fetchApi("/i18n");
+  if (reply.ok) translations = (await reply.json())[locale]?.levo ?? {};
+}
