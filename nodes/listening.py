@@ -110,6 +110,6 @@ def sections_of(tokens: SongTokens | None, take: int, takes: int, seconds: float
 def lyrics_of(tokens: SongTokens) -> Lyrics | None:
     """The lyrics a song was made from; None for an instrumental."""
     try:
-        return parse(tokens.lyrics)
+        return parse(tokens.request.lyrics)
     except LyricsError:
         return None
