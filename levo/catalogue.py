@@ -38,7 +38,7 @@ def _release(name: str, revision: str, config: tuple[int, str | None], model: tu
     )
 
 
-def _runtime(path: str, size: int, sha256: str) -> RemoteFile:
+def _runtime(path: str, size: int, sha256: str | None) -> RemoteFile:
     revision = "cc258cc694a63114c61684cc26d0583b8ad777d0"
     return RemoteFile("lglg666/SongGeneration-Runtime", revision, path, size, sha256)
 
@@ -80,3 +80,4 @@ VAE = (
         "5cd2859efe00bc2b0f6f9bdac738ad11822a36473d6d810427b60efd057c538b",
     ),
 )
+SEPARATOR = (_runtime("third_party/demucs/ckpt/htdemucs.pth", 168_140_000, None),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 
 SAMPLE_RATE = 48_000
@@ -100,6 +101,24 @@ class VaeConfig:
     def widths(self) -> list[int]:
         """Channels from the waveform side to the latent side."""
         return [self.channels * m for m in (1, *self.multiples)]
+
+
+@dataclass(frozen=True)
+class SeparatorConfig:
+    """HTDemucs, which splits a mix into four stems."""
+
+    channels: int = 48  # of the outermost layer
+    compression: int = 8  # of the residual branches
+    bottom: int = 512  # width of the transformer
+    layers: int = 5  # of the transformer
+    segment: Fraction = Fraction(39, 5)  # seconds heard at once
+    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")  # in the order of the outputs
+    sample_rate: int = 44_100
+
+    @property
+    def window(self) -> int:
+        """Samples heard at once."""
+        return int(self.segment * self.sample_rate)
 
 
 @dataclass(frozen=True)

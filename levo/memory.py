@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .config import CODES, LelmConfig, RendererConfig, VaeConfig
+from .config import CODES, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
 
@@ -74,3 +74,13 @@ def chunk_frames(config: VaeConfig, item: int, free: int, most: int, rows: int =
     """
     each = decode_bytes(config, item, most) * rows // most
     return max(2 * config.overlap, min(most, free // each))
+
+
+def separate_bytes(config: SeparatorConfig) -> int:
+    """Activations of one window of HTDemucs, as measured, and attention that no kernel makes in pieces.
+
+    Args:
+        config: of HTDemucs.
+    """
+    positions, heads = 8 * config.window // 1_024, 8  # of the transformer over the spectrogram
+    return config.window * (800 + 8 * config.channels) + heads * positions**2 * 4

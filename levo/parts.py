@@ -11,9 +11,10 @@ from torch import nn
 
 from . import checkpoint, converted
 from .checkpoint import LELM, RENDERER, SEPARATOR, STYLE_ENCODER, VAE, Layout
-from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, VaeConfig
+from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from .damage import shown
 from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
+from .separator import released
 from .weightfile import SUFFIXES, CheckpointError, Inventory, inventory, read
 
 # What a file that cannot be read was meant to be can only be told by its name.
@@ -95,6 +96,15 @@ def vae_config(path: Path) -> VaeConfig:
         return converted.config_in(path, found, VAE)
     beside = path.parent / VAE_CONFIG
     return read_vae_config(beside) if beside.exists() else VaeConfig()
+
+
+def separator_config(path: Path) -> SeparatorConfig:
+    """Sizes of the HTDemucs in a file.
+
+    Raises:
+        CheckpointError: the file cannot be read as an HTDemucs with four stems.
+    """
+    return released.config_of(path)
 
 
 def fill(model: nn.Module, path: Path, layout: Layout) -> None:

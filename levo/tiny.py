@@ -6,12 +6,13 @@ They need no file and make noise, so that a graph can be tried, and tested, anyw
 from __future__ import annotations
 
 import zlib
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 
 from . import int8
-from .config import LelmConfig, RendererConfig, VaeConfig
+from .config import LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 
 LELM = LelmConfig(
     version="v2",
@@ -27,6 +28,7 @@ LELM = LelmConfig(
 )
 RENDERER = RendererConfig(layers=2, heads=4, inner=400, mask=8, condition=32, time=64)
 VAE = VaeConfig(channels=8)
+SEPARATOR = SeparatorConfig(channels=4, compression=4, bottom=8, layers=1, segment=Fraction(2))
 LOUDNESS = 0.003  # of the last VAE layer's weights: keeps the noise at a bearable level
 
 

@@ -15,10 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from . import pickles
 from .damage import damage_of, shown
 
 SAFETENSORS = ".safetensors"
-SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt")
+SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th")
+INNER = ("state_dict", "state")  # where training wrappers, and Demucs, keep the tensors
 BLOCK = 1 << 24  # bytes hashed at a time
 
 
@@ -43,7 +45,7 @@ def inventory(path: Path) -> Inventory:
     _refuse_damaged(path)
     try:
         if path.suffix != SAFETENSORS:
-            return Inventory(_tensors(torch.load(path, map_location="meta", weights_only=True, mmap=True)))
+            return Inventory(_tensors(pickles.load(path, "meta")))
         with safe_open(path, framework="pt") as file:
             shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
@@ -62,7 +64,7 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == SAFETENSORS:
             return load_file(path)
-        return _tensors(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+        return _tensors(pickles.load(path))
     except Exception as error:
         raise _unreadable(path) from error
 
@@ -91,5 +93,6 @@ def _unreadable(path: Path) -> CheckpointError:
 
 
 def _tensors(content: object) -> dict[str, Tensor]:
-    tensors = content.get("state_dict", content) if isinstance(content, dict) else {}
+    content = content if isinstance(content, dict) else {}
+    tensors = next((content[key] for key in INNER if isinstance(content.get(key), dict)), content)
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}

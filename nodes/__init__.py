@@ -7,9 +7,10 @@ from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .downloading import LeVoDownloadModels
 from .listening import LeVoListen
-from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadVAE
+from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
+from .separating import LeVoSplitVocals
 
 
 class LeVoExtension(ComfyExtension):
@@ -20,6 +21,7 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadLeLM,
             LeVoLoadRenderer,
             LeVoLoadVAE,
+            LeVoLoadSeparator,
             LeVoSaveCheckpoint,
             LeVoDownloadModels,
             LeVoLyrics,
@@ -29,6 +31,7 @@ class LeVoExtension(ComfyExtension):
             LeVoRender,
             LeVoDecode,
             LeVoListen,
+            LeVoSplitVocals,
         ]
 
 

@@ -11,7 +11,7 @@ import comfy.model_management
 import folder_paths
 
 from ..levo import catalogue
-from ..levo.checkpoint import LELM, RENDERER, VAE
+from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.parts import Part, recognise
 from ..levo.release import CONFIG, VAE_CONFIG
 from ..levo.weightfile import SUFFIXES, CheckpointError
@@ -21,8 +21,18 @@ OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for the
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
 SIZE = re.compile(r" \([\d.]+ [GM]B\)$")  # how a combo's names end
-PUBLISHED = {LELM: catalogue.LELM["v2-medium"], RENDERER: catalogue.RENDERER, VAE: catalogue.VAE}
-LOADERS = {LELM: "LeVo Load LeLM", RENDERER: "LeVo Load Renderer", VAE: "LeVo Load VAE"}
+PUBLISHED = {
+    LELM: catalogue.LELM["v2-medium"],
+    RENDERER: catalogue.RENDERER,
+    VAE: catalogue.VAE,
+    SEPARATOR: catalogue.SEPARATOR,
+}
+LOADERS = {
+    LELM: "LeVo Load LeLM",
+    RENDERER: "LeVo Load Renderer",
+    VAE: "LeVo Load VAE",
+    SEPARATOR: "LeVo Load Separator",
+}
 
 
 def register() -> None:

@@ -8,15 +8,17 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..levo import checkpoint, parts, tiny
-from ..levo.checkpoint import LELM, RENDERER, VAE
+from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.damage import shown
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
+from ..levo.separator.model import build
+from ..levo.separator.released import layout_of
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from ..levo.weightfile import CheckpointError
 from . import files, placement
-from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, VaeSocket
+from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SeparatorSocket, VaeSocket
 
 CATEGORY = "audio/LeVo/loaders"
 DTYPE_CHOICES = [placement.AUTO, *placement.DTYPES]
@@ -138,6 +140,38 @@ class LeVoLoadVAE(io.ComfyNode):
         return io.NodeOutput(load_vae(checkpoint, dtype))
 
 
+class LeVoLoadSeparator(io.ComfyNode):
+    """Loads HTDemucs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadSeparator",
+            display_name="LeVo Load Separator",
+            category=CATEGORY,
+            description="Loads HTDemucs, which splits a song into vocals, drums, bass and the rest.",
+            inputs=[_file_input(SEPARATOR)],
+            outputs=[
+                SeparatorSocket.Output(
+                    display_name="separator",
+                    tooltip="The separator, for LeVo Split Vocals or LeVo Style from Audio.",
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
+        return files.complaint(SEPARATOR, checkpoint) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str) -> tuple:
+        return files.fingerprint(SEPARATOR, checkpoint)
+
+    @classmethod
+    def execute(cls, checkpoint: str) -> io.NodeOutput:
+        return io.NodeOutput(load_separator(checkpoint))
+
+
 def load_lelm(choice: str, dtype: str) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
     path = files.path_of(LELM, choice)
@@ -169,6 +203,15 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
     model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
     _fill(model, path, checkpoint.vae_layout(config))
     return LoadedModel(placement.managed(model, vae=True), config, path)
+
+
+def load_separator(choice: str) -> LoadedModel:
+    """Build HTDemucs and fill it from the file chosen in the combo, as fp32: rounding is audible."""
+    path = files.path_of(SEPARATOR, choice)
+    config = parts.separator_config(path) if path else tiny.SEPARATOR
+    model = build(config, placement.offload_device())
+    _fill(model, path, layout_of(model))
+    return LoadedModel(placement.managed(model), config, path)
 
 
 def _fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout) -> None:

@@ -16,6 +16,7 @@ NODES = [
     "LeVoLoadLeLM",
     "LeVoLoadRenderer",
     "LeVoLoadVAE",
+    "LeVoLoadSeparator",
     "LeVoSaveCheckpoint",
     "LeVoDownloadModels",
     "LeVoLyrics",
@@ -25,6 +26,7 @@ NODES = [
     "LeVoRender",
     "LeVoDecode",
     "LeVoListen",
+    "LeVoSplitVocals",
 ]
 TIMING = re.compile(rf"\s*\d+\.\d+ seconds: /custom_nodes/{PACK_NAME}")
 

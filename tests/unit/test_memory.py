@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import accumulate
 
 import pytest
@@ -11,12 +12,13 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from levo import tiny
-from levo.config import RELEASED, RendererConfig, VaeConfig
+from levo.config import RELEASED, RendererConfig, SeparatorConfig, VaeConfig
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
-from levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes
+from levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes, separate_bytes
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
+from levo.separator.model import build
 from levo.vae.oobleck import Vae
 
 
@@ -107,3 +109,11 @@ def test_a_chunk_is_the_longest_that_fits(free: int, rows: int):
 def test_a_chunk_goes_forward_even_where_nothing_is_free():
     assert chunk_frames(VaeConfig(), 4, 0, 1_000) == 64
     assert chunk_frames(VaeConfig(), 4, 10**12, 1_000) == 1_000
+
+
+@pytest.mark.parametrize("config", [SeparatorConfig(segment=Fraction(1)), tiny.SEPARATOR])
+@pytest.mark.usefixtures("inference")
+def test_splitting_asks_for_what_a_window_takes(config: SeparatorConfig):
+    model, window = blank(build(config)), torch.zeros(1, 2, config.window)
+    taken = peak(lambda: model(window))
+    assert taken < separate_bytes(config) < 2 * taken

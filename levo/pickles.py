@@ -1,0 +1,65 @@
+"""torch's pickled files, read without running anything that is in them.
+
+torch reads tensors and plain data, and refuses whatever else a pickle names. The packages that Demucs is
+published in also name its class, which we do not need; such names become stand-ins that only remember
+what they were given. Any other name is refused as before.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAMED_BY_DEMUCS = (
+    "demucs.demucs.Demucs",
+    "demucs.hdemucs.HDemucs",
+    "demucs.htdemucs.HTDemucs",
+    "demucs_infer.hdemucs.HDemucs",
+    "demucs_infer.htdemucs.HTDemucs",
+    "fractions.Fraction",
+    "numpy.core.multiarray.scalar",  # some carry the scores of their training
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "numpy.dtypes.Float32DType",
+    "numpy.dtypes.Float64DType",
+)
+
+
+class StandIn:
+    """What a pickle named, with the arguments that it would have been made from."""
+
+    def __init__(self, *given: Any) -> None:
+        self.given = given
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget what the real thing would have been filled with."""
+
+
+def _stand_in(name: str) -> type[StandIn]:
+    module, _, leaf = name.rpartition(".")
+    return type(leaf, (StandIn,), {"__module__": module})
+
+
+STAND_INS = [_stand_in(name) for name in NAMED_BY_DEMUCS]
+_allowing = threading.Lock()  # torch keeps what is allowed for all threads together
+
+
+def load(path: Path, device: str = "cpu") -> Any:
+    """Content of a torch zip checkpoint, its tensors memory-mapped; names of Demucs are StandIns.
+
+    Args:
+        path: of the file.
+        device: "cpu", or "meta" for shapes alone.
+
+    Raises:
+        Exception: of many kinds, where the file is damaged or names what is not allowed.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        with _allowing, torch.serialization.safe_globals(STAND_INS):
+            return torch.load(path, map_location=device, weights_only=True, mmap=True)

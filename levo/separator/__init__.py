@@ -1,0 +1,1 @@
+"""HTDemucs: a mix to vocals, drums, bass and the rest."""

@@ -1,0 +1,130 @@
+"""What a released HTDemucs file says of itself: sizes by its tensors, the rest by what lies beside them.
+
+Three forms are published: tensors alone (SongGeneration), a package with the arguments of the class in a
+pickle (Meta), and the same with the arguments as JSON in the metadata of a safetensors file (demucs-infer).
+Nothing in them is run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from .. import pickles
+from ..checkpoint import SEPARATOR, Layout, Source
+from ..config import SeparatorConfig
+from ..damage import shown
+from ..pickles import StandIn
+from ..weightfile import SAFETENSORS, CheckpointError, Inventory, inventory
+from .model import ARGUMENTS
+
+CLASS = "HTDemucs"
+STEMS = {"drums", "bass", "other", "vocals"}
+SEGMENT = 10  # seconds, where a package does not say
+MOST_SECONDS = 60
+LAYER = re.compile(r"crosstransformer\.layers\.(\d+)\..*")
+
+
+def config_of(path: Path) -> SeparatorConfig:
+    """Config of the HTDemucs in a file of any of the three forms.
+
+    Raises:
+        CheckpointError: it cannot be read, or is another model than the four stems of HTDemucs.
+    """
+    found = inventory(path)
+    try:
+        sizes = _sizes(found.tensors)
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{shown(path)} is not an HTDemucs; choose htdemucs.pth.") from error
+    package = _package(path, found)
+    if package is None:
+        return SeparatorConfig(**sizes)
+    reason = _objection(package)
+    if reason:
+        raise CheckpointError(f"{shown(path)} {reason}; choose a plain htdemucs with four stems.")
+    given = package["kwargs"]
+    stems = tuple(_plural(name) for name in given["sources"])
+    return SeparatorConfig(**sizes, stems=stems, segment=_fraction(given.get("segment", SEGMENT)))
+
+
+def layout_of(model: nn.Module) -> Layout:
+    """Layout of a released file: its names are those of the package's model."""
+    return Layout(SEPARATOR, "htdemucs.pth", {name: Source((name,)) for name in model.state_dict()}, ())
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    channels = tensors["encoder.0.conv.weight"].shape[0]
+    layers = [int(match[1]) for name in tensors if (match := LAYER.fullmatch(name))]
+    return {
+        "channels": channels,
+        "compression": channels // tensors["encoder.0.dconv.layers.0.0.weight"].shape[0],
+        "bottom": tensors["channel_upsampler.weight"].shape[0],
+        "layers": max(layers) + 1,
+    }
+
+
+def _package(path: Path, found: Inventory) -> dict[str, Any] | None:
+    """Class and arguments of a packaged model; None for tensors alone."""
+    if path.suffix == SAFETENSORS:
+        said = found.metadata
+        try:
+            return {
+                "klass": said["klass"].rpartition(".")[2],
+                "args": json.loads(said["args"]),
+                "kwargs": json.loads(said["kwargs"]),
+            }
+        except KeyError:
+            return None
+        except ValueError as error:
+            raise CheckpointError(f"{shown(path)} has broken metadata; download it again.") from error
+    content = pickles.load(path, "meta")
+    if "klass" not in content:
+        return None
+    name = getattr(content["klass"], "__name__", "?")
+    return {"klass": name, "args": content.get("args"), "kwargs": content.get("kwargs")}
+
+
+def _objection(package: dict[str, Any]) -> str | None:
+    """What is wrong with a package, for a sentence."""
+    if package["klass"] != CLASS:
+        return f"holds a model of the class {package['klass']!r}"
+    given = package["kwargs"]
+    if package["args"] and isinstance(given, dict):
+        # Only the names of the stems stand first.
+        given["sources"], *more = package["args"]
+        if more:
+            return "is built in a way that is not known"
+    if not isinstance(given, dict) or not isinstance(given.get("sources"), (list, tuple)):
+        return "does not say which stems it makes"
+    stems = [_plural(name) for name in given["sources"]]
+    if sorted(stems) != sorted(STEMS):
+        return f"splits into {', '.join(stems)}"
+    for name, wanted in ARGUMENTS.items():
+        value = given.get(name, wanted)
+        if value != wanted and (value or wanted):  # nothing comes as None, [] and False
+            return f"has {name} {value!r} where htdemucs has {wanted!r}"
+    seconds = _fraction(given.get("segment", SEGMENT))
+    if not seconds or not 0 < seconds <= MOST_SECONDS:
+        return f"hears {given['segment']!r} s at once"
+    return None
+
+
+def _plural(name: Any) -> str:
+    return "vocals" if name == "vocal" else str(name)
+
+
+def _fraction(value: Any) -> Fraction | None:
+    """A number of seconds in whichever way a package has it; None if it is none."""
+    if isinstance(value, StandIn):  # of a Fraction
+        value = "/".join(map(str, value.given))
+    if isinstance(value, dict):
+        value = f"{value.get('numerator')}/{value.get('denominator')}"
+    if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8})?", value):
+        return None
+    return Fraction(value) if isinstance(value, (str, int, float, Fraction)) else None

@@ -1,0 +1,153 @@
+"""Splitting whole songs: windows that overlap, a seeded shift, and the rates and channels of the input.
+
+The method is that of Demucs (arXiv:1911.13254, the shift trick; arXiv:2211.08553, the overlap).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ..audio import resample
+from ..config import SeparatorConfig
+
+OVERLAP = 0.25  # of a window with the next
+SHIFT_SECONDS = 0.5  # at most
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Stems:
+    """What a mix is made of; each as the mix: [B, C, T] float32 on the CPU, at its rate."""
+
+    vocals: Tensor
+    accompaniment: Tensor  # the mix without the vocals
+    drums: Tensor
+    bass: Tensor
+    other: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a song, and where the model hears it."""
+
+    start: int  # sample of the song
+    length: int  # samples of the song
+    heard: int  # sample of the song where the model's window begins; may lie before it
+
+
+def split(
+    model: nn.Module,
+    config: SeparatorConfig,
+    mix: Tensor,
+    rate: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> Stems:
+    """Split songs into vocals, accompaniment and instruments.
+
+    Args:
+        model: HTDemucs on `device`.
+        config: of the model.
+        mix: [B, 1 or 2, T] at `rate`, T > 1.
+        rate: samples a second, any.
+        seed: decides where the windows lie.
+        device: where the model runs.
+        on_step: called with (windows done, in all).
+
+    Raises:
+        ValueError: nothing to hear, or more than two channels.
+    """
+    batch, channels, length = mix.shape
+    if channels not in (1, 2):
+        raise ValueError(f"Audio of {channels} channels cannot be split; give it mono or stereo.")
+    if batch == 0 or length < 2:
+        raise ValueError("The audio that shall be split is empty; give it a song.")
+    mix = mix.float().cpu()
+    songs = resample(mix, rate, config.sample_rate).expand(-1, 2, -1)
+    most = int(SHIFT_SECONDS * config.sample_rate)
+    shift = random.Random(seed).randint(0, most)
+    total = batch * len(list(windows(songs.shape[-1] + most - shift, config.window)))
+    made = torch.empty(batch, len(config.stems), 2, songs.shape[-1])
+    for number, song in enumerate(songs):
+
+        def step(done: int, of: int, before: int = number) -> None:
+            on_step(before * of + done, total)
+
+        made[number] = separate(model, config, song, shift, device, step)
+    if channels == 1:
+        made = made.mean(dim=2, keepdim=True)
+    back = resample(made.flatten(1, 2), config.sample_rate, rate).view(*made.shape[:3], -1)
+    back = pad(back, (0, max(0, length - back.shape[-1])))[..., :length]
+    stems = dict(zip(config.stems, back.unbind(dim=1), strict=True))
+    return Stems(accompaniment=mix - stems["vocals"], **stems)
+
+
+def separate(
+    model: nn.Module,
+    config: SeparatorConfig,
+    song: Tensor,
+    shift: int,
+    device: torch.device | str,
+    on_step: OnStep,
+) -> Tensor:
+    """The model's stems of one song at the model's rate.
+
+    Args:
+        model: HTDemucs on `device`.
+        config: of the model.
+        song: [2, T].
+        shift: samples of SHIFT_SECONDS that are not heard before the song begins.
+        device: where the model runs.
+        on_step: called with (windows done, in all).
+
+    Returns:
+        [stems, 2, T] on the CPU.
+    """
+    middle = song.mean(dim=0)
+    mean, deviation = middle.mean(), middle.std().clamp(min=1e-8)  # silence stays silence
+    lead = int(SHIFT_SECONDS * config.sample_rate) - shift  # of silence
+    heard = pad((song - mean) / deviation, (lead, 0))
+    length = heard.shape[-1]
+    stems = torch.zeros(len(config.stems), 2, length)
+    weights = torch.zeros(length)
+    triangle = _triangle(config.window)
+    spans = list(windows(length, config.window))
+    for number, span in enumerate(spans):
+        on_step(number, len(spans))
+        around = _stretch(heard, span.heard, config.window)
+        piece = model(around[None].to(device))[0].float().cpu()
+        skip = span.start - span.heard
+        piece = piece[..., skip : skip + span.length]
+        weight = triangle[: span.length]
+        stems[..., span.start : span.start + span.length] += weight * piece
+        weights[span.start : span.start + span.length] += weight
+    on_step(len(spans), len(spans))
+    return (stems / weights)[..., lead:] * deviation + mean
+
+
+def windows(length: int, window: int) -> Iterator[Window]:
+    """Windows over a song; the last ones reach beyond its end and are heard around their middle."""
+    for start in range(0, length, int((1 - OVERLAP) * window)):
+        own = min(window, length - start)
+        yield Window(start, own, start - (window - own) // 2)
+
+
+def _stretch(song: Tensor, start: int, length: int) -> Tensor:
+    """Samples of a song from `start` on; silence where there is no song."""
+    end = start + length
+    inside = song[..., max(start, 0) : max(end, 0)]
+    return pad(inside, (max(-start, 0), max(end - song.shape[-1], 0)))
+
+
+def _triangle(window: int) -> Tensor:
+    """Weights of a window's samples: those in its middle count most."""
+    rise = torch.arange(1, window // 2 + 1)
+    fall = torch.arange(window - window // 2, 0, -1)
+    return torch.cat((rise, fall)) / (window - window // 2)
