@@ -2,3 +2,5 @@
 
 Knows torch and nothing of ComfyUI.
 """
+
+VERSION = "0.1.0"  # of the pack, as in pyproject.toml

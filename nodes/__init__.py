@@ -11,6 +11,7 @@ from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoad
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
 from .separating import LeVoSplitVocals
+from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
 
 class LeVoExtension(ComfyExtension):
@@ -28,6 +29,8 @@ class LeVoExtension(ComfyExtension):
             LeVoDescription,
             LeVoConditioning,
             LeVoCompose,
+            LeVoSaveTokens,
+            LeVoLoadTokens,
             LeVoRender,
             LeVoDecode,
             LeVoListen,

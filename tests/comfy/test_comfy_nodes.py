@@ -23,6 +23,8 @@ NODES = [
     "LeVoDescription",
     "LeVoConditioning",
     "LeVoCompose",
+    "LeVoSaveTokens",
+    "LeVoLoadTokens",
     "LeVoRender",
     "LeVoDecode",
     "LeVoListen",

@@ -1,0 +1,175 @@
+"""The nodes that keep a song's tokens in files."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..levo import tokenfile
+from ..levo.tokenfile import TokenFileError
+from ..levo.weightfile import SAFETENSORS
+from . import placement
+from .sockets import ConditioningSocket, SongTokens, TokensSocket
+
+CATEGORY = "audio/LeVo/tokens"
+OUTPUT = " [output]"  # ComfyUI's mark of a name below its output folder
+NO_FILE = "no song found (save one with LeVo Save Tokens, or upload one)"
+
+
+class LeVoSaveTokens(io.ComfyNode):
+    """Writes a song's tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoSaveTokens",
+            display_name="LeVo Save Tokens",
+            category=CATEGORY,
+            description="Saves a song as tokens: a small file, from which it can be rendered again.",
+            inputs=[
+                TokensSocket.Input("tokens", tooltip="From LeVo Compose: all takes go into one file."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="tokens/LeVo",
+                    tooltip="How the file's name begins, in ComfyUI's output folder; a number is added, so "
+                    "that nothing is overwritten.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="file", tooltip="The file's name, as LeVo Load Tokens offers it."
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, tokens: SongTokens, filename_prefix: str) -> io.NodeOutput:
+        path = free_path(filename_prefix)
+        tokenfile.save(path, tokens)
+        name = path.relative_to(folder_paths.get_output_directory())
+        placement.show(cls.hidden.unique_id, f"Saved {name}.")
+        entry = {"filename": name.name, "subfolder": name.parent.as_posix(), "type": "output"}
+        return io.NodeOutput(f"{name.as_posix()}{OUTPUT}", ui={"tokens": [entry]})
+
+
+class LeVoLoadTokens(io.ComfyNode):
+    """Reads a song's tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        options = choices()
+        return io.Schema(
+            node_id="LeVoLoadTokens",
+            display_name="LeVo Load Tokens",
+            category=CATEGORY,
+            description="Loads a song that LeVo Save Tokens wrote, to render it again or to go on from it.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=options,
+                    default=options[0],
+                    tooltip="A song in ComfyUI's input folder, or in its output folder where the name says "
+                    "so; newest first.",
+                ),
+            ],
+            outputs=[
+                TokensSocket.Output(display_name="tokens", tooltip="The song before sound, all takes."),
+                ConditioningSocket.Output(
+                    display_name="conditioning", tooltip="What was asked for: lyrics, tags and style."
+                ),
+                io.Boolean.Output(
+                    display_name="ended by itself",
+                    tooltip="True if the model ended every take, false if one was cut at the limit.",
+                ),
+                io.Float.Output(display_name="seconds", tooltip="Length of the song, of its longest take."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        if file is None:  # comes from another node
+            return True
+        try:
+            path_of(file)
+        except TokenFileError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str) -> tuple:
+        return file, *_state(path_of(file))
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        tokens = tokenfile.load(path_of(file))
+        takes = f"{len(tokens.lengths)} takes" if len(tokens.lengths) > 1 else "1 take"
+        composer, seeds = tokens.composer.checkpoint, ", ".join(map(str, tokens.seeds))
+        placement.show(
+            cls.hidden.unique_id, f"{takes}, {tokens.seconds:g} s, composed by {composer}, seed {seeds}"
+        )
+        return io.NodeOutput(tokens, tokens.request, all(tokens.ended), tokens.seconds)
+
+
+def free_path(prefix: str) -> Path:
+    """Where the next file of a prefix belongs; its folder is made.
+
+    Raises:
+        ValueError: the prefix is empty or leads out of the output folder.
+    """
+    folder = Path(os.path.abspath(folder_paths.get_output_directory()))
+    if folder not in Path(os.path.abspath(folder / prefix)).parents:
+        raise ValueError(
+            f"LeVo Save Tokens cannot use the filename_prefix {prefix!r}; give one that stays in {folder}."
+        )
+    place, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(folder))
+    return Path(place) / f"{name}_{number:05}_{SAFETENSORS}"
+
+
+def choices() -> list[str]:
+    """What the combo of Load Tokens offers: songs below the input and the output folder, newest first."""
+    folders = {folder_paths.get_input_directory(): "", folder_paths.get_output_directory(): OUTPUT}
+    songs = []
+    for folder, mark in folders.items():
+        for path in Path(folder).rglob(f"*{SAFETENSORS}"):
+            with suppress(OSError):  # deleted meanwhile, or not ours to read
+                state = _state(path)
+                if _is_song(path, state):
+                    songs.append((state, f"{path.relative_to(folder).as_posix()}{mark}"))
+    return [name for _, name in sorted(songs, reverse=True)] or [NO_FILE]
+
+
+def path_of(name: str) -> Path:
+    """The file of a combo's choice, which may carry ComfyUI's marks such as [output].
+
+    Raises:
+        TokenFileError: there is none, or it lies outside of ComfyUI's folders.
+    """
+    if name == NO_FILE:
+        raise TokenFileError("LeVo Load Tokens has no song; save one with LeVo Save Tokens, or upload one.")
+    bare, marked = folder_paths.annotated_filepath(name)
+    folder = Path(os.path.abspath(marked or folder_paths.get_input_directory()))
+    path = Path(os.path.abspath(folder / bare.strip()))
+    if folder not in path.parents or not path.is_file():
+        raise TokenFileError(
+            f"LeVo Load Tokens found no file {name!r} in {folder}; choose or upload another."
+        )
+    return path
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=10_000)
+def _is_song(path: Path, state: tuple[int, int]) -> bool:
+    """Whether a file holds a song; `state` makes a changed file another question."""
+    return tokenfile.is_song(path)
