@@ -122,6 +122,39 @@ class SeparatorConfig:
 
 
 @dataclass(frozen=True)
+class StyleEncoderConfig:
+    """MusicFM, and a quantiser for each track that a tokenizer file turns into codes."""
+
+    tracks: tuple[str, ...]
+    depths: tuple[int, ...]  # conformer layers before each track's quantiser
+    width: int = 1_024
+    inner: int = 4_096
+    heads: int = 16
+    channels: int = 512  # of the convolutions
+    mels: int = 128
+    kernel: int = 31  # frames of a conformer's convolution
+    code_width: int = 32
+
+    @property
+    def layers(self) -> int:
+        """Conformer layers that are needed."""
+        return max(self.depths)
+
+    @property
+    def steps(self) -> int:
+        """Pieces of work that encoding all tracks is counted in: the convolutions and each layer."""
+        return sum(self.depths) + len(self.depths)
+
+    def depth_of(self, track: str) -> int:
+        """Layers before a track's quantiser."""
+        return self.depths[self.tracks.index(track)]
+
+
+MIXED_ENCODER = StyleEncoderConfig(("mixed",), (6,))  # of the 1rvq file
+TRACK_ENCODER = StyleEncoderConfig(("vocal", "accompaniment"), (7, 3))  # of the septoken file
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How Compose draws codes; the defaults are the released ones.
 

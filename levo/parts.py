@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from . import checkpoint, converted
-from .checkpoint import LELM, RENDERER, SEPARATOR, STYLE_ENCODER, VAE, Layout
+from .checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout
 from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from .damage import shown
 from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
@@ -22,7 +22,7 @@ RELEASED_NAMES = {
     "model.pt": LELM,
     "model.safetensors": LELM,
     "model_2.safetensors": RENDERER,
-    "model_2_fixed.safetensors": STYLE_ENCODER,
+    "model_2_fixed.safetensors": MIXED_ENCODER,
     "autoencoder_music_1320k.ckpt": VAE,
     "htdemucs.pth": SEPARATOR,
 }
@@ -133,7 +133,7 @@ def _not_a(wanted: str, path: Path, found: Inventory) -> CheckpointError:
 def _name(path: Path, kind: str, found: Inventory) -> str:
     if kind == LELM and not converted.kind_in(found):
         return _release(path)
-    if kind in (RENDERER, STYLE_ENCODER) and not converted.kind_in(found):
+    if kind in (RENDERER, MIXED_ENCODER) and not converted.kind_in(found):
         file = "septoken" if kind == RENDERER else "1rvq"
         return f"{file} {'full' if any(name.startswith(FULL) for name in found.tensors) else 'slim'}"
     return path.stem

@@ -10,14 +10,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pack
 import torch
+from golden_encoder import run_clip, run_encoder, tone
+from golden_file import GoldenFile, Result, close, same
 from released import GOLDEN, named, released_tensors
-from safetensors import safe_open
 from torch import Tensor
 
 from levo import checkpoint
@@ -28,56 +29,11 @@ from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
 from levo.renderer.windows import Windows, render
-from levo.song import SongLatents, decode_song
+from levo.song import Prompt, SongLatents, decode_song
 from levo.text.tokenizer import Tokenizer
 from levo.vae.oobleck import Vae
 
 GREEDY = replace(Sampling(), temperature=0.0)
-NOT_BUILT = ("encoder", "song_prompt")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One compared tensor."""
-
-    name: str
-    error: float  # relative; for integers the share that differs
-    limit: float
-
-    @property
-    def passed(self) -> bool:
-        return self.error <= self.limit
-
-    def __str__(self) -> str:
-        verdict = "PASS" if self.passed else "FAIL"
-        return f"{verdict} {self.name}: error {self.error:.2e}, at most {self.limit:.0e}"
-
-
-def close(name: str, ours: Tensor, golden: Tensor, limit: float) -> Result:
-    """Largest difference in standard deviations of the golden tensor."""
-    if ours.shape != golden.shape:
-        return Result(f"{name} (shape {list(ours.shape)}, not {list(golden.shape)})", float("inf"), limit)
-    return Result(name, float((ours - golden).abs().max() / golden.std()), limit)
-
-
-def same(name: str, ours: Tensor, golden: Tensor) -> Result:
-    if ours.shape != golden.shape:
-        return Result(f"{name} (shape {list(ours.shape)}, not {list(golden.shape)})", float("inf"), 0)
-    return Result(name, float((ours != golden).float().mean()), 0)
-
-
-class GoldenFile:
-    """Tensors and metadata of one file."""
-
-    def __init__(self, path: Path):
-        self.stem = path.stem
-        with safe_open(path, "pt") as file:
-            self.meta = file.metadata() or {}
-            self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-    @property
-    def seed(self) -> int:
-        return int(self.meta.get("seed", 0))
 
 
 @cache
@@ -239,19 +195,34 @@ def run_vae(file: GoldenFile) -> Iterator[Result]:
     yield close("encoded.scale_raw", scale, file.tensors["encoded.scale_raw"], 1e-3)
 
 
+def known_prompt(file: GoldenFile, vae: Vae) -> Prompt:
+    """The style prompt of a `song_prompt` file."""
+    vocal, accompaniment = (file.tensors[f"prompt.codes.{name}"][:, 0] for name in ("vocal", "bgm"))
+    sound = tone("vocal", 10) + tone("accompaniment", 10)
+    return Prompt(vocal, accompaniment, vae.encode(sound)[0].transpose(1, 2))
+
+
 def run_song(file: GoldenFile, vae: Vae) -> Iterator[Result]:
     model, config = build_renderer(file), RendererConfig()
     streams = (file.tensors["codes.vocal"], file.tensors["codes.bgm"])
+    prompt = known_prompt(file, vae) if "prompt.codes.vocal" in file.tensors else None
 
     def noise(window: int) -> Tensor:
         return named(f"noise.window{window}.x", (1, config.window, config.latent), file.seed)
 
     vocal, accompaniment = (stream[:, 0] for stream in streams)
-    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), RENDER_GUIDANCE)
+    frames, lead = vocal.shape[1], None
+    if prompt is not None:
+        vocal = torch.cat((prompt.vocal, vocal), dim=1)
+        accompaniment = torch.cat((prompt.accompaniment, accompaniment), dim=1)
+        lead = prompt.latents
+        golden = file.tensors["prompt.latents.every4"]
+        yield close("prompt.latents.every4", lead.transpose(1, 2)[..., ::4], golden, 3e-4)
+    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), RENDER_GUIDANCE, lead)
     for number, (start, end) in enumerate(Windows.over(vocal.shape[1], config).spans()):
         name = f"latents.window{number}.every4"
         yield close(name, full[:, start:end].transpose(1, 2)[..., ::4], file.tensors[name], 3e-4)
-    latents = SongLatents.cut(full, vocal.shape[1])
+    latents = SongLatents.cut(full, frames, 0 if lead is None else lead.shape[1])
     audio = decode_song(vae, latents, config)
     lost = int(file.tensors["samples"]) - audio.shape[2]
     yield Result("samples", float(lost not in (0, -1)), 0)
@@ -272,6 +243,10 @@ def run_file(path: Path, folder: Path) -> Iterator[Result]:
         yield from run_renderer(GoldenFile(path))
     elif path.stem.startswith("vae"):
         yield from run_vae(GoldenFile(path))
+    elif path.stem.startswith("encoder_clip"):
+        yield from run_clip(GoldenFile(path))
+    elif path.stem.startswith("encoder"):
+        yield from run_encoder(GoldenFile(path))
     else:
         file = GoldenFile(path)
         own = folder / "vae.safetensors"  # songs use its sizes, with the song's own seed
@@ -280,11 +255,11 @@ def run_file(path: Path, folder: Path) -> Iterator[Result]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Golden files of the folder that can be run now."""
-    wanted = ("lelm_", "renderer", "vae", "song_")
+    """Golden files of the folder."""
+    wanted = ("lelm_", "renderer", "vae", "song_", "encoder")
     files = [p for p in sorted(folder.glob("*.safetensors")) if p.stem.startswith(wanted)]
     tokens = folder / "tokens.json"
-    return [p for p in files if not p.stem.startswith(NOT_BUILT)] + ([tokens] if tokens.exists() else [])
+    return files + ([tokens] if tokens.exists() else [])
 
 
 def main() -> int:
@@ -303,9 +278,6 @@ def main() -> int:
             for result in run_file(path, folder):
                 failed += not result.passed
                 print(f"{path.stem}: {result}", flush=True)
-    for path in sorted(folder.glob("*.safetensors")):
-        if path.stem.startswith(NOT_BUILT):
-            print(f"{path.stem}: not built yet")
     print(f"{failed} failed" if failed else "all passed")
     return int(failed > 0)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from levo import checkpoint
-from levo.checkpoint import Layout, Source
+from levo.checkpoint import Layout, Source, layout
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
@@ -33,15 +32,17 @@ def named(name: str, shape: tuple[int, ...], seed: int = 0) -> Tensor:
 def released_shapes(source: Source, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shapes of the released tensors behind one of ours of `shape`."""
     parts = len(source.names)
-    if source.build is checkpoint.fold_weight_norm:
-        return [(shape[0], *(1 for _ in shape[1:])), shape]
-    if source.build is checkpoint._folded_matrix:
-        return [(shape[0], 1, 1), (*shape, 1)]
-    if source.build is checkpoint._transposed:
-        return [shape[::-1]]
-    if source.build is checkpoint.latent_statistics:
-        return [(1,), shape[1:], shape[1:]]
-    return [(shape[0] // parts, *shape[1:])] * parts
+    special = {
+        layout.fold_weight_norm: [(shape[0], *(1 for _ in shape[1:])), shape],
+        layout.folded_matrix: [(shape[0], 1, 1), (*shape, 1)],
+        layout.folded_kernel: [shape, shape[:1], shape[:1]],
+        layout.folded_bias: [shape] * parts,
+        layout.matrix: [(*shape, 1)],
+        layout.row: [shape[1:]],
+        layout.transposed: [shape[::-1]],
+        layout.latent_statistics: [(1,), shape[1:], shape[1:]],
+    }
+    return special.get(source.build) or [(shape[0] // parts, *shape[1:])] * parts
 
 
 def released_tensors(

@@ -15,7 +15,7 @@ import torch
 from release_texts import CONFIGS, VAE_JSON, config_text
 from torch import Tensor
 
-from levo.checkpoint import LELM, RENDERER, SEPARATOR, STYLE_ENCODER, VAE
+from levo.checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 V2_IN_F32 = re.compile(  # whatever belongs to the second stage
@@ -214,8 +214,8 @@ PARTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     **{name: (LELM, lambda path, name=name: write_release(path.parent, name)) for name in CONFIGS},
     "septoken slim": (RENDERER, lambda path: write(path, septoken(full=False))),
     "septoken full": (RENDERER, lambda path: write(path, septoken(full=True))),
-    "1rvq slim": (STYLE_ENCODER, lambda path: write(path, style_encoder(full=False))),
-    "1rvq full": (STYLE_ENCODER, lambda path: write(path, style_encoder(full=True))),
+    "1rvq slim": (MIXED_ENCODER, lambda path: write(path, style_encoder(full=False))),
+    "1rvq full": (MIXED_ENCODER, lambda path: write(path, style_encoder(full=True))),
     "autoencoder_music_1320k": (VAE, lambda path: write_vae(path.parent)),
     "htdemucs": (SEPARATOR, lambda path: write(path, separator())),
 }

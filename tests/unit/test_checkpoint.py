@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import releases
 import torch
 from released import released_tensors
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from levo import checkpoint, weightfile
+from levo import checkpoint
 from levo.checkpoint import Layout, plain_name
-from levo.config import RELEASED, LelmConfig, RendererConfig, VaeConfig
+from levo.checkpoint import layout as layout_module
+from levo.config import (
+    MIXED_ENCODER,
+    RELEASED,
+    TRACK_ENCODER,
+    LelmConfig,
+    RendererConfig,
+    StyleEncoderConfig,
+    VaeConfig,
+)
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
+from levo.style_encoder.encode import StyleEncoder
 from levo.vae.oobleck import Vae
 from levo.weightfile import CheckpointError
 
@@ -30,6 +38,8 @@ LELM = LelmConfig("v2", 8, 12, 2, layers=2, layers_sub=1, lyric_length=6, style_
 RENDERER = RendererConfig(
     layers=2, heads=2, inner=20, mask=8, latent=4, condition=4, code_width=3, time=6, window=5
 )
+SIZES = {"width": 8, "inner": 12, "heads": 2, "channels": 4, "mels": 8, "kernel": 5, "code_width": 3}
+ENCODER = StyleEncoderConfig(("vocal", "accompaniment"), (2, 1), **SIZES)
 VAE = VaeConfig(channels=3, multiples=(1, 2), strides=(2, 3), latent=5)
 
 
@@ -45,6 +55,9 @@ SMALL = {
     "lelm": Kind(lambda **place: LeLM(LELM, **place), checkpoint.lelm_layout(LELM)),
     "renderer": Kind(lambda **place: Renderer(RENDERER, **place), checkpoint.renderer_layout(RENDERER)),
     "vae": Kind(lambda **place: Vae(VAE, **place), checkpoint.vae_layout(VAE)),
+    "style encoder": Kind(
+        lambda **place: StyleEncoder(ENCODER, **place), checkpoint.style_encoder_layout(ENCODER)
+    ),
 }
 LELM_SIZES = {"base": "base", "large": "large", "v2-medium": "v2_medium", "v2-large": "v2_large"}
 # Parameters that the published code uses at run time.
@@ -114,6 +127,40 @@ def test_released_vae_inventory_fits_without_a_remainder():
     checkpoint.check(tensors, layout, model)
     assert unused_of(tensors, layout) == []
     assert sum(p.numel() for p in model.decoder.parameters()) == 84_395_776
+
+
+ENCODERS = {"1rvq": (MIXED_ENCODER, 6), "septoken": (TRACK_ENCODER, 7)}
+NEVER_RUN = (  # of the encode side: what trains, what comes after the last layer that is read
+    "bestrq.model.cls_token",
+    "bestrq.model.linear.",
+    "bestrq.model.conformer.layer_norm.",
+    "bestrq.model.conformer.pos_conv_embed.",
+)
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["slim", "full"])
+@pytest.mark.parametrize("file", ENCODERS)
+def test_released_encoder_inventory_is_used_up_to_the_last_layer_that_is_read(file, full):
+    config, depth = ENCODERS[file]
+    tensors = {"1rvq": releases.style_encoder, "septoken": releases.septoken}[file](full)
+    tensors = {plain_name(name): tensor for name, tensor in tensors.items()}
+    layout = checkpoint.style_encoder_layout(config)
+    checkpoint.check(tensors, layout, StyleEncoder(config, device="meta"))
+    left = [name for name in unused_of(tensors, layout) if name.startswith("bestrq.")]
+    later = tuple(f"bestrq.model.conformer.layers.{n}." for n in range(depth, 12))
+    rest = [name for name in left if not name.startswith(NEVER_RUN + later)]
+    assert all(name.endswith("num_batches_tracked") for name in rest)
+
+
+def test_a_file_of_one_encoder_does_not_pass_for_the_other():
+    layout = checkpoint.style_encoder_layout(TRACK_ENCODER)
+    with pytest.raises(CheckpointError, match="is a 1rvq tokenizer; the septoken tokenizer needs"):
+        checkpoint.check(manifest("model_1rvq_slim"), layout, StyleEncoder(TRACK_ENCODER, device="meta"))
+    layout = checkpoint.style_encoder_layout(MIXED_ENCODER)
+    with pytest.raises(CheckpointError, match="is a renderer; the 1rvq tokenizer needs"):
+        checkpoint.check(
+            manifest("model_septoken_slim"), layout, StyleEncoder(MIXED_ENCODER, device="meta")
+        )
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -238,6 +285,21 @@ def test_folded_weight_norm_is_torchs_weight(layer):
         torch.testing.assert_close(checkpoint.fold_weight_norm(gain, direction), normed.weight)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_folded_batch_norm_computes_the_same(bias):
+    generator = torch.Generator().manual_seed(0)
+    conv, norm = nn.Conv1d(3, 4, 3, bias=bias), nn.BatchNorm1d(4).eval()
+    with torch.no_grad():
+        for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            tensor.copy_(torch.rand(4, generator=generator) + 0.5)
+        x = torch.randn(2, 3, 9, generator=generator)
+        gain, variance = norm.weight, norm.running_var
+        own = [conv.bias] if bias else []
+        kernel = layout_module.folded_kernel(conv.weight, gain, variance)
+        shift = layout_module.folded_bias(gain, variance, norm.bias, norm.running_mean, *own)
+        torch.testing.assert_close(nn.functional.conv1d(x, kernel, shift), norm(conv(x)))
+
+
 def test_latent_statistics_are_mean_and_deviation_of_the_samples():
     samples = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)) * 3 + 2
     found = checkpoint.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
@@ -277,68 +339,3 @@ def test_the_style_table_tells_the_version():
     assert checkpoint.style_rows(manifest("songgeneration_base")) == 151_646
     assert checkpoint.style_rows(manifest("songgeneration_v2_large")) == 151_652
     assert checkpoint.style_rows(manifest("autoencoder_music_1320k")) is None
-
-
-# Files ---------------------------------------------------------------------------------------------------
-
-CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
-
-
-@pytest.mark.parametrize(
-    ("name", "write"),
-    [
-        ("x.safetensors", lambda path: save_file(CONTENT, path)),
-        ("x.pt", lambda path: torch.save(CONTENT, path)),
-        ("x.ckpt", lambda path: torch.save({"state_dict": CONTENT, "epoch": 3}, path)),
-    ],
-)
-def test_every_kind_of_file_reads_to_its_tensors(tmp_path, name, write):
-    write(tmp_path / name)
-    found = weightfile.read(tmp_path / name)
-    assert found.keys() == CONTENT.keys()
-    assert all(torch.equal(found[key], CONTENT[key]) for key in CONTENT)
-
-
-class Trap:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __reduce__(self):
-        return pathlib.Path.touch, (self.path,)
-
-
-def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
-    sprung = tmp_path / "sprung"
-    torch.save({"state_dict": CONTENT, "trap": Trap(sprung)}, tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match=r"model\.pt"):
-        weightfile.read(tmp_path / "model.pt")
-    assert not sprung.exists()
-    torch.load(tmp_path / "model.pt", weights_only=False)
-    assert sprung.exists()  # or the trap would prove nothing
-
-
-@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
-def test_a_truncated_file_is_named(tmp_path, name):
-    path = tmp_path / name
-    save_file(CONTENT, path) if name.endswith("safetensors") else torch.save(CONTENT, path)
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(CheckpointError) as error:
-        weightfile.read(path)
-    assert f"{path.parent.name}/{path.name}" in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
-def test_a_file_that_is_not_there_is_named(tmp_path, name):
-    with pytest.raises(CheckpointError, match=name):
-        weightfile.read(tmp_path / name)
-
-
-def test_the_hash_of_a_file_is_the_known_one_and_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(weightfile, "BLOCK", 10)
-    path, steps = tmp_path / "x.pt", []
-    path.write_bytes(b"abc" * 9)
-    found = weightfile.sha256_of(path, lambda *step: steps.append(step))
-    assert found == hashlib.sha256(b"abc" * 9).hexdigest()
-    assert steps == [(10, 27), (20, 27), (27, 27)]

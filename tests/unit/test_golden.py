@@ -36,6 +36,7 @@ def test_the_runner_is_the_module_and_not_the_folder():
 def test_every_kind_of_golden_file_is_run():
     stems = {path.stem for path in golden.files_in(golden.GOLDEN)}
     kinds = {"lelm_v1_en_prompt", "lelm_v2_zh", "renderer", "vae", "song_430", "song_1310", "tokens"}
+    kinds |= {"encoder", "encoder_clip", "song_prompt_820"}
     assert kinds <= stems
 
 
@@ -64,15 +65,3 @@ def test_an_unchanged_file_passes_and_a_changed_token_fails(tmp_path, monkeypatc
 
 def test_an_empty_folder_is_a_failure(tmp_path, monkeypatch):
     assert run_main(monkeypatch, tmp_path) == 1
-
-
-def test_files_of_parts_that_are_not_built_are_named(tmp_path, monkeypatch, capsys):
-    waiting = ("encoder", "encoder_clip", "song_prompt_820")
-    for stem in waiting:
-        shutil.copy(golden.GOLDEN / f"{stem}.safetensors", tmp_path)
-    shutil.copy(golden.GOLDEN / "tokens.json", tmp_path)
-    assert run_main(monkeypatch, tmp_path) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if "not built yet" in line] == [
-        f"{stem}: not built yet" for stem in waiting
-    ]

@@ -1,0 +1,119 @@
+"""Released tensors into our models, checked both ways.
+
+Every tensor of a file is used, listed as known to be unused, or an error that names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .. import int8
+from ..weightfile import CheckpointError
+from .layout import ALSO, KINDS, Layout, Source
+
+NAMED_IN_ERRORS = 5
+MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
+
+
+def plain_name(name: str) -> str:
+    """A released name without the prefix of the training wrapper and with the older weight-norm leaves."""
+    name = name.removeprefix("audiolm.")
+    return name.replace("parametrizations.weight.original0", "weight_g").replace(
+        "parametrizations.weight.original1", "weight_v"
+    )
+
+
+def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> None:
+    """Make sure that released tensors are exactly what `model` needs, without reading their values.
+
+    Args:
+        tensors: plain released name -> tensor (the meta device works).
+        layout: of this kind of file.
+        model: gives the names and shapes that must come out.
+
+    Raises:
+        CheckpointError: this is another kind of file, or a tensor is missing, unexpected or of another
+            shape; names up to five of each.
+    """
+    kind = kind_of(tensors)
+    if kind is not None and layout.kind not in (kind, ALSO.get(kind)):
+        raise CheckpointError(f"This file is a {kind}; the {layout.kind} needs {layout.file}.")
+    needed = {name for source in layout.sources.values() for name in source.names}
+    unused = re.compile("|".join(layout.unused) or r"(?!)")
+    missing = needed - tensors.keys()
+    unexpected = [name for name in tensors if name not in needed and not unused.fullmatch(name)]
+    if missing or unexpected:
+        raise CheckpointError(_complaint(layout, missing=sorted(missing), unexpected=unexpected))
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if (shapes.keys() ^ layout.sources.keys()) - int8.scale_names(model):
+        raise RuntimeError(f"The layout of {layout.kind} does not fit its model.")
+    wrong = []
+    for ours, source in layout.sources.items():
+        parts = [tensors[name].to("meta") for name in source.names]
+        if _shape(source, parts) != shapes[ours]:
+            wrong += [f"{n} {list(p.shape)}" for n, p in zip(source.names, parts, strict=True)]
+    if wrong:
+        raise CheckpointError(_complaint(layout, **{"wrong in shape": wrong}))
+
+
+def _shape(source: Source, parts: list[Tensor]) -> torch.Size | None:
+    try:
+        return source.build(*parts).shape
+    except (RuntimeError, IndexError):  # shapes that do not go together
+        return None
+
+
+def _complaint(layout: Layout, **found: Iterable[str]) -> str:
+    lists = []
+    for what, names in found.items():
+        names = list(names)
+        more = f" and {len(names) - NAMED_IN_ERRORS} more" if len(names) > NAMED_IN_ERRORS else ""
+        if names:
+            lists.append(f"{what}: {', '.join(names[:NAMED_IN_ERRORS])}{more}")
+    return f"This file does not hold a {layout.kind} of the expected size ({'; '.join(lists)})."
+
+
+def load(model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Layout) -> None:
+    """Fill `model` from released tensors, one at a time, cast to its dtypes; nothing is left uninitialised.
+
+    Args:
+        model: whose parameters are overwritten.
+        read: maps the file: released name -> tensor, of any dtype. Called again and again, so that no more
+            than about MAPPED bytes of the file are in memory beside the model.
+        layout: of this kind of file.
+
+    Raises:
+        CheckpointError: as `check`; the model is then untouched.
+    """
+    tensors, taken = _plain(read()), 0
+    check(tensors, layout, model)
+    with torch.no_grad():
+        for ours in model.state_dict():
+            source = layout.sources.get(ours)
+            if source is None:  # a scale, which follows from its weights
+                continue
+            if taken > MAPPED:
+                del tensors  # the old mapping, before there is a new one
+                tensors, taken = _plain(read()), 0
+            int8.fill(model, ours, source.build(*(tensors[name] for name in source.names)))
+            taken += sum(tensors[name].nbytes for name in source.names)
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {plain_name(name): tensor for name, tensor in tensors.items()}
+
+
+def kind_of(tensors: Iterable[str]) -> str | None:
+    """Which of KINDS a file with these released names is, None if no name tells."""
+    names = [plain_name(name) for name in tensors]
+    return next((k for k, p in KINDS.items() if any(re.fullmatch(p, name) for name in names)), None)
+
+
+def style_rows(tensors: Mapping[str, Tensor]) -> int | None:
+    """Rows of LeLM's style table, which tell v1 from v2; None where there is no such table."""
+    source = "condition_provider.conditioners.type_info.output_proj.weight"
+    return next((t.shape[0] for name, t in tensors.items() if plain_name(name) == source), None)

@@ -1,0 +1,119 @@
+"""Sound to codes: the features of a clip, and the nearest code of a factorised codebook to each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..attention import Attention, sdpa
+from ..config import (
+    CODES,
+    EMPTY,
+    PROMPT_FRAMES,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    StyleEncoderConfig,
+)
+from ..renderer.windows import tile
+from .musicfm import MusicFM, OnStep, _rows
+
+STREAMS = ("mixed", "vocal", "accompaniment")  # rows of a style prompt
+PEAK = 0.8  # louder clips are brought down to it
+CONTEXT = 40 * SAMPLE_RATE  # samples that the encoder always sees: the clip again and again
+HALVING_TAPS = 28  # of the filter from 48 to 24 kHz
+BEFORE = 13  # samples of them that lie before the moment
+
+
+class Quantizer(nn.Module):
+    """One track's codebook and the projection into it (arXiv:2110.04627)."""
+
+    def __init__(self, config: StyleEncoderConfig, operations, **place):
+        super().__init__()
+        self.into = operations.Linear(config.width, config.code_width, **place)
+        self.codebook = operations.Embedding(CODES, config.code_width, **place)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, T, width] -> codes [B, T]: the rows of the codebook at the smallest angle."""
+        codebook = F.normalize(_rows(self.codebook, features), dim=-1)
+        return (F.normalize(self.into(features), dim=-1) @ codebook.t()).argmax(dim=-1)
+
+
+class StyleEncoder(nn.Module):
+    """MusicFM and the quantisers of the tracks that one released file encodes."""
+
+    def __init__(
+        self,
+        config: StyleEncoderConfig,
+        operations=nn,
+        attention: Attention = sdpa,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__()
+        place = {"device": device, "dtype": dtype}
+        self.config = config
+        self.halve = operations.Conv1d(1, 1, HALVING_TAPS, stride=2, bias=False, **place)
+        self.musicfm = MusicFM(config, operations, attention, **place)
+        self.quantizers = nn.ModuleDict(
+            {track: Quantizer(config, operations, **place) for track in config.tracks}
+        )
+
+    def features(self, audio: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
+        """Mono [B, samples] at 48 kHz -> [B, samples // 1920, width] of the layer where `track` is read."""
+        padded = F.pad(audio[:, None], (BEFORE, HALVING_TAPS - BEFORE - 1))
+        return self.musicfm(self.halve(padded)[:, 0], self.config.depth_of(track), on_step)
+
+    def forward(self, audio: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
+        """Mono [B, samples] at 48 kHz -> codes [B, samples // 1920] of `track`."""
+        return self.quantizers[track](self.features(audio, track, on_step))
+
+
+def encode_clips(
+    encoder: StyleEncoder,
+    clips: Mapping[str, Tensor],
+    device: torch.device | str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> dict[str, Tensor]:
+    """Codes of a clip by track.
+
+    A track whose peak is above 0.8 is brought down to that. The encoder always sees 40 s, in which the clip
+    stands again and again; the codes of its first pass are kept.
+
+    Args:
+        encoder: on `device` (or streaming to it).
+        clips: by track of the encoder's config: [1, 2, samples] at 48 kHz, 1 s to 10 s.
+        device: where the encoder runs.
+        on_step: called with (steps done, in all).
+
+    Returns:
+        By track [1, samples // 1920 + 1] int64 on the CPU.
+    """
+    codes, before = {}, 0
+    for track in encoder.config.tracks:
+        clip = clips[track]
+        peak = clip.abs().max()
+        mono = (clip / (peak / PEAK).clamp(min=1)).mean(dim=1)
+
+        def step(done: int, _total: int, before: int = before) -> None:
+            on_step(before + done, encoder.config.steps)
+
+        made = encoder(tile(mono, CONTEXT).to(device), track, step)
+        codes[track] = made[:, : clip.shape[2] // SAMPLES_PER_FRAME + 1].cpu()
+        before += encoder.config.depth_of(track) + 1
+    return codes
+
+
+def prompt_codes(codes: Mapping[str, Tensor]) -> Tensor:
+    """A style prompt [1, 3, 250] of codes by track, each [1, T].
+
+    Of a clip of 10 s the first 250 codes count. A shorter one has fewer: as in the published code the rest
+    of each row is EMPTY, which LeLM embeds like any code.
+    """
+    prompt = torch.full((1, len(STREAMS), PROMPT_FRAMES), EMPTY)
+    for stream, track in enumerate(STREAMS):
+        row = codes[track][:, :PROMPT_FRAMES]
+        prompt[:, stream, : row.shape[1]] = row
+    return prompt

@@ -1,0 +1,50 @@
+"""Resampling gives torchaudio's numbers at any pair of rates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from levo.audio import BLOCK, resample
+
+torchaudio = pytest.importorskip("torchaudio")
+RATES = [(48_000, 24_000), (44_100, 48_000), (32_000, 48_000), (16_000, 48_000), (96_000, 48_000)]
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [*RATES, (48_000, 44_100), (11_025, 48_000), (22_050, 24_000)])
+@pytest.mark.parametrize("samples", [1, 500, 44_101])
+def test_the_numbers_are_torchaudios(rate: int, wanted: int, samples: int):
+    audio = noise(2, 3, samples).double()
+    theirs = torchaudio.transforms.Resample(rate, wanted, dtype=torch.float64)(audio)
+    torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), RATES)
+def test_float32_is_as_near_as_torchaudios_rounded_moments_allow(rate: int, wanted: int):
+    audio = noise(2, 5_000)
+    theirs = torchaudio.transforms.Resample(rate, wanted)(audio)
+    torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=5e-5)
+
+
+def test_a_clip_longer_than_a_block_has_no_seam():
+    audio = noise(1, 3 * BLOCK)
+    theirs = torchaudio.transforms.Resample(44_100, 48_000)(audio)
+    torch.testing.assert_close(resample(audio, 44_100, 48_000), theirs, rtol=0, atol=5e-5)
+
+
+def test_rates_without_a_common_divisor_keep_pitch_and_length():
+    rate, tone = 44_101, 1_000.0
+    audio = torch.sin(2 * torch.pi * tone * torch.arange(rate) / rate)
+    wanted = torch.sin(2 * torch.pi * tone * torch.arange(48_000) / 48_000)
+    made = resample(audio, rate, 48_000)
+    assert made.shape == wanted.shape
+    torch.testing.assert_close(made[500:-500], wanted[500:-500], rtol=0, atol=2e-3)
+
+
+def test_an_equal_rate_changes_nothing():
+    audio = noise(2, 100)
+    assert resample(audio, 48_000, 48_000) is audio
