@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +18,13 @@ from .config import (
     RendererConfig,
 )
 from .renderer.model import Renderer
-from .renderer.windows import Noise, Take, Windows, render_takes
+from .renderer.windows import Noise, Rendering, Take, Windows
 from .vae.oobleck import Vae
 
 TRACKS = ("mix", "vocals", "accompaniment")
 TAIL = 16  # frames after the end that the decoder still hears
 OnStep = Callable[[int, int], None]
+OnWindow = Callable[[int, int, Tensor], None]  # song, first frame, latents
 
 
 @dataclass(frozen=True)
@@ -110,19 +111,92 @@ def render_songs(
         device: where the solver runs.
         on_step: called with (solver steps done, in all).
     """
-    takes = []
-    for codes, noise in zip(songs, noises, strict=True):
-        tracks = tracks_of(codes, track)
-        if prompt is not None:
-            led = zip((prompt.vocal, prompt.accompaniment), tracks, strict=True)
+    rendering = SongRendering(renderer, noises, track, steps, guidance, prompt, device)
+    return rendering.finish(dict(enumerate(songs)), on_step)
+
+
+class SongRendering:
+    """One track of songs under way: window by window, as the codes become known."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        noises: Sequence[Noise],
+        track: str = "mix",
+        steps: int = RENDER_STEPS,
+        guidance: float = RENDER_GUIDANCE,
+        prompt: Prompt | None = None,
+        device: torch.device | str = "cpu",
+        on_window: OnWindow = lambda song, start, latents: None,
+    ):
+        """Start with nothing made; see `render_songs`.
+
+        Args:
+            noises: of each song, by its number.
+            on_window: called when a window is made, for each song that has it, with the song's number and
+                the latents [B, 64, T] on the CPU that the window adds from frame `start` on. In the end
+                each frame of each song was given once.
+        """
+        self._lead = 0 if prompt is None else prompt.latents.shape[1]
+        self._rendering = Rendering(
+            renderer, steps, guidance, None if prompt is None else prompt.latents.to(device)
+        )
+        self._noises, self._track, self._prompt, self._device = noises, track, prompt, device
+        self._on_window = on_window
+
+    @property
+    def needs(self) -> int:
+        """Frames of a song that decide its next window; later ones change nothing of it."""
+        return self._rendering.span[1] - self._lead
+
+    def steps_for(self, frames: int) -> int:
+        """Solver steps that a song of so many frames takes."""
+        return self._rendering.steps * self._rendering.windows(self._lead + frames).count
+
+    def next(self, songs: Mapping[int, Tensor], on_step: OnStep = lambda done, total: None) -> bool:
+        """Make the next window of all songs that have one; tells whether there was any.
+
+        Args:
+            songs: codes [B, 3, T] by number, T >= 1, without padding. Where a song is not known to its
+                end, T is `needs`.
+            on_step: called with (solver steps done, those of the window).
+        """
+        first, _ = self._rendering.fresh
+        made = self._rendering.next({n: self._take(n, codes) for n, codes in songs.items()}, on_step)
+        start = max(0, first - self._lead)
+        for number, latents in made.items():
+            own = latents[:, max(0, self._lead - first) :].transpose(1, 2)
+            self._on_window(number, start, own[:, :, : songs[number].shape[2] - start].cpu())
+        return bool(made)
+
+    def finish(
+        self, songs: Mapping[int, Tensor], on_step: OnStep = lambda done, total: None
+    ) -> list[SongLatents]:
+        """Make the windows that are left of songs that are known to their ends, and give the songs.
+
+        Args:
+            songs: codes [B, 3, T] by number, T >= 1, without padding.
+            on_step: called with (solver steps done, in all), those from before included.
+        """
+        total = self.steps_for(max(codes.shape[2] for codes in songs.values()))
+        while self.next(songs, lambda done, _: on_step(self.steps_done + done, total)):
+            pass
+        return [
+            SongLatents.cut(self._rendering.latents(number), codes.shape[2], self._lead)
+            for number, codes in songs.items()
+        ]
+
+    @property
+    def steps_done(self) -> int:
+        """Solver steps of the windows that are made."""
+        return self._rendering.steps * self._rendering.number
+
+    def _take(self, number: int, codes: Tensor) -> Take:
+        tracks = tracks_of(codes, self._track)
+        if self._prompt is not None:
+            led = zip((self._prompt.vocal, self._prompt.accompaniment), tracks, strict=True)
             tracks = [torch.cat((lead.expand(len(codes), -1), own), dim=1) for lead, own in led]
-        takes.append(Take(*(codes.to(device) for codes in tracks), noise))
-    lead = None if prompt is None else prompt.latents.to(device)
-    before = 0 if lead is None else lead.shape[1]
-    made = render_takes(renderer, takes, steps, guidance, lead, on_step)
-    return [
-        SongLatents.cut(latents, codes.shape[2], before) for latents, codes in zip(made, songs, strict=True)
-    ]
+        return Take(*(codes.to(self._device) for codes in tracks), self._noises[number])
 
 
 def decode_song(

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..config import CODES, EMPTY, END, Sampling
+from ..config import CODES, EMPTY, Sampling
 from . import delay
 from .conditions import Conditions
 from .cuda_graph import Replay
 from .kv_cache import KVCache, capacity_for
 from .model import LeLM
-from .takes import NEVER, Takes
+from .takes import NEVER, Takes, until_end
 
 OnStep = Callable[[int, int], None]
+OnFrames = Callable[[int, Callable[[], list[Tensor]]], None]
 LOOK = 8  # steps between two looks at whether the takes are over; each waits for the device
 
 
@@ -43,6 +45,7 @@ def compose(
     run_out: bool = False,
     graph: bool = False,
     on_step: OnStep = lambda done, total: None,
+    on_frames: OnFrames = lambda frames, codes: None,
 ) -> list[Composition]:
     """Compose takes of up to `frames` frames of every stream, all in one batch.
 
@@ -57,6 +60,8 @@ def compose(
             as soon as no later step can change it.
         graph: capture a step as a CUDA graph; for a model that is wholly on a CUDA device.
         on_step: called with (steps done, steps at most); may raise to stop.
+        on_frames: called after a step with the number of frames that no later step changes, and with what
+            gives their codes: [1, 3, T] of each take on the CPU, fewer frames where a take has ended.
 
     Returns:
         A take for each seed; `codes` has no frames when a stream ends at once.
@@ -66,6 +71,7 @@ def compose(
     logits, caches = _prefill(model, conditions.to(device), takes, len(seeds))
     takes.place(logits)
     on_step(1, takes.steps)
+    on_frames(takes.final(1), partial(takes.codes, takes.final(1)))
 
     def decode() -> None:
         takes.place(model(takes.last(), caches))
@@ -79,6 +85,7 @@ def compose(
             cache.reach(start + step)
         advance(caches[0].span)
         on_step(step, takes.steps)
+        on_frames(takes.final(step), partial(takes.codes, takes.final(step)))
     over = [min(end, takes.steps) for end in takes.over()]
     placed = takes.placed.cpu()
     return [_finish(take, end, frames, model.config.delays) for take, end in zip(placed, over, strict=True)]
@@ -103,9 +110,7 @@ def _prefill(
 def _finish(placed: Tensor, steps: int, frames: int, delays: Sequence[int]) -> Composition:
     placed[:, steps + 1 :] = EMPTY  # the batch went on for other takes
     raw = delay.undelay(placed, frames, delays)
-    ends = (raw == END).any(0).nonzero()
-    length = int(ends[0]) if len(ends) else raw.shape[1]
-    codes = raw[None, :, :length]
+    codes = until_end(raw)[None]
     if bool((codes >= CODES).any()):
         raise RuntimeError("LeLM left frames without a code; please report this with your workflow.")
-    return Composition(codes, raw[None], ended=len(ends) > 0, steps=steps)
+    return Composition(codes, raw[None], ended=codes.shape[2] < raw.shape[1], steps=steps)

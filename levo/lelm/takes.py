@@ -43,6 +43,7 @@ class Takes:
             device: where everything lives.
         """
         self.steps = delay.steps_for(frames, delays)
+        self.delays = tuple(delays)
         self.sampling, self.run_out = sampling, run_out
         draws = [torch.rand(self.steps + 1, generator=torch.Generator().manual_seed(s)) for s in seeds]
         self._chances = torch.stack(draws).to(device)
@@ -74,6 +75,14 @@ class Takes:
         """For each take the step after which it was over, NEVER if it is not; waits for the device."""
         return self._over.tolist()
 
+    def final(self, step: int) -> int:
+        """Frames of which all streams are placed with this step: no later one changes them."""
+        return max(0, step - max(self.delays))
+
+    def codes(self, frames: int) -> list[Tensor]:
+        """The first frames of each take, [1, 3, <= frames] on the CPU; waits for the device."""
+        return [until_end(delay.undelay(take, frames, self.delays))[None] for take in self.placed.cpu()]
+
     def _sample(self, logits: Tensor) -> Tensor:
         how = self.sampling
         if how.repetition_window:  # what was before the start is EMPTY, as the first column is
@@ -91,3 +100,9 @@ class Takes:
         first = (self._ends - 1 - self._delays).amin(-1)  # frame of the first END
         complete = self._step - self._delays.amax() >= first
         return ended.all(-1) | (ended.any(-1) & complete)
+
+
+def until_end(raw: Tensor) -> Tensor:
+    """Codes [streams, T] up to the first frame at which any stream ends: there the song is cut."""
+    ends = (raw == END).any(0).nonzero()
+    return raw[:, : int(ends[0]) if len(ends) else raw.shape[1]]

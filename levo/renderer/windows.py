@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -67,66 +67,110 @@ def render(
     lead: Tensor | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
-    """Latents of all windows of one song, [B, Windows.total, 64]; see `Take` and `render_takes`."""
-    take = Take(vocal, accompaniment, noise)
-    return render_takes(renderer, [take], steps, guidance, lead, on_step)[0]
-
-
-def render_takes(
-    renderer: Renderer,
-    takes: Sequence[Take],
-    steps: int,
-    guidance: float,
-    lead: Tensor | None = None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Tensor]:
-    """Latents of all windows of songs of any lengths: windows of one number are made as one batch.
+    """Latents of all windows of one song, [B, Windows.total, 64] float32; overlaps stand there once.
 
     Args:
         renderer: on the device of the codes (or streaming to it).
-        takes: one or more songs; each comes out as it would alone.
-        steps, guidance: of the solver.
-        lead: known latents [1 or B, n, 64] of the first frames of every song (a style prompt).
+        vocal, accompaniment, noise: see `Take`.
+        steps, guidance, lead: see `Rendering`.
         on_step: called with (solver steps done, in all).
-
-    Returns:
-        For each song [B, Windows.total, 64] float32 on the device of its codes; overlaps stand there once.
     """
-    config, device = renderer.config, takes[0].vocal.device
-    plans = [Windows.over(take.vocal.shape[1], config) for take in takes]
-    made = [
-        torch.zeros(take.vocal.shape[0], plan.total, config.latent, device=device)
-        for take, plan in zip(takes, plans, strict=True)
-    ]
-    most = max(plan.count for plan in plans)
-    for number in range(most):
-        start, end = number * config.hop, number * config.hop + config.window
-        going = [n for n, plan in enumerate(plans) if number < plan.count]
-        known = torch.cat([made[n][:, start : start + config.overlap] for n in going])
-        if number == 0:
-            known = known[:, :0] if lead is None else lead.expand(len(known), -1, -1)
+    songs = {0: Take(vocal, accompaniment, noise)}
+    rendering = Rendering(renderer, steps, guidance, lead)
+    total = steps * rendering.windows(vocal.shape[1]).count
+    while rendering.next(songs, lambda done, _: on_step(steps * rendering.number + done, total)):
+        pass
+    return rendering.latents(0)
+
+
+class Rendering:
+    """Songs whose windows are made one after the other; those of one number are one batch.
+
+    Each song comes out as it would alone.
+    """
+
+    def __init__(self, renderer: Renderer, steps: int, guidance: float, lead: Tensor | None = None):
+        """Start with nothing made.
+
+        Args:
+            renderer: on the device of the codes (or streaming to it).
+            steps, guidance: of the solver.
+            lead: known latents [1 or B, n, 64] of the first frames of every song (a style prompt).
+        """
+        self.renderer, self.steps, self.guidance, self.lead = renderer, steps, guidance, lead
+        self.number = 0  # of the window that comes next
+        self._pieces: dict[int, list[Tensor]] = {}
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First and one past last frame of the next window."""
+        start = self.number * self.renderer.config.hop
+        return start, start + self.renderer.config.window
+
+    @property
+    def fresh(self) -> tuple[int, int]:
+        """First and one past last frame that the next window adds."""
+        start, end = self.span
+        return start + (self.renderer.config.overlap if self.number else 0), end
+
+    def windows(self, frames: int) -> Windows:
+        """Where the windows of so many frames lie."""
+        return Windows.over(frames, self.renderer.config)
+
+    def next(
+        self, takes: Mapping[int, Take], on_step: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[int, Tensor]:
+        """Make the next window of all songs that have one.
+
+        Args:
+            takes: the songs, each under a number of its own, and the same at every call. Of a song that
+                goes on, at least the codes of the window are there.
+            on_step: called with (solver steps done, steps).
+
+        Returns:
+            For each of those songs the frames [B, T, 64] that this window adds.
+        """
+        plans = {n: self.windows(take.vocal.shape[1]) for n, take in takes.items()}
+        going = {n: take for n, take in takes.items() if self.number < plans[n].count}
+        if not going:
+            return {}
+        noise = torch.cat([take.noise(self.number) for take in going.values()])
+        known = self._known(going, len(noise))
+        condition = self._condition([(take, plans[n]) for n, take in going.items()])
         latents = solve(
-            renderer,
-            _conditions([takes[n] for n in going], [plans[n] for n in going], start, end, renderer),
-            torch.cat([takes[n].noise(number) for n in going]).to(device),
-            renderer.normalise(known),
-            steps,
-            guidance,
-            lambda done, total, before=number * steps: on_step(before + done, most * steps),
+            self.renderer,
+            condition,
+            noise.to(condition.device),
+            self.renderer.normalise(known.to(condition.device)),
+            self.steps,
+            self.guidance,
+            on_step,
         )
-        fresh = known.shape[1] if number else 0
-        pieces = renderer.denormalise(latents)[:, fresh:].split([len(made[n]) for n in going])
+        start, end = self.fresh
+        made = self.renderer.denormalise(latents)[:, start - end :]
+        pieces = made.split([len(take.vocal) for take in going.values()])
         for n, piece in zip(going, pieces, strict=True):
-            made[n][:, start + fresh : end] = piece
-    return made
+            self._pieces.setdefault(n, []).append(piece)
+        self.number += 1
+        return dict(zip(going, pieces, strict=True))
 
+    def latents(self, song: int) -> Tensor:
+        """All that was made of a song, [B, T, 64]."""
+        return torch.cat(self._pieces[song], dim=1)
 
-def _conditions(
-    takes: list[Take], plans: list[Windows], start: int, end: int, renderer: Renderer
-) -> Tensor:
-    """Features of both tracks' codes of one window, all songs below each other."""
-    both = zip(takes, plans, strict=True)
-    vocal, accompaniment = zip(
-        *((tile(t.vocal, p.total), tile(t.accompaniment, p.total)) for t, p in both), strict=True
-    )
-    return renderer.condition(*(torch.cat([c[:, start:end] for c in t]) for t in (vocal, accompaniment)))
+    def _known(self, songs: Iterable[int], rows: int) -> Tensor:
+        """The first frames of the next window."""
+        if self.number:
+            return torch.cat([self._pieces[n][-1][:, -self.renderer.config.overlap :] for n in songs])
+        if self.lead is None:
+            return torch.zeros(rows, 0, self.renderer.config.latent)
+        return self.lead.expand(rows, -1, -1)
+
+    def _condition(self, songs: Iterable[tuple[Take, Windows]]) -> Tensor:
+        """Features of both tracks' codes of the next window, all songs below each other."""
+        window = slice(*self.span)
+        tracks = [
+            [tile(codes, plan.total)[:, window] for codes in (take.vocal, take.accompaniment)]
+            for take, plan in songs
+        ]
+        return self.renderer.condition(*(torch.cat(rows) for rows in zip(*tracks, strict=True)))
