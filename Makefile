@@ -23,7 +23,8 @@ bench:
 	export PYTHONPATH=tests && \
 	"$$python" tests/bench/loading.py && \
 	"$$python" tests/bench/composing.py && \
-	"$$python" tests/bench/rendering.py
+	"$$python" tests/bench/rendering.py && \
+	"$$python" tests/bench/stems.py
 
 lint:
 	@python=$$(tests/environment.sh) && \

@@ -11,6 +11,7 @@ from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoad
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
 from .separating import LeVoSplitVocals
+from .stems import LeVoDecodeStems, LeVoRenderStems
 from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
 
@@ -33,6 +34,8 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadTokens,
             LeVoRender,
             LeVoDecode,
+            LeVoRenderStems,
+            LeVoDecodeStems,
             LeVoListen,
             LeVoSplitVocals,
         ]

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
 from ..levo.memory import chunk_frames, decode_bytes, render_bytes
 from ..levo.song import TRACKS, SongLatents, decode_song, render_songs, seeded_noise
+from ..levo.stems import Decode, decode_track
 from . import placement
 from .inputs import guidance_input, seed_input
 from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
@@ -67,7 +68,7 @@ class LeVoRender(io.ComfyNode):
         made = render_songs(
             model, songs, noises, track, steps, guidance, None, device, placement.progress()
         )
-        return io.NodeOutput([{"samples": song.samples, "type": "audio", CONTEXT: song} for song in made])
+        return io.NodeOutput([latent_of(song) for song in made])
 
 
 class LeVoDecode(io.ComfyNode):
@@ -82,36 +83,54 @@ class LeVoDecode(io.ComfyNode):
             description="Decodes latents to 48 kHz stereo, in chunks that fit any card.",
             inputs=[
                 VaeSocket.Input("vae", tooltip="From LeVo Load VAE."),
-                io.Latent.Input("latent", tooltip="From LeVo Render, or saved latents of it."),
+                io.Latent.Input(
+                    "latent", tooltip="From LeVo Render or LeVo Render Stems, or saved latents of it."
+                ),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="48 kHz stereo.")],
         )
 
     @classmethod
     def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
-        latents = latents_of(latent, vae.config.latent)
-        weight, rows = vae.patcher.model.decoder.first.weight, latents.samples.shape[0]
-        item, config = weight.element_size(), RendererConfig()
-        device = placement.place(vae, decode_bytes(vae.config, item) * rows, whole=True)
-        # Half of what is free: the rest of the machine goes on.
-        free = placement.free_memory(device) // 2
-        chunk = chunk_frames(vae.config, item, free, config.window, rows)
-        audio = decode_song(
-            vae.patcher.model, latents, config, device, weight.dtype, chunk, placement.progress()
-        )
+        latents, channels = latents_of(latent, vae.config.latent, "LeVo Decode"), vae.config.latent
+        decode = decoder(vae, latents.samples.shape[0])
+        audio = decode_track(latents, channels, decode, placement.progress())
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
 
 
-def latents_of(latent: dict, channels: int) -> SongLatents:
+def latent_of(song: SongLatents) -> dict:
+    """A LATENT of a song's latents."""
+    return {"samples": song.samples, "type": "audio", CONTEXT: song}
+
+
+def decoder(vae: LoadedModel, rows: int) -> Decode:
+    """Bring a VAE to its device; gives what decodes one track of `rows` songs there."""
+    weight, config = vae.patcher.model.decoder.first.weight, RendererConfig()
+    item = weight.element_size()
+    device = placement.place(vae, decode_bytes(vae.config, item) * rows, whole=True)
+    # Half of what is free: the rest of the machine goes on.
+    free = placement.free_memory(device) // 2
+    chunk = chunk_frames(vae.config, item, free, config.window, rows)
+    return lambda latents, on_step: decode_song(
+        vae.patcher.model, latents, config, device, weight.dtype, chunk, on_step
+    )
+
+
+def latents_of(latent: dict, channels: int, node: str) -> SongLatents:
     """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
+
+    Args:
+        latent: [batch, channels, frames], or of twice the channels: a difference, see `levo.stems`.
+        channels: of the VAE.
+        node: whose input it is, for the message.
 
     Raises:
         ValueError: not the latents of a song.
     """
     samples = latent["samples"]
-    if samples.ndim != 3 or samples.shape[1] != channels:
+    if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels):
         raise ValueError(
-            f"LeVo Decode was given latents of shape {list(samples.shape)}; it needs a song's, "
+            f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "
             f"[batch, {channels}, frames], from LeVo Render."
         )
     made = latent.get(CONTEXT)

@@ -27,6 +27,8 @@ NODES = [
     "LeVoLoadTokens",
     "LeVoRender",
     "LeVoDecode",
+    "LeVoRenderStems",
+    "LeVoDecodeStems",
     "LeVoListen",
     "LeVoSplitVocals",
 ]

@@ -1,0 +1,134 @@
+"""The stems of a song: mix, vocals and accompaniment made together, and how they add up to the mix.
+
+Rendering is not linear: three tracks rendered one by one never add up. Here the accompaniment may be what
+the vocals leave of the mix; its latents are then those of both, one above the other, until decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .config import RENDER_GUIDANCE, RENDER_STEPS
+from .renderer.model import Renderer
+from .song import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of
+
+SUM, RENDERED, RELEASED = "sum to mix", "rendered", "released"
+MODES = (SUM, RENDERED, RELEASED)
+SEEDS = 1 << 64  # after the last seed comes the first
+NOTHING = -200.0  # dB; below what any number format of sound holds
+
+Decode = Callable[[SongLatents, OnStep], Tensor]  # latents of one track to [B, 2, samples]
+
+
+@dataclass(frozen=True)
+class Stems:
+    """Latents of the three tracks of one song; see `difference` for an accompaniment that is one."""
+
+    mix: SongLatents
+    vocals: SongLatents
+    accompaniment: SongLatents
+
+
+def rows(mode: str) -> int:
+    """Tracks that a mode renders side by side."""
+    return 2 if mode == SUM else 3
+
+
+def render_stems(
+    renderer: Renderer,
+    songs: Sequence[Tensor],
+    mode: str = SUM,
+    seed: int = 0,
+    steps: int = RENDER_STEPS,
+    guidance: float = RENDER_GUIDANCE,
+    prompt: Prompt | None = None,
+    device: torch.device | str = "cpu",
+    on_step: OnStep = lambda done, total: None,
+) -> list[Stems]:
+    """Latents of all tracks of songs, made as one batch.
+
+    Args:
+        renderer, songs, steps, guidance, prompt, device, on_step: as of `render_songs`.
+        mode: SUM: mix and vocals are rendered from the same noise, the accompaniment is their difference.
+            RENDERED: all three are rendered from the same noise. RELEASED: all three, each from its own
+            noise, as the published code does: the vocals' seed is the next one, the accompaniment's the one
+            after it.
+        seed: of the mix's noise, which is the one that `seeded_noise` gives.
+    """
+    tracks = TRACKS[: rows(mode)]
+    pieces = [silenced(codes, track) for track in tracks for codes in songs]
+    noises = [
+        seeded_noise((seed + (number if mode == RELEASED else 0)) % SEEDS, len(codes), renderer.config)
+        for number in range(len(tracks))
+        for codes in songs
+    ]
+    made = render_songs(renderer, pieces, noises, "mix", steps, guidance, prompt, device, on_step)
+    by_track = [made[number * len(songs) : (number + 1) * len(songs)] for number in range(len(tracks))]
+    if mode == SUM:
+        by_track.append([difference(*pair) for pair in zip(*by_track, strict=True)])
+    return [Stems(*song) for song in zip(*by_track, strict=True)]
+
+
+def silenced(codes: Tensor, track: str) -> Tensor:
+    """Song codes [B, 3, T] whose mix is the track alone."""
+    return torch.stack((codes[:, 0], *tracks_of(codes, track)), dim=1)
+
+
+def difference(mix: SongLatents, vocals: SongLatents) -> SongLatents:
+    """What decodes to the mix without the vocals: latents of both, [B, 128, T], the mix above."""
+    samples, tail = (
+        torch.cat((getattr(mix, name), getattr(vocals, name)), dim=1) for name in ("samples", "tail")
+    )
+    return SongLatents(samples, tail, mix.lead)
+
+
+def decode_track(latents: SongLatents, channels: int, decode: Decode, on_step: OnStep) -> Tensor:
+    """Decode one track, a difference too.
+
+    Args:
+        latents: [B, 64, T], or [B, 128, T] of a difference.
+        channels: of a track's latents, 64.
+        decode: turns latents of a track into sound; told where to report (done, total).
+        on_step: told (done, total) of all that is decoded.
+
+    Returns:
+        [B, 2, samples].
+    """
+    parts = _parts(latents, channels)
+    sounds = [decode(part, _share(on_step, n, len(parts))) for n, part in enumerate(parts)]
+    return sounds[0] if len(sounds) == 1 else sounds[0] - sounds[1]
+
+
+def decode_stems(stems: Stems, channels: int, decode: Decode, on_step: OnStep) -> tuple[Tensor, ...]:
+    """Decode mix, vocals and accompaniment; see `decode_track`.
+
+    An accompaniment that is the difference of this mix and these vocals is taken from their sound.
+    """
+    given = torch.cat((stems.mix.samples, stems.vocals.samples), dim=1)
+    known = torch.equal(stems.accompaniment.samples, given)
+    tracks = [stems.mix, stems.vocals] if known else [stems.mix, stems.vocals, stems.accompaniment]
+    sounds = [
+        decode_track(track, channels, decode, _share(on_step, n, len(tracks)))
+        for n, track in enumerate(tracks)
+    ]
+    return (*sounds, sounds[0] - sounds[1]) if known else tuple(sounds)
+
+
+def residual_db(mix: Tensor, vocals: Tensor, accompaniment: Tensor) -> float:
+    """Level (RMS) in dBFS of what vocals and accompaniment leave of the mix, at least NOTHING."""
+    power = (mix - vocals - accompaniment).double().square().mean()
+    return max(NOTHING, 10 * torch.log10(power).item())
+
+
+def _parts(latents: SongLatents, channels: int) -> list[SongLatents]:
+    both = zip(latents.samples.split(channels, dim=1), latents.tail.split(channels, dim=1), strict=True)
+    return [SongLatents(samples, tail, latents.lead) for samples, tail in both]
+
+
+def _share(on_step: OnStep, number: int, count: int) -> OnStep:
+    """Where one of `count` equal pieces of work reports its own progress."""
+    return lambda done, total: on_step(number * total + done, count * total)

@@ -1,0 +1,118 @@
+"""The nodes that make all tracks of a song at once."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE
+from ..levo.memory import render_bytes
+from ..levo.song import TRACKS
+from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, rows
+from . import placement
+from .inputs import guidance_input, seed_input
+from .rendering import CATEGORY, decoder, latent_of, latents_of
+from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
+
+
+class LeVoRenderStems(io.ComfyNode):
+    """Renders mix, vocals and accompaniment."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoRenderStems",
+            display_name="LeVo Render Stems",
+            category=CATEGORY,
+            description="Renders mix, vocals and accompaniment from one seed, so that they add up.",
+            inputs=[
+                RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
+                TokensSocket.Input("tokens", tooltip="From LeVo Compose or LeVo Load Tokens."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default=SUM,
+                    tooltip="sum to mix: the accompaniment is the mix without the vocals. rendered: all "
+                    "three from the same noise. released: each from its own, as in the published code.",
+                ),
+                seed_input(
+                    "Decides the noise that the sound is made from; the mix is that of LeVo Render."
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=RENDER_STEPS,
+                    min=1,
+                    max=200,
+                    tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
+                ),
+                guidance_input(RENDER_GUIDANCE, "How strictly tokens are followed; 1 takes half the time."),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name=track,
+                    tooltip=f"Latents of the {track}, one for each take.",
+                    is_output_list=True,
+                )
+                for track in TRACKS
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, renderer: LoadedModel, tokens: SongTokens, mode: str, seed: int, steps: int, guidance: float
+    ) -> io.NodeOutput:
+        model, songs = renderer.patcher.model, tokens.takes
+        side_by_side = len(songs) * rows(mode) * (2 if guidance != 1 else 1)
+        needed = render_bytes(renderer.config, model.flow.out.weight.element_size(), side_by_side)
+        device = placement.place(renderer, needed)
+        made = render_stems(model, songs, mode, seed, steps, guidance, None, device, placement.progress())
+        tracks = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
+        return io.NodeOutput(*([latent_of(song) for song in track] for track in tracks))
+
+
+class LeVoDecodeStems(io.ComfyNode):
+    """Decodes mix, vocals and accompaniment."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoDecodeStems",
+            display_name="LeVo Decode Stems",
+            category=CATEGORY,
+            description="Decodes the tracks of LeVo Render Stems and says how far they are from adding up.",
+            inputs=[
+                VaeSocket.Input("vae", tooltip="From LeVo Load VAE."),
+                *(io.Latent.Input(track, tooltip="From LeVo Render Stems.") for track in TRACKS),
+            ],
+            outputs=[
+                *(io.Audio.Output(display_name=track, tooltip="48 kHz stereo.") for track in TRACKS),
+                io.Float.Output(
+                    display_name="residual",
+                    tooltip="Level in dBFS of the mix without vocals and accompaniment; lower is better.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, vae: LoadedModel, mix: dict, vocals: dict, accompaniment: dict) -> io.NodeOutput:
+        channels = vae.config.latent
+        tracks = [
+            latents_of(latent, channels, "LeVo Decode Stems") for latent in (mix, vocals, accompaniment)
+        ]
+        require_alike(mix, vocals, accompaniment)
+        decode = decoder(vae, len(mix["samples"]))
+        sounds = decode_stems(Stems(*tracks), channels, decode, placement.progress())
+        audio = ({"waveform": sound, "sample_rate": SAMPLE_RATE} for sound in sounds)
+        return io.NodeOutput(*audio, residual_db(*sounds))
+
+
+def require_alike(*latents: dict) -> None:
+    """Raises ValueError: the tracks are not of one song, because their lengths or numbers differ."""
+    shapes = [(len(latent["samples"]), latent["samples"].shape[2]) for latent in latents]
+    if len(set(shapes)) > 1:
+        listed = ", ".join(
+            f"{track} {count} of {frames}" for track, (count, frames) in zip(TRACKS, shapes, strict=True)
+        )
+        raise ValueError(
+            f"LeVo Decode Stems was given tracks of different songs (songs and frames: {listed}); connect "
+            "all three outputs of one LeVo Render Stems."
+        )

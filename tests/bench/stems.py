@@ -1,0 +1,87 @@
+"""`make bench`: what the stems of a song cost, beside its mix alone, in rendering and in decoding.
+
+Full width and random numbers; the flow with two of its sixteen layers and one solver step, on one window of
+40 s. The ways take turns, so that other work on the machine slows all of them. Argument: rounds (3).
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import pack  # noqa: F401
+import torch
+from table import in_turns, machine, show
+from torch import Tensor
+
+from levo import tiny
+from levo.config import CODES, RendererConfig, VaeConfig
+from levo.renderer.model import Renderer
+from levo.song import OnStep, SongLatents, decode_song, render_song, seeded_noise
+from levo.stems import MODES, decode_stems, decode_track, render_stems
+from levo.vae.oobleck import Vae
+
+LAYERS, STEPS, FRAMES = 2, 1, 1_000
+MIX = "mix alone"
+
+
+def nothing(done: int, total: int) -> None:
+    """For progress that nobody looks at."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def ratios(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of each way, and the median over the rounds of its ratio to the mix."""
+    timed = {name: lambda way=way: seconds(way) for name, way in ways.items()}
+    times = in_turns(timed, rounds)
+    return {
+        name: (
+            statistics.median(spent),
+            statistics.median(a / b for a, b in zip(spent, times[MIX], strict=True)),
+        )
+        for name, spent in times.items()
+    }
+
+
+def report(rounds: int) -> None:
+    """Print one table: a row a mode, seconds and ratios of rendering and decoding."""
+    renderer, vae = Renderer(RendererConfig(layers=LAYERS)), Vae(VaeConfig())
+    tiny.fill(renderer)
+    tiny.fill(vae)
+    song = torch.arange(3 * FRAMES).view(1, 3, FRAMES) % CODES
+
+    def decode(latents: SongLatents, on_step: OnStep) -> Tensor:
+        return decode_song(vae, latents, renderer.config, on_step=on_step)
+
+    noise = seeded_noise(0, 1, renderer.config)
+    mix = render_song(renderer, song, noise, steps=STEPS)
+    made = {mode: render_stems(renderer, [song], mode, steps=STEPS)[0] for mode in MODES}
+    rendering = {MIX: lambda: render_song(renderer, song, noise, steps=STEPS)}
+    decoding = {MIX: lambda: decode_track(mix, vae.config.latent, decode, nothing)}
+    for mode in MODES:
+        rendering[mode] = lambda mode=mode: render_stems(renderer, [song], mode, steps=STEPS)
+        decoding[mode] = lambda mode=mode: decode_stems(made[mode], vae.config.latent, decode, nothing)
+    both = [ratios(ways, rounds) for ways in (rendering, decoding)]
+    rows = [[name, *(f"{x:.2f}" for part in both for x in part[name])] for name in rendering]
+    show(
+        f"Stems of 40 s, {LAYERS} layers, {STEPS} step, float32, medians of {rounds}, {machine()}",
+        ["", "rendering s", "to the mix", "decoding s", "to the mix"],
+        rows,
+    )
+
+
+def main() -> int:
+    with torch.inference_mode():
+        report(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

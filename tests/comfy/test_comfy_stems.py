@@ -1,0 +1,114 @@
+"""Stems in a real ComfyUI: three tracks of one song that add up to the mix, together and one by one."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+import songs
+from server import ComfyServer, Run
+
+TRACKS = ("mix", "vocals", "accompaniment")
+COMPOSED = {"seed": 5, "max_seconds": 3}
+STEMS, SOUNDS, RESIDUAL = "stems", "sounds", "residual"
+INAUDIBLE = -90  # dBFS
+
+
+def stems_prompt(mode: str = "sum to mix", takes: int = 1) -> dict[str, Any]:
+    """The song prompt with stems beside its mix, a FLAC of each and the residual as text."""
+    prompt = songs.song_prompt(compose=COMPOSED | {"takes": takes})
+    render = {name: value for name, value in prompt[songs.RENDER]["inputs"].items() if name != "track"}
+    prompt[STEMS] = {"class_type": "LeVoRenderStems", "inputs": render | {"mode": mode}}
+    latents = {track: [STEMS, number] for number, track in enumerate(TRACKS)}
+    prompt[SOUNDS] = {"class_type": "LeVoDecodeStems", "inputs": {"vae": ["3", 0], **latents}}
+    prompt[RESIDUAL] = {"class_type": "PreviewAny", "inputs": {"source": [SOUNDS, 3]}}
+    for number, track in enumerate(TRACKS):
+        prompt |= saved(track, [SOUNDS, number])
+    return prompt
+
+
+def saved(name: str, audio: list[Any]) -> dict[str, Any]:
+    """A node of this name that saves a FLAC."""
+    inputs = {"audio": audio, "filename_prefix": f"audio/{name}"}
+    return {name: {"class_type": "SaveAudio", "inputs": inputs}}
+
+
+def run_of(server: ComfyServer, prompt: dict[str, Any]) -> Run:
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    return run
+
+
+def sounds(server: ComfyServer, run: Run, node: str) -> list[np.ndarray]:
+    return [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[node]["audio"]]
+
+
+def level(sound: np.ndarray) -> float:
+    return 10 * np.log10((sound.astype(np.float64) ** 2).mean())
+
+
+def test_stems_add_up_to_the_mix_for_every_take(server: ComfyServer):
+    run = run_of(server, stems_prompt(takes=2))
+    mixes, vocals, accompaniments = (sounds(server, run, track) for track in TRACKS)
+    assert len(mixes) == 2
+    for mix, vocal, accompaniment in zip(mixes, vocals, accompaniments, strict=True):
+        assert mix.shape == (3 * songs.SAMPLE_RATE, 2)
+        assert level(mix - vocal - accompaniment) < INAUDIBLE  # with what three FLACs of 16 bits round off
+        assert min(level(vocal), level(accompaniment)) > -60
+    residuals = [float(text) for text in run.outputs[RESIDUAL]["text"]]
+    assert max(residuals) < -130
+    # LeVo Render makes the same mix from the same seed.
+    for alone, mix in zip(sounds(server, run, songs.SAVE), mixes, strict=True):
+        assert level(alone - mix) < INAUDIBLE
+
+
+def test_tracks_decoded_by_nodes_of_their_own_add_up_too(server: ComfyServer):
+    prompt = stems_prompt()
+    for number, track in enumerate(TRACKS):
+        inputs = {"vae": ["3", 0], "latent": [STEMS, number]}
+        prompt[f"decode {track}"] = {"class_type": "LeVoDecode", "inputs": inputs}
+        prompt |= saved(f"one {track}", [f"decode {track}", 0])
+    run = run_of(server, prompt)
+    single = {track: sounds(server, run, f"one {track}")[0] for track in TRACKS}
+    assert level(single["mix"] - single["vocals"] - single["accompaniment"]) < INAUDIBLE
+    for track in TRACKS:
+        assert level(single[track] - sounds(server, run, track)[0]) < INAUDIBLE
+
+
+@pytest.mark.parametrize("mode", ["rendered", "released"])
+def test_stems_rendered_for_themselves_say_how_far_they_are_from_the_mix(server: ComfyServer, mode: str):
+    run = run_of(server, stems_prompt(mode))
+    mix, vocals, accompaniment = (sounds(server, run, track)[0] for track in TRACKS)
+    (residual,) = map(float, run.outputs[RESIDUAL]["text"])
+    assert residual > -60
+    assert residual == pytest.approx(level(mix - vocals - accompaniment), abs=0.1)
+
+
+def test_latents_of_an_accompaniment_may_be_saved_and_loaded(server: ComfyServer):
+    prompt = stems_prompt()
+    inputs = {"samples": [STEMS, 2], "filename_prefix": "latents/accompaniment"}
+    run = run_of(server, prompt | {"save": {"class_type": "SaveLatent", "inputs": inputs}})
+    file = server.output_file(run.outputs["save"]["latents"][0])
+    shutil.copy(file, server.base / "input" / "accompaniment.latent")
+    prompt = {
+        "3": prompt["3"],
+        "load": {"class_type": "LoadLatent", "inputs": {"latent": "accompaniment.latent"}},
+        "decode": {"class_type": "LeVoDecode", "inputs": {"vae": ["3", 0], "latent": ["load", 0]}},
+        **saved("again", ["decode", 0]),
+    }
+    again = sounds(server, run_of(server, prompt), "again")[0]
+    heard_alike = slice(0, songs.SAMPLE_RATE)  # the file does not hold the frames after the end
+    before = sounds(server, run, "accompaniment")[0]
+    assert level(again[heard_alike] - before[heard_alike]) < INAUDIBLE
+
+
+def test_tracks_of_different_songs_stop_the_run_with_one_sentence(server: ComfyServer):
+    prompt = stems_prompt()
+    prompt["short"] = {"class_type": "EmptyLatentAudio", "inputs": {"seconds": 1.0, "batch_size": 1}}
+    prompt[SOUNDS]["inputs"]["vocals"] = ["short", 0]
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert "LeVo Decode Stems was given tracks of different songs" in run.error["exception_message"]
+    songs.assert_one_sentence(run.error["exception_message"])

@@ -1,0 +1,216 @@
+"""Stems: three tracks from one seed, what they are rendered from, and that they add up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from levo import tiny
+from levo.config import SAMPLES_PER_FRAME, RendererConfig
+from levo.renderer.model import Renderer
+from levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
+from levo.stems import (
+    MODES,
+    NOTHING,
+    RELEASED,
+    RENDERED,
+    SUM,
+    Stems,
+    decode_stems,
+    decode_track,
+    difference,
+    render_stems,
+    residual_db,
+)
+from levo.vae.oobleck import Vae
+
+SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
+                       window=20, overlap=5)  # fmt: skip
+CHANNELS = 64
+
+pytestmark = pytest.mark.usefixtures("inference")
+
+
+def nothing(done: int, total: int) -> None:
+    """For progress that nobody looks at."""
+
+
+def codes(frames: int, number: int = 0) -> Tensor:
+    return (torch.arange(3 * frames).view(1, 3, frames) * 7 + number) % 16_000
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    model = Renderer(SMALL)
+    tiny.fill(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def vae() -> Vae:
+    model = Vae(tiny.VAE)
+    tiny.fill(model)
+    return model
+
+
+def tracks_of(stems: Stems) -> list[SongLatents]:
+    return [stems.mix, stems.vocals, stems.accompaniment]
+
+
+def alone(renderer: Renderer, song: Tensor, track: str, seed: int) -> SongLatents:
+    return render_song(renderer, song, seeded_noise(seed, 1, SMALL), track, steps=2)
+
+
+def same(a: SongLatents, b: SongLatents) -> bool:
+    # Rows of a batch are not rounded like a batch of one.
+    return all(torch.allclose(x, y, atol=1e-5) for x, y in ((a.samples, b.samples), (a.tail, b.tail)))
+
+
+def decoding(vae: Vae):
+    def decode(latents: SongLatents, on_step) -> Tensor:
+        return decode_song(vae, latents, SMALL, on_step=on_step)
+
+    return decode
+
+
+# Rendering -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_mix_is_the_one_that_rendering_it_alone_gives(renderer: Renderer, mode: str):
+    song = codes(33)
+    (stems,) = render_stems(renderer, [song], mode, seed=5, steps=2)
+    assert same(stems.mix, alone(renderer, song, "mix", 5))
+
+
+@pytest.mark.parametrize(
+    ("mode", "seeds"), [(SUM, (5, 5)), (RENDERED, (5, 5, 5)), (RELEASED, (5, 6, 7))], ids=MODES
+)
+def test_every_rendered_track_has_the_noise_of_its_mode(
+    renderer: Renderer, mode: str, seeds: tuple[int, ...]
+):
+    song = codes(33)
+    (stems,) = render_stems(renderer, [song], mode, seed=5, steps=2)
+    for track, made, seed in zip(TRACKS, tracks_of(stems), seeds, strict=False):
+        assert same(made, alone(renderer, song, track, seed)), track
+
+
+def test_after_the_last_seed_comes_the_first(renderer: Renderer):
+    song = codes(12)
+    (stems,) = render_stems(renderer, [song], RELEASED, seed=(1 << 64) - 1, steps=2)
+    assert same(stems.vocals, alone(renderer, song, "vocals", 0))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_takes_of_different_lengths_come_out_as_alone(renderer: Renderer, mode: str):
+    songs = [codes(33), codes(8, 1), codes(20, 2)]
+    together = render_stems(renderer, songs, mode, seed=3, steps=2)
+    for song, stems in zip(songs, together, strict=True):
+        (single,) = render_stems(renderer, [song], mode, seed=3, steps=2)
+        assert all(same(a, b) for a, b in zip(tracks_of(stems), tracks_of(single), strict=True))
+
+
+def test_the_accompaniment_of_a_sum_keeps_the_latents_of_both(renderer: Renderer):
+    (stems,) = render_stems(renderer, [codes(12)], SUM, steps=2)
+    assert stems.accompaniment.samples.shape == (1, 2 * CHANNELS, 12)
+    mix, vocals = stems.accompaniment.samples.split(CHANNELS, dim=1)
+    assert torch.equal(mix, stems.mix.samples)
+    assert torch.equal(vocals, stems.vocals.samples)
+    assert stems.accompaniment.tail.shape == (1, 2 * CHANNELS, stems.mix.tail.shape[2])
+
+
+def test_progress_counts_the_solver_once_for_all_tracks(renderer: Renderer):
+    told: list[tuple[int, int]] = []
+    render_stems(renderer, [codes(33)], SUM, steps=2, on_step=lambda *step: told.append(step))
+    assert told == [(n, 4) for n in range(1, 5)]  # two windows
+
+
+# Decoding ------------------------------------------------------------------------------------------------
+
+
+def test_stems_of_a_sum_add_up_to_float_precision(renderer: Renderer, vae: Vae):
+    (stems,) = render_stems(renderer, [codes(33)], SUM, steps=2)
+    mix, vocals, accompaniment = decode_stems(stems, CHANNELS, decoding(vae), nothing)
+    assert mix.shape == vocals.shape == accompaniment.shape == (1, 2, 33 * SAMPLES_PER_FRAME)
+    assert (mix - vocals - accompaniment).abs().max() <= 2e-7 * mix.abs().max()
+    assert residual_db(mix, vocals, accompaniment) < -140
+    assert accompaniment.abs().max() > 0.01 * mix.abs().max()
+
+
+def test_the_tracks_decoded_one_by_one_are_the_same_sound(renderer: Renderer, vae: Vae):
+    (stems,) = render_stems(renderer, [codes(33)], SUM, steps=2)
+    decode = decoding(vae)
+    together = decode_stems(stems, CHANNELS, decode, nothing)
+    for track, sound in zip(tracks_of(stems), together, strict=True):
+        assert torch.equal(decode_track(track, CHANNELS, decode, nothing), sound)
+
+
+def test_stems_rendered_apart_do_not_add_up(renderer: Renderer, vae: Vae):
+    residuals = []
+    for mode in (RENDERED, RELEASED):
+        (stems,) = render_stems(renderer, [codes(33)], mode, steps=2)
+        residuals.append(residual_db(*decode_stems(stems, CHANNELS, decoding(vae), nothing)))
+    assert min(residuals) > -60
+
+
+def test_an_accompaniment_of_another_song_is_decoded_for_itself(renderer: Renderer, vae: Vae):
+    one, other = (render_stems(renderer, [codes(12, n)], SUM, steps=2)[0] for n in (0, 1))
+    mixed = Stems(one.mix, one.vocals, other.accompaniment)
+    decode = decoding(vae)
+    sounds = decode_stems(mixed, CHANNELS, decode, nothing)
+    assert torch.equal(sounds[2], decode_stems(other, CHANNELS, decode, nothing)[2])
+
+
+@pytest.mark.parametrize(("mode", "decoded"), [(SUM, 2), (RENDERED, 3)])
+def test_no_track_is_decoded_twice_and_progress_reaches_the_end(
+    renderer: Renderer, vae: Vae, mode: str, decoded: int
+):
+    (stems,) = render_stems(renderer, [codes(12)], mode, steps=2)
+    calls, told = [], []
+
+    def decode(latents: SongLatents, on_step) -> Tensor:
+        calls.append(latents)
+        return decoding(vae)(latents, on_step)
+
+    decode_stems(stems, CHANNELS, decode, lambda *step: told.append(step))
+    assert len(calls) == decoded
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_the_residual_is_the_level_of_what_is_left():
+    mix = torch.zeros(1, 2, 1_000)
+    half = torch.full_like(mix, 0.05)
+    assert residual_db(mix, half, half) == pytest.approx(-20, abs=1e-4)
+    assert residual_db(mix, half, -half) == NOTHING
+
+
+def test_a_difference_decodes_to_the_difference():
+    def held(latents: SongLatents, on_step) -> Tensor:
+        return latents.samples[:, :2]
+
+    mix, vocals = (SongLatents(torch.randn(2, CHANNELS, 9), torch.zeros(2, CHANNELS, 0), 0) for _ in "ab")
+    sound = decode_track(difference(mix, vocals), CHANNELS, held, nothing)
+    assert torch.equal(sound, mix.samples[:, :2] - vocals.samples[:, :2])
+
+
+# Cost ----------------------------------------------------------------------------------------------------
+
+
+def test_a_sum_costs_at_most_2_1_times_the_mix(vae: Vae):
+    renderer = Renderer(tiny.RENDERER)
+    tiny.fill(renderer)
+    song = codes(60)
+    small = RendererConfig()
+
+    def decode(latents: SongLatents, on_step) -> Tensor:
+        return decode_song(vae, latents, small, on_step=on_step)
+
+    with FlopCounterMode(display=False) as mix:
+        decode(render_song(renderer, song, seeded_noise(0, 1, small), steps=1), nothing)
+    with FlopCounterMode(display=False) as stems:
+        (made,) = render_stems(renderer, [song], SUM, steps=1)
+        decode_stems(made, CHANNELS, decode, nothing)
+    assert 1.5 < stems.get_total_flops() / mix.get_total_flops() <= 2.1
