@@ -1,6 +1,7 @@
 // Gives LeVo Load Tokens a button and a drop target that bring a song from this computer to ComfyUI's input folder.
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
+import { loadWords, t } from "./words.js";
 
 const NODE = "LeVoLoadTokens";
 const SUFFIX = ".safetensors";
@@ -10,7 +11,8 @@ async function upload(node, file) {
   body.append("image", file); // the one upload route of ComfyUI, for every kind of file
   const reply = await api.fetchApi("/upload/image", { method: "POST", body });
   if (!reply.ok) {
-    const detail = `${file.name} was not uploaded (${reply.status} ${reply.statusText}).`;
+    const reason = `${reply.status} ${reply.statusText}`;
+    const detail = t("{file} was not uploaded ({reason}).", { file: file.name, reason });
     app.extensionManager.toast.add({ severity: "error", summary: "LeVo Load Tokens", detail, life: 8000 });
     return;
   }
@@ -33,10 +35,11 @@ function choose(node) {
 
 app.registerExtension({
   name: "LeVo.LoadTokens",
+  setup: loadWords,
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
     const button = node.addWidget("button", "upload", "", () => choose(node), { serialize: false });
-    button.label = "choose a song to upload";
+    button.label = t("choose a song to upload");
     button.serialize = false; // the button is no value of the workflow
     node.onDragOver = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file");
     node.onDragDrop = (event) => {
