@@ -7,7 +7,7 @@ from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
 
 
-def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1) -> int:
+def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0) -> int:
     """Keys and values of both stages for whole songs, and the widest activations of the prefill.
 
     Args:
@@ -15,14 +15,17 @@ def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1) ->
         frames: the limit of a take.
         item: bytes of one number.
         takes: composed at once; the prefill is theirs together.
+        kept: frames of a song to go on from, which the prefill runs too.
     """
     rows = 2  # with guidance
     positions = capacity_for(config.prefix_length + steps_for(frames, config.delays)) * takes
+    known = config.prefix_length + 1 + kept
     if takes > 1:
-        positions += config.prefix_length + 1
+        positions += known
     cache = 2 * (config.layers + config.layers_sub) * config.width * positions * rows * item
-    # At the widest point a block holds its input, the fused gate and up, and their product.
-    prefill = (4 * config.width + 3 * config.inner) * config.prefix_length * rows * item
+    # At the widest point a block of stage 2 holds its input, gate and up side by side, the gate's curve
+    # and the product; around it live both inputs with what they were added up from, and stage 1's result.
+    prefill = (8 * config.width + 4 * config.inner) * known * rows * item
     return cache + prefill + 8 * 3 * CODES * rows * takes * item
 
 

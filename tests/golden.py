@@ -101,17 +101,22 @@ def run_probe(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) 
     yield close("probe.logits", logits, file.tensors["probe.logits"], 3e-4)
 
 
+def asked(file: GoldenFile, config: LelmConfig) -> tuple[lelm_conditions.Conditions, int]:
+    """What the song of a file is asked to be, and its limit in frames."""
+    lyric, style = lelm_conditions.song_text(file.meta["lyric"]), file.meta["style"]
+    text, frames = tokenizer(config.version), round(float(file.meta["seconds"]) * 25)
+    return lelm_conditions.prepare(lyric, style, file.tensors.get("prompt"), config, text), frames
+
+
 def run_lelm(file: GoldenFile) -> Iterator[Result]:
     config = lelm_config(file.meta)
     model, text = build_lelm(file, config), tokenizer(config.version)
-    lyric, style = file.meta["lyric"], file.meta["style"]
-    prompt = file.tensors.get("prompt")
-    asked = lelm_conditions.prepare(lyric, style, prompt, config, text)
-    yield from run_prefix(file, model, asked)
-    yield from run_probe(file, model, asked)
-    asked = lelm_conditions.prepare(lelm_conditions.song_text(lyric), style, prompt, config, text)
-    frames = round(float(file.meta["seconds"]) * 25)
-    (song,) = compose(model, asked, frames, GREEDY, run_out=True)
+    lyric, style, prompt = file.meta["lyric"], file.meta["style"], file.tensors.get("prompt")
+    as_it_stands = lelm_conditions.prepare(lyric, style, prompt, config, text)
+    yield from run_prefix(file, model, as_it_stands)
+    yield from run_probe(file, model, as_it_stands)
+    conditions, frames = asked(file, config)
+    (song,) = compose(model, conditions, frames, GREEDY, run_out=True)
     yield same("tokens", song.codes, file.tensors["tokens"])
     if "raw" in file.tensors:
         yield same("raw", song.raw, file.tensors["raw"])

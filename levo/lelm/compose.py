@@ -32,7 +32,7 @@ class Composition:
     codes: Tensor  # [1, 3, T] int64 on the CPU: mixed, vocal, accompaniment; cut at the first end
     raw: Tensor  # [1, 3, N]: before cutting; END where a stream ended, EMPTY after
     ended: bool  # by itself; otherwise the limit was hit
-    steps: int  # that it took
+    steps: int  # that it took, those of kept frames included
 
 
 def compose(
@@ -44,6 +44,7 @@ def compose(
     device: torch.device | str = "cpu",
     run_out: bool = False,
     graph: bool = False,
+    kept: Tensor | None = None,
     on_step: OnStep = lambda done, total: None,
     on_frames: OnFrames = lambda frames, codes: None,
 ) -> list[Composition]:
@@ -59,6 +60,9 @@ def compose(
         run_out: go on until all streams have ended, as the published loop does. By default a take is over
             as soon as no later step can change it.
         graph: capture a step as a CUDA graph; for a model that is wholly on a CUDA device.
+        kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
+            draws what it draws in a song composed from its start: with the same conditions, sampling and
+            seed the rest is the same song.
         on_step: called with (steps done, steps at most); may raise to stop.
         on_frames: called after a step with the number of frames that no later step changes, and with what
             gives their codes: [1, 3, T] of each take on the CPU, fewer frames where a take has ended.
@@ -66,20 +70,21 @@ def compose(
     Returns:
         A take for each seed; `codes` has no frames when a stream ends at once.
     """
-    device = torch.device(device)
-    takes = Takes(frames, model.config.delays, seeds, conditions.prompt_codes, sampling, run_out, device)
+    device, delays = torch.device(device), model.config.delays
+    begun = None if kept is None else kept[0]
+    takes = Takes(frames, delays, seeds, conditions.prompt_codes, sampling, run_out, device, begun)
     logits, caches = _prefill(model, conditions.to(device), takes, len(seeds))
     takes.place(logits)
-    on_step(1, takes.steps)
-    on_frames(takes.final(1), partial(takes.codes, takes.final(1)))
+    on_step(takes.first, takes.steps)
+    on_frames(takes.final(takes.first), partial(takes.codes, takes.final(takes.first)))
 
     def decode() -> None:
         takes.place(model(takes.last(), caches))
 
     advance = Replay(decode) if graph else lambda span: decode()
     start = model.config.prefix_length
-    for step in range(2, takes.steps + 1):
-        if step % LOOK == 2 and max(takes.over()) < NEVER:
+    for step in range(takes.first + 1, takes.steps + 1):
+        if (step - takes.first) % LOOK == 1 and max(takes.over()) < NEVER:
             break
         for cache in caches:
             cache.reach(start + step)
@@ -88,18 +93,18 @@ def compose(
         on_frames(takes.final(step), partial(takes.codes, takes.final(step)))
     over = [min(end, takes.steps) for end in takes.over()]
     placed = takes.placed.cpu()
-    return [_finish(take, end, frames, model.config.delays) for take, end in zip(placed, over, strict=True)]
+    return [_finish(take, end, frames, delays) for take, end in zip(placed, over, strict=True)]
 
 
 def _prefill(
     model: LeLM, conditions: Conditions, takes: Takes, count: int
 ) -> tuple[Tensor, tuple[KVCache, KVCache]]:
-    """Run the prefix and the all-empty start once for all takes; gives logits of their first step."""
+    """Run the prefix and all known steps once for all takes; gives logits of their first sampled step."""
     prefix = model.condition(conditions)
     length = model.config.prefix_length
     caches = model.caches(2 * count, capacity_for(length + takes.steps), prefix.stage1)
-    first = caches if count == 1 else model.caches(2, length + 1, prefix.stage1)
-    logits = model(takes.last()[::count], first, prefix)
+    first = caches if count == 1 else model.caches(2, length + takes.first, prefix.stage1)
+    logits = model(takes.known(), first, prefix)
     for cache, shared in zip(caches, first, strict=True):
         if shared is not cache:
             cache.take(shared)

@@ -18,7 +18,11 @@ NEVER = 1 << 40  # a step that does not come
 
 
 class Takes:
-    """N takes of at most `frames` frames, each with the draws of its own seed."""
+    """N takes of at most `frames` frames, each with the draws of its own seed.
+
+    Frames that are kept of an earlier song stand in `placed` from the start. Streams lag, so the mixed
+    stream is sampled while the others still have kept frames; a step leaves those as they are.
+    """
 
     def __init__(
         self,
@@ -29,8 +33,9 @@ class Takes:
         sampling: Sampling,
         run_out: bool,
         device: torch.device,
+        kept: Tensor | None = None,
     ):
-        """Start with nothing placed.
+        """Start with nothing placed but what is kept.
 
         Args:
             frames: the limit of every stream.
@@ -41,6 +46,7 @@ class Takes:
             run_out: a take is over when all its streams have ended; else as soon as no later step can
                 change what is left of it.
             device: where everything lives.
+            kept: codes [3, K] that every take begins with, K <= frames.
         """
         self.steps = delay.steps_for(frames, delays)
         self.delays = tuple(delays)
@@ -52,20 +58,30 @@ class Takes:
         self._banned = torch.zeros(CODES + 1, dtype=torch.bool, device=device)
         self._banned[banned.to(device)] = True
         self._past = torch.arange(-sampling.repetition_window, 0, device=device)
-        self._step = torch.ones(1, dtype=torch.int64, device=device)  # the one to be placed
+        known = 0 if kept is None else kept.shape[1]
+        self.first = 1 + min(delays) + known  # step to be sampled: what all before it place is known
+        self._step = torch.full((1,), self.first, device=device)  # the one to be placed
         self._ends = torch.full((len(seeds), len(delays)), NEVER, device=device)  # step of each END
         self._over = torch.full((len(seeds),), NEVER, device=device)
         self.placed = torch.full((len(seeds), len(delays), self.steps + 1), EMPTY, device=device)
+        if kept is not None:
+            ours = delay.delay(kept, delays).to(device)
+            self.placed[:, :, : ours.shape[1]] = ours
+
+    def known(self) -> Tensor:
+        """Codes [2, 3, first] of all steps before the first sampled one, for both rows of one take."""
+        return self.placed[:1, :, : self.first].expand(2, -1, -1)
 
     def last(self) -> Tensor:
         """Codes [2 N, 3, 1] placed last: of all takes for the conditional rows, again for the null rows."""
         return self.placed.index_select(2, self._step - 1).repeat(2, 1, 1)
 
     def place(self, logits: Tensor) -> None:
-        """Sample the next code of every stream from [2 N, 3, CODES + 1] logits and go one step on."""
+        """Sample what is not kept from [2 N, 3, CODES + 1] logits and go one step on."""
         codes = self._sample(guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance))
         singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
-        codes = torch.where(singing, codes, EMPTY)
+        given = self.placed.index_select(2, self._step)[..., 0]
+        codes = torch.where(given != EMPTY, given, torch.where(singing, codes, EMPTY))
         self.placed.index_copy_(2, self._step, codes[..., None])
         self._ends.copy_(torch.where(codes == END, self._step, self._ends))
         self._over.copy_(torch.where(self._is_over(), torch.minimum(self._over, self._step), self._over))

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from levo import tiny
 from levo.config import CODES, EMPTY, END, PROMPT_FRAMES, LelmConfig, Sampling
-from levo.lelm import conditions as lelm_conditions
 from levo.lelm.compose import LOOK, Composition, compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.delay import delay, steps_for
@@ -67,11 +66,12 @@ class Script:
         return made
 
     def __call__(self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: object = None) -> Tensor:
-        self.inputs.append(codes[0, :, -1].clone())
+        self.inputs.extend(codes[0].unbind(1))
         self.prefixes += prefix is not None
+        positions = codes.shape[2] + (0 if prefix is None else self.config.prefix_length)
         for cache in caches:
-            cache.extend(0, *torch.zeros(2, len(codes), 1, 1 if prefix is None else 5, 1))
-            cache.advance(1 if prefix is None else 5)
+            cache.extend(0, *torch.zeros(2, len(codes), 1, positions, 1))
+            cache.advance(positions)
         return self.logits(len(self.inputs)).expand(len(codes), -1, -1)
 
 
@@ -306,10 +306,7 @@ def test_nothing_of_a_run_outlives_it():
 def test_golden_song_is_the_same_when_the_loop_stops_early(stem):
     file = golden.GoldenFile(golden.GOLDEN / f"{stem}.safetensors")
     config = golden.lelm_config(file.meta)
-    lyric = lelm_conditions.song_text(file.meta["lyric"])
-    text = golden.tokenizer(config.version)
-    request = lelm_conditions.prepare(lyric, file.meta["style"], file.tensors.get("prompt"), config, text)
-    frames = round(float(file.meta["seconds"]) * 25)
+    request, frames = golden.asked(file, config)
     steps = steps_for(frames, config.delays)
     (song,) = compose(golden.build_lelm(file, config), request, frames, golden.GREEDY)
     assert torch.equal(song.codes, file.tensors["tokens"])

@@ -40,9 +40,12 @@ def test_composing_asks_for_the_cache_and_some_activations(config, dtype: torch.
     assert cache < asked < 1.05 * cache + 500_000_000  # the cache is read in spans
 
 
-def test_a_longer_song_asks_for_more():
+def test_a_longer_song_asks_for_more_and_so_does_a_longer_part_that_is_kept():
     config = RELEASED["v2-medium"]
     assert compose_bytes(config, 2_000, 2) < compose_bytes(config, 2_300, 2)
+    each = 2 * (8 * config.width + 4 * config.inner) * 2
+    assert compose_bytes(config, 2_000, 2, kept=1_000) == compose_bytes(config, 2_000, 2) + 1_000 * each
+    assert compose_bytes(config, 2_000, 2, 4, 1_000) > compose_bytes(config, 2_000, 2, 4) + 1_000 * each
 
 
 # Rendering and decoding ----------------------------------------------------------------------------------

@@ -163,24 +163,28 @@ class Watch(TorchDispatchMode):
         return out
 
 
-def one_step(model: LeLM, how: Sampling):
+def one_step(model: LeLM, how: Sampling, kept: int = 0):
     """A step under way, with its takes and caches."""
-    takes = Takes(600, SMALL.delays, [1, 2], torch.tensor([3]), how, False, torch.device("cpu"))
+    begun = torch.arange(3 * kept).view(3, kept) if kept else None
+    takes = Takes(600, SMALL.delays, [1, 2], torch.tensor([3]), how, False, torch.device("cpu"), begun)
     logits, caches = composing._prefill(model, asked(SMALL), takes, 2)
     takes.place(logits)
     return takes, caches, lambda: takes.place(model(takes.last(), caches))
 
 
+@pytest.mark.parametrize("kept", [0, 9])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(lelm: LeLM, way: str):
-    takes, caches, step = one_step(lelm, WAYS[way])
+def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(
+    lelm: LeLM, way: str, kept: int
+):
+    takes, caches, step = one_step(lelm, WAYS[way], kept)
     seen = []
-    for _ in range(3):
+    for _ in range(3 + max(SMALL.delays)):  # beyond the kept frames of the streams that lag
         with Watch() as watch:
             step()
         assert watch.waits == []
         seen.append(watch.shapes)
-    assert seen[0] == seen[1] == seen[2]
+    assert all(shapes == seen[0] for shapes in seen)
     with Watch() as watch:
         takes.over()
     assert watch.waits or takes.over()  # the look itself is what waits
