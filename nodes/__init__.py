@@ -5,6 +5,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import files
 from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
+from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
 from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
@@ -32,6 +33,7 @@ class LeVoExtension(ComfyExtension):
             LeVoCompose,
             LeVoSaveTokens,
             LeVoLoadTokens,
+            LeVoContinueSong,
             LeVoRender,
             LeVoDecode,
             LeVoRenderStems,

@@ -40,26 +40,12 @@ class LeVoCompose(io.ComfyNode):
             inputs=[
                 LelmSocket.Input("lelm", tooltip="From LeVo Load LeLM."),
                 ConditioningSocket.Input("conditioning", tooltip="From LeVo Conditioning."),
-                seed_input("Decides everything random here; the same seed gives the same song."),
-                io.Float.Input(
-                    "max_seconds",
-                    default=0.0,
-                    min=0.0,
-                    max=600.0,
-                    step=1.0,
-                    tooltip="The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
+                *composing_inputs(
+                    "Decides everything random here; the same seed gives the same song.",
+                    "The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
                 ),
-                *_sampling_inputs(),
-                *_running_inputs(),
             ],
-            outputs=[
-                TokensSocket.Output(display_name="tokens", tooltip="The song before sound, all takes."),
-                io.Boolean.Output(
-                    display_name="ended by itself",
-                    tooltip="True if the model ended every take, false if one was cut at the limit.",
-                ),
-                io.Float.Output(display_name="seconds", tooltip="Length of the song, of its longest take."),
-            ],
+            outputs=song_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -74,13 +60,51 @@ class LeVoCompose(io.ComfyNode):
         cuda_graph: bool,
         **sampling: float,
     ) -> io.NodeOutput:
-        conditions = _prepare(lelm, conditioning, cls.hidden.unique_id)
-        frames = frames_for(max_seconds, lelm.config)
-        seeds = [(seed + take) % SEEDS for take in range(takes)]
-        drawn = Sampling(**sampling)
-        made = _compose(lelm, conditions, frames, drawn, seeds, cuda_graph)
-        tokens = gathered(made, seeds, conditioning, drawn, composer_of(lelm), cls.hidden.unique_id)
+        frames = frames_for(max_seconds, lelm.config, "LeVo Compose")
+        how = Sampling(**sampling)
+        tokens = composed(lelm, conditioning, frames, how, seed, takes, cuda_graph, cls.hidden.unique_id)
         return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)
+
+
+def composed(
+    lelm: LoadedLelm,
+    request: SongRequest,
+    frames: int,
+    sampling: Sampling,
+    seed: int,
+    takes: int,
+    cuda_graph: bool,
+    node_id: str | None,
+    kept: torch.Tensor | None = None,
+) -> SongTokens:
+    """Compose takes of the seed and the next ones, from the start or on from kept codes [1, 3, K]."""
+    conditions = _prepare(lelm, request, node_id)
+    seeds = [(seed + take) % SEEDS for take in range(takes)]
+    made = _compose(lelm, conditions, frames, sampling, seeds, cuda_graph, kept)
+    return gathered(made, seeds, request, sampling, composer_of(lelm), node_id)
+
+
+def song_outputs() -> list[io.Output]:
+    """What nodes that compose give."""
+    return [
+        TokensSocket.Output(display_name="tokens", tooltip="The song before sound, all takes."),
+        io.Boolean.Output(
+            display_name="ended by itself",
+            tooltip="True if the model ended every take, false if one was cut at the limit.",
+        ),
+        io.Float.Output(display_name="seconds", tooltip="Length of the song, of its longest take."),
+    ]
+
+
+def composing_inputs(seed: str, limit: str) -> list[io.Input]:
+    """Seed, limit, sampling and running, as all nodes that compose have them.
+
+    Args:
+        seed: tooltip of the seed.
+        limit: tooltip of max_seconds.
+    """
+    seconds = io.Float.Input("max_seconds", default=0.0, min=0.0, max=600.0, step=1.0, tooltip=limit)
+    return [seed_input(seed), seconds, *_sampling_inputs(), *_running_inputs()]
 
 
 def _sampling_inputs() -> list[io.Input]:
@@ -137,15 +161,15 @@ def _running_inputs() -> list[io.Input]:
     ]
 
 
-def frames_for(seconds: float, config: LelmConfig) -> int:
-    """Frames of a limit in seconds; 0 is the checkpoint's own.
+def frames_for(seconds: float, config: LelmConfig, node: str) -> int:
+    """Frames of a node's limit in seconds; 0 is the checkpoint's own.
 
     Raises:
         ValueError: longer than the checkpoint was made for.
     """
     if seconds > config.max_seconds:
         raise ValueError(
-            f"LeVo Compose cannot go to {seconds:g} s: this checkpoint composes at most "
+            f"{node} cannot go to {seconds:g} s: this checkpoint composes at most "
             f"{config.max_seconds:g} s; lower max_seconds, or set it to 0 for the checkpoint's limit."
         )
     return max(1, round((seconds or config.max_seconds) * FRAME_RATE))
@@ -169,17 +193,19 @@ def _compose(
     sampling: Sampling,
     seeds: list[int],
     cuda_graph: bool,
+    kept: torch.Tensor | None,
 ) -> list[Composition]:
-    model = lelm.patcher.model
+    model, known = lelm.patcher.model, 0 if kept is None else kept.shape[2]
     item = model.conditioner.lyric.weight.element_size()
-    device = placement.place(lelm, compose_bytes(lelm.config, frames, item, len(seeds)))
+    device = placement.place(lelm, compose_bytes(lelm.config, frames, item, len(seeds), known))
     graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
     start = time.monotonic()
+    on_step = placement.progress()
     songs = compose(
-        model, conditions, frames, sampling, seeds, device, graph=graph, on_step=placement.progress()
+        model, conditions, frames, sampling, seeds, device, graph=graph, kept=kept, on_step=on_step
     )
     spent = max(time.monotonic() - start, 1e-9)
-    steps = max(song.steps for song in songs)
+    steps = max(song.steps for song in songs) - known
     log.info("LeLM composed %d steps on %s, %.1f steps a second", steps, device, steps / spent)
     return songs
 

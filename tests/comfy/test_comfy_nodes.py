@@ -25,6 +25,7 @@ NODES = [
     "LeVoCompose",
     "LeVoSaveTokens",
     "LeVoLoadTokens",
+    "LeVoContinueSong",
     "LeVoRender",
     "LeVoDecode",
     "LeVoRenderStems",
@@ -74,21 +75,23 @@ def test_every_output_has_a_name_and_a_tooltip(node: dict[str, Any]):
     assert all(text and text.strip() for text in [*node["output_tooltips"], *node["output_name"]])
 
 
-def test_only_texts_and_what_is_listened_to_are_optional(object_info: dict[str, Any]):
+def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
         "LeVoConditioning": ["lyrics", "description"],
+        "LeVoContinueSong": ["conditioning"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }
 
 
 def test_defaults_of_sampling_and_rendering_are_the_released_ones(object_info: dict[str, Any]):
-    compose, render = (
+    compose, goes_on, render = (
         {name: spec[1].get("default") for name, spec in inputs_of(object_info[node]).items()}
-        for node in ("LeVoCompose", "LeVoRender")
+        for node in ("LeVoCompose", "LeVoContinueSong", "LeVoRender")
     )
     sampling = ("guidance", "temperature", "top_k", "top_p", "repetition_window", "max_seconds")
-    assert [compose[name] for name in sampling] == [1.5, 0.8, 5000, 0, 50, 0]
+    for node in (compose, goes_on):
+        assert [node[name] for name in sampling] == [1.5, 0.8, 5000, 0, 50, 0]
     assert [render[name] for name in ("guidance", "steps", "track")] == [1.5, 10, "mix"]
 
 

@@ -188,4 +188,4 @@ def test_going_on_asks_for_what_the_prefill_takes(takes: int):
     def run() -> None:
         compose(model, asked(SMALL), 3_001, Sampling(), seeds, kept=kept)
 
-    assert compose_bytes(SMALL, 3_001, 4, takes, 3_000) == pytest.approx(peak(run), rel=0.1)
+    assert compose_bytes(SMALL, 3_001, 4, takes, 3_000) == pytest.approx(peak(run), rel=0.15)

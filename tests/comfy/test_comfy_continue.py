@@ -1,0 +1,98 @@
+"""Going on from a song in a real ComfyUI: the same song again, other takes, a longer one, and faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import songs
+from server import ComfyServer, Run
+
+GREEDY = {"temperature": 0.0, "max_seconds": 4}
+DRAWN = {"seed": 1, "max_seconds": 4}
+
+
+def going_on(compose: dict[str, Any], **inputs: Any) -> dict[str, Any]:
+    """The prompt with LeVo Continue Song behind LeVo Compose, set alike but for `inputs`."""
+    prompt = songs.song_prompt(compose=compose)
+    same = {
+        name: value for name, value in prompt[songs.COMPOSE]["inputs"].items() if name != "conditioning"
+    }
+    prompt["on"] = {
+        "class_type": "LeVoContinueSong",
+        "inputs": {**same, "tokens": [songs.COMPOSE, 0], "take": 1, "seconds": 2.0, **inputs},
+    }
+    prompt[songs.RENDER]["inputs"]["tokens"] = ["on", 0]
+    for node, output in ((songs.ENDED, 1), (songs.SECONDS, 2)):
+        prompt[node]["inputs"]["source"] = ["on", output]
+    return prompt
+
+
+def made(server: ComfyServer, prompt: dict[str, Any]) -> songs.Song:
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    return songs.song_of(server, run)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.48, 4.0 - 0.04])
+def test_a_song_that_goes_on_as_it_was_made_is_the_same_song(server: ComfyServer, seconds: float):
+    song, _ = songs.make(server, compose=GREEDY)
+    assert np.array_equal(made(server, going_on(GREEDY, seconds=seconds)).sound, song.sound)
+
+
+def test_another_seed_or_other_lyrics_make_another_song_of_the_same_tokens(server: ComfyServer):
+    song, _ = songs.make(server, compose=DRAWN)
+    other = going_on(DRAWN, seed=2)
+    reworded = going_on(DRAWN, conditioning=["words", 0])
+    reworded["words"] = {"class_type": "LeVoConditioning", "inputs": {"kind": "instrumental"}}
+    for prompt in (other, reworded):
+        again = made(server, prompt)
+        assert again.seconds == song.seconds == 4
+        assert not np.array_equal(again.sound, song.sound)
+
+
+def test_a_song_that_stopped_at_its_limit_is_made_longer(server: ComfyServer):
+    longer = made(server, going_on(DRAWN, seconds=600.0, max_seconds=6))
+    assert (longer.seconds, longer.ended) == (6, False)
+    assert len(longer.sound) == 6 * songs.SAMPLE_RATE
+
+
+def test_takes_go_on_from_any_take(server: ComfyServer):
+    prompt = going_on({**DRAWN, "takes": 2}, take=2, takes=3)
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    sounds = [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[songs.SAVE]["audio"]]
+    assert len(sounds) == 3
+    assert not np.array_equal(sounds[0], sounds[1])
+
+
+def fault(server: ComfyServer, prompt: dict[str, Any]) -> Run:
+    run = server.run(prompt)
+    assert run.status == "error"
+    assert run.error["node_id"] == "on"
+    songs.assert_one_sentence(run.error["exception_message"])
+    return run
+
+
+FAULTS = {
+    "no such take": ({"take": 2}, "was asked for take 2 of a song with 1"),
+    "nothing left": ({"seconds": 4.0}, "keeps 4 s and may go to 4 s"),
+    "limit beyond the checkpoint's": ({"max_seconds": 100}, "LeVo Continue Song cannot go to 100 s"),
+}
+
+
+@pytest.mark.parametrize(("inputs", "sentence"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_one_sentence(server: ComfyServer, inputs: dict[str, Any], sentence: str):
+    run = fault(server, going_on(DRAWN, **inputs))
+    assert sentence in run.error["exception_message"]
+
+
+def test_a_song_that_ends_again_where_it_ended_says_so(server: ComfyServer):
+    ends = {"seed": 3, "max_seconds": 0}
+    song, _ = songs.make(server, compose=ends)
+    assert song.ended
+    before = len(server.log())
+    again = made(server, going_on(ends, seconds=600.0))
+    assert (again.seconds, again.ended) == (song.seconds, True)
+    assert f"Nothing was added: the song ended at {song.seconds:g} s" in server.log()[before:]
