@@ -7,6 +7,7 @@ from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
+from .library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
@@ -29,6 +30,8 @@ class LeVoExtension(ComfyExtension):
             LeVoDownloadModels,
             LeVoLyrics,
             LeVoDescription,
+            LeVoStyleFromLibrary,
+            LeVoSaveStyle,
             LeVoConditioning,
             LeVoCompose,
             LeVoSaveTokens,
