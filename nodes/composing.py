@@ -10,13 +10,14 @@ from comfy_api.latest import io
 
 from ..levo.config import EMPTY, FRAME_RATE, LelmConfig, Sampling
 from ..levo.damage import shown
-from ..levo.lelm.compose import Composition, compose
+from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.text.style import conditioned
 from ..levo.tokens import Composer, SongRequest, SongTokens, config_hash
 from . import placement
 from .inputs import guidance_input, seed_input
+from .reporting import Report
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, TokensSocket
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ class LeVoCompose(io.ComfyNode):
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, "LeVo Compose")
         how = Sampling(**sampling)
-        tokens = composed(lelm, conditioning, frames, how, seed, takes, cuda_graph, cls.hidden.unique_id)
+        report = Report(cls.hidden.unique_id)
+        tokens = composed(lelm, conditioning, frames, how, seed, takes, cuda_graph, report)
         return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)
 
 
@@ -74,14 +76,17 @@ def composed(
     seed: int,
     takes: int,
     cuda_graph: bool,
-    node_id: str | None,
+    report: Report,
     kept: torch.Tensor | None = None,
 ) -> SongTokens:
     """Compose takes of the seed and the next ones, from the start or on from kept codes [1, 3, K]."""
-    conditions = _prepare(lelm, request, node_id)
+    conditions = _prepare(lelm, request, report)
     seeds = [(seed + take) % SEEDS for take in range(takes)]
-    made = _compose(lelm, conditions, frames, sampling, seeds, cuda_graph, kept)
-    return gathered(made, seeds, request, sampling, composer_of(lelm), node_id)
+    on_step = report.composing(request.lyrics, frames)
+    made = _compose(lelm, conditions, frames, sampling, seeds, cuda_graph, kept, on_step)
+    tokens = gathered(made, seeds, request, sampling, composer_of(lelm), report)
+    report.composed(tokens.lengths, tokens.ended)
+    return tokens
 
 
 def song_outputs() -> list[io.Output]:
@@ -175,14 +180,14 @@ def frames_for(seconds: float, config: LelmConfig, node: str) -> int:
     return max(1, round((seconds or config.max_seconds) * FRAME_RATE))
 
 
-def _prepare(lelm: LoadedLelm, request: SongRequest, node_id: str | None) -> Conditions:
+def _prepare(lelm: LoadedLelm, request: SongRequest, report: Report) -> Conditions:
     style = conditioned(request.tags, lelm.config.version, request.instrumental)
     lyric = song_text(request.lyrics)
     conditions = prepare(lyric, style, request.style, lelm.config, lelm.tokenizer)
     for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style)):
         if cut:
             start = cut[:CUT_SHOWN]
-            placement.tell(node_id, f"Too long for this checkpoint: the {what} lost their end, {start!r}.")
+            report.note(f"Too long for this checkpoint: the {what} lost their end, {start!r}.")
     return conditions
 
 
@@ -194,13 +199,13 @@ def _compose(
     seeds: list[int],
     cuda_graph: bool,
     kept: torch.Tensor | None,
+    on_step: OnStep,
 ) -> list[Composition]:
     model, known = lelm.patcher.model, 0 if kept is None else kept.shape[2]
     item = model.conditioner.lyric.weight.element_size()
     device = placement.place(lelm, compose_bytes(lelm.config, frames, item, len(seeds), known))
     graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
     start = time.monotonic()
-    on_step = placement.progress()
     songs = compose(
         model, conditions, frames, sampling, seeds, device, graph=graph, kept=kept, on_step=on_step
     )
@@ -222,7 +227,7 @@ def gathered(
     request: SongRequest,
     sampling: Sampling,
     composer: Composer,
-    node_id: str | None,
+    report: Report,
 ) -> SongTokens:
     """Takes on one socket; those without a frame are left out and named.
 
@@ -234,7 +239,7 @@ def gathered(
         raise ValueError("The song ended before its first frame; try another seed or other lyrics.")
     if silent := [seed for song, seed in zip(songs, seeds, strict=True) if not song.codes.shape[2]]:
         left = ", ".join(map(str, silent))
-        placement.tell(node_id, f"Left out, because they ended before their first frame: seeds {left}.")
+        report.note(f"Left out, because they ended before their first frame: seeds {left}.")
     lengths = tuple(song.codes.shape[2] for song, _ in sung)
     codes = torch.full((len(sung), 3, max(lengths)), EMPTY)
     for row, (song, _) in zip(codes, sung, strict=True):

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, LelmConfig, Sampling
-from . import placement
 from .composing import composed, composing_inputs, frames_for, song_outputs
+from .reporting import Report
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
 
 NAME = "LeVo Continue Song"
@@ -68,20 +68,19 @@ class LeVoContinueSong(io.ComfyNode):
         conditioning: SongRequest | None = None,
         **sampling: float,
     ) -> io.NodeOutput:
-        node_id = cls.hidden.unique_id
+        report = Report(cls.hidden.unique_id)
         frames = frames_for(max_seconds, lelm.config, NAME)
         kept = kept_of(tokens, take, seconds, frames, lelm.config)
         request, how = conditioning or tokens.request, Sampling(**sampling)
-        made = composed(lelm, request, frames, how, seed, takes, cuda_graph, node_id, kept)
+        made = composed(lelm, request, frames, how, seed, takes, cuda_graph, report, kept)
         begun = kept.shape[2] / FRAME_RATE
         if made.seconds == begun:
-            placement.tell(
-                node_id,
+            report.note(
                 f"Nothing was added: the song ended at {begun:g} s, where it went on; keep less, or try "
                 "another seed or other lyrics.",
             )
         elif begun < seconds:
-            placement.show(node_id, f"The song is {begun:g} s long; all of it was kept.")
+            report.remark(f"The song is {begun:g} s long; all of it was kept.")
         return io.NodeOutput(made, all(made.ended), made.seconds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import comfy.model_management as mm
@@ -163,6 +164,6 @@ def tell(node_id: str | None, text: str) -> None:
 
 
 def show(node_id: str | None, text: str) -> None:
-    """Show a line of text on the node."""
-    if node_id is not None and PromptServer.instance is not None:
-        PromptServer.instance.send_progress_text(text, node_id)
+    """Show lines of text on the node."""
+    if node_id is not None and PromptServer.instance is not None:  # the editor takes it for HTML
+        PromptServer.instance.send_progress_text(escape(text, quote=False), node_id)

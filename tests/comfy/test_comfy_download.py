@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
-import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import songs
 from hub_server import Hub
-from server import END_STATUS, ComfyServer, Message, PromptRejected, Run
-from websocket import WebSocket, create_connection
+from server import ComfyServer, Message, PromptRejected, Run
+from texts import texts_of
 
 REPOSITORY, RELEASE = "lglg666/SongGeneration-base", "base (11.3 GB)"
 CHUNK = 10 * 1024 * 1024  # what huggingface_hub writes at once
@@ -61,30 +58,6 @@ def refusal(server: ComfyServer, **inputs: Any) -> str:
     assert run.error["node_id"] == "1"
     songs.assert_one_sentence(run.error["exception_message"])
     return run.error["exception_message"].strip()
-
-
-def texts_of(server: ComfyServer, queued: dict[str, Any]) -> list[str]:
-    """What a prompt's node 1 shows as text while it runs, which ComfyUI sends as binary messages."""
-    client, texts = uuid.uuid4().hex, []
-    url = f"ws://127.0.0.1:{server.port}/ws?clientId={client}"
-    with closing(create_connection(url, timeout=60, http_no_proxy=["127.0.0.1"])) as listener:
-        listener.recv()
-        server.queue(queued, client)
-        for frame in frames(listener):
-            kind, _, name = frame[:4], frame[4:8], frame[8:9]
-            if kind == (3).to_bytes(4, "big") and name == b"1":
-                texts.append(frame[9:].decode())
-    return texts
-
-
-def frames(listener: WebSocket) -> Iterator[bytes]:
-    """The binary messages until a prompt ends."""
-    while True:
-        frame = listener.recv()
-        if isinstance(frame, bytes):
-            yield frame
-        elif json.loads(frame)["type"] in END_STATUS:
-            return
 
 
 def test_nothing_is_asked_for_before_the_node_runs(

@@ -1,0 +1,38 @@
+"""What LeVo Compose says on its node while it composes, and at the end."""
+
+from __future__ import annotations
+
+import re
+
+import songs
+from server import ComfyServer
+from texts import texts_of
+
+LONG = {"seed": 5, "max_seconds": 24}  # a song that does not end before its limit
+GOING = re.compile(
+    r"about \[[a-z-]+\], section \d of 2 - 0:\d\d of at most 0:24 - [\d.e+]+x real time - "
+    r"(about|at most) \d+:\d\d left"
+)
+CUT = re.compile(r"cut at the limit, not ended, at 0:24 - composed in \d+:\d\d, [\d.e+]+x real time")
+
+
+def composing(server: ComfyServer, **changes: dict) -> list[str]:
+    """The lines of LeVo Compose in a prompt that ends with it."""
+    server.clear_cache()
+    return texts_of(server, songs.song_prompt(**changes), songs.COMPOSE)
+
+
+def test_a_node_tells_where_it_is_about_once_a_second_and_how_it_ended(server: ComfyServer):
+    *going, end = composing(server, compose=LONG, render={"steps": 1})
+    assert going
+    assert [line for line in going if not GOING.fullmatch(line)] == []
+    assert CUT.fullmatch(end)
+
+
+def test_what_does_not_fit_stays_to_the_end_and_is_no_html(server: ComfyServer):
+    lyrics = {"text": "[verse]\n" + "<img src=x> la la la\n" * 200}
+    *_, end = composing(server, lyrics=lyrics, compose={"max_seconds": 1}, render={"steps": 1})
+    note, ending = end.split("\n")
+    assert note.startswith("Too long for this checkpoint: the lyrics lost their end")
+    assert "&lt;img src=x&gt;" in note and "<" not in note
+    assert " at 0:0" in ending
