@@ -2,12 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files
+from . import files, routes
 from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
-from .library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
@@ -30,8 +29,6 @@ class LeVoExtension(ComfyExtension):
             LeVoDownloadModels,
             LeVoLyrics,
             LeVoDescription,
-            LeVoStyleFromLibrary,
-            LeVoSaveStyle,
             LeVoConditioning,
             LeVoCompose,
             LeVoSaveTokens,
@@ -49,4 +46,5 @@ class LeVoExtension(ComfyExtension):
 def comfy_entrypoint() -> LeVoExtension:
     """Called by ComfyUI once the pack is imported."""
     files.register()
+    routes.register()
     return LeVoExtension()

@@ -45,12 +45,16 @@ _VOWELS = re.compile("[aeiouyæœøıаеиоуыэюяєіαεηιουω]+")
 
 
 class LyricsError(ValueError):
-    """Lyrics the model cannot take: `line` is 1-based, 0 for the whole text; `reason` is what is wrong."""
+    """Lyrics the model cannot take: `line` is 1-based, 0 for the whole text; `reason` is what is wrong.
 
-    def __init__(self, line: int, reason: str) -> None:
+    `cure` is a part of that line and the section that is likely meant by it, where there is one.
+    """
+
+    def __init__(self, line: int, reason: str, cure: tuple[str, str] | None = None) -> None:
         super().__init__(line, reason)
         self.line = line
         self.reason = reason
+        self.cure = cure
 
     def __str__(self) -> str:
         return f"Lyrics line {self.line}: {self.reason}" if self.line else self.reason
@@ -106,13 +110,11 @@ def parse(text: str) -> Lyrics:
     Raises LyricsError for whatever cannot be repaired without losing meaning.
     """
     found: list[tuple[str, int, list[str]]] = []
-    # An ideographic stop ends a phrase also where a half-width one would be read as part of a word.
-    lines = half_width(_STOP_IN_QUOTES.sub(r"\2\1", text).replace("。", "。 ")).split("\n")
-    for number, line in enumerate(lines, start=1):
-        for tag, words in _pieces(line.strip(), number):
+    for number, line in enumerate(lines_of(text), start=1):
+        for tag, words in pieces(line, number):
             if tag:
                 found.append((tag, number, []))
-            phrases = _phrases(words)
+            phrases = phrases_of(words)
             if phrases:
                 _refuse_misplaced_words(found[-1][0] if found else "", phrases, number)
                 found[-1][2].extend(phrases)
@@ -145,6 +147,13 @@ _DASHES = re.compile("-{2,}")
 _STOP_IN_QUOTES = re.compile(r"(?<![.。．｡…；;])([.。．｡…；;]+)((?:[”」』）｣]|’(?!\w))+)")
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of lyrics in half-width characters, without the space around them."""
+    # An ideographic stop ends a phrase also where a half-width one would be read as part of a word.
+    apart = half_width(_STOP_IN_QUOTES.sub(r"\2\1", text).replace("。", "。 "))
+    return [line.strip() for line in apart.split("\n")]
+
+
 def half_width(text: str) -> str:
     """Unicode NFC text with half-width punctuation, letters and digits, "\\n" line ends, nothing invisible.
 
@@ -163,14 +172,14 @@ _BREAKS = re.compile(r"[;\n]|\.{2,}")
 _STOP = re.compile(r"\.")
 _LEADING = re.compile(r"(?:[\s,;:.、]|-(?!\d))+")
 _TRAILING = " ,;:.!?-、"
-_REPEATED = re.compile(r"(?:(?:^|[\s(])(?:x\d{1,2}|\d{1,2}x)|(?<!\d)[×✕✖*]\s?\d{1,2})\)?$", re.IGNORECASE)
+REPEATED = re.compile(r"(?:(?:^|[\s(])(?:x\d{1,2}|\d{1,2}x)|(?<!\d)[×✕✖*]\s?\d{1,2})\)?$", re.IGNORECASE)
 
 
-def _phrases(words: str) -> list[str]:
+def phrases_of(words: str) -> list[str]:
     """Split words at full stops, semicolons and ellipses; pieces without a letter or digit are dropped."""
     words = _BREAKS.sub("\n", _STOP_IN_ASCII_QUOTES.sub(r"\2\1", words))
-    pieces = map(_tidy, _STOP.sub(_break_or_stop, words).split("\n"))
-    return [piece for piece in pieces if any(map(str.isalnum, piece))]
+    found = map(_tidy, _STOP.sub(_break_or_stop, words).split("\n"))
+    return [phrase for phrase in found if any(map(str.isalnum, phrase))]
 
 
 def _break_or_stop(match: re.Match[str]) -> str:
@@ -223,7 +232,7 @@ def _phrase_seconds(phrase: str) -> float:
 
 def _refuse_misplaced_words(tag: str, phrases: list[str], line: int) -> None:
     for phrase in phrases:
-        if _REPEATED.search(phrase):
+        if REPEATED.search(phrase):
             raise _repeat_error(f'"{_shortened(phrase)}"', line)
     if not tag:
         shown = f'"{_shortened(phrases[0])}"'
@@ -274,8 +283,11 @@ _ROUND = re.compile(r"\(([^()]{1,40})\)\s*(.*)")
 _UNBRACKETED = re.compile(r"[\w\s#-]{1,40}")
 
 
-def _pieces(line: str, number: int) -> Iterator[tuple[str, str]]:
-    """The (tag, words) pairs of one line in order; the first tag is "" if the line begins with words."""
+def pieces(line: str, number: int) -> Iterator[tuple[str, str]]:
+    """The (tag, words) pairs of one line in order; the first tag is "" if the line begins with words.
+
+    Raises LyricsError for sections the model does not have and for lone square brackets.
+    """
     tag, rest = _opening(line, number)
     words, *brackets = _BRACKETS.split(rest)
     _refuse_lone_bracket(words, number)
@@ -299,7 +311,7 @@ def _opening(line: str, number: int) -> tuple[str, str]:
     if heading:
         return heading[0], heading[1] + bracket + after
     if hashes and hashes[1] and bare:
-        raise _unknown(f'"{_shortened(line)}"', bare, number)
+        raise _unknown(f'"{_shortened(line)}"', bare, number, bare)
     return "", line if hashes else bare
 
 
@@ -315,7 +327,7 @@ def _heading(text: str, dressed: bool, number: int) -> tuple[str, str] | None:
     if known and (known[1] != "silence" or (marked and not (in_round and rest))):
         return _NAMES[known[1]], rest
     if foreign and not (in_round and rest) and (marked or foreign["word"] != folded):
-        raise _unknown(f'"{name}"', name, number)
+        raise _unknown(f'"{name}"', name, number, f"({name})" if in_round else name)
     if re.fullmatch(rf"repeat-(?:the-)?{_KNOWN.pattern}", folded):
         raise _repeat_error(f'"{name}"', number)
     return None
@@ -327,24 +339,28 @@ def _tag_in_brackets(content: str, number: int) -> str:
     if known:
         return _NAMES[known[1]]
     shown = f"[{_shortened(content.strip())}]"
-    raise _repeat_error(shown, number) if _REPEAT.search(folded) else _unknown(shown, content, number)
+    if _REPEAT.search(folded):
+        raise _repeat_error(shown, number)
+    raise _unknown(shown, content, number, f"[{content}]")
 
 
 def _folded(name: str) -> str:
     return "-".join(_WORD.findall(_TIMES_SIGN.sub("x", name.lower())))
 
 
-def _unknown(shown: str, name: str, number: int) -> LyricsError:
-    hint = _hint(_folded(name[:80]))
-    return LyricsError(number, f"{shown} is not a section the model knows; use {hint}.")
+def _unknown(shown: str, name: str, number: int, part: str) -> LyricsError:
+    meant = _meant(_folded(name[:80]))
+    hint = _listed(meant) if meant else f"{_listed(TAGS)}, or round brackets for words to sing"
+    cure = (part, f"[{meant[0]}]") if meant else None
+    return LyricsError(number, f"{shown} is not a section the model knows; use {hint}.", cure)
 
 
-def _hint(folded: str) -> str:
+def _meant(folded: str) -> list[str]:
+    """The tags that a name may stand for, the likeliest first; [] if nobody can tell."""
     for part, keys in _HINTS:
         if any(f"-{key}-" in f"-{folded}-" if key.isascii() else key in folded for key in keys.split()):
-            return _listed([tag for tag in TAGS if tag.startswith(part)])
-    near = difflib.get_close_matches(folded, _NAMES, n=1, cutoff=0.7)
-    return f"[{_NAMES[near[0]]}]" if near else f"{_listed(TAGS)}, or round brackets for words to sing"
+            return [tag for tag in TAGS if tag.startswith(part)]
+    return [_NAMES[name] for name in difflib.get_close_matches(folded, _NAMES, n=1, cutoff=0.7)]
 
 
 def _listed(tags: Iterable[str]) -> str:
