@@ -1,15 +1,9 @@
 // Opens a workflow in the real frontend: node open_workflow.mjs SERVER_URL WORKFLOW.json [SCREENSHOT.jpg]
 // Prints one line of JSON: the prompt the editor would queue, node problems and console errors.
-import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { openEditor, withBrowser } from "./frontend.mjs";
 
-const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
 const [url, path, screenshot] = process.argv.slice(2);
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
-  "--disable-component-update", "--no-first-run"];
-// Errors of the frontend itself, seen without any pack and without the internet.
-const OF_CORE = [/reading 'id'/, /Error fetching file size/, /Failed to load resource/, /net::ERR/,
-  /violates the following Content Security Policy/];
 
 // Takes a picture of the graph alone, clear of the editor's menus.
 async function shoot(page, path) {
@@ -27,16 +21,8 @@ async function shoot(page, path) {
   await page.screenshot({ path, type: "jpeg", quality: 85, clip });
 }
 
-for (const [name, value] of [["Comfy.TutorialCompleted", true], ["Comfy.Minimap.Visible", false]])
-  await fetch(`${url}/settings/${name}`, { method: "POST", body: JSON.stringify(value) });
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
-try {
-  const page = await browser.newPage({ viewport: { width: 1960, height: 1240 } });
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  await page.goto(url);
-  await page.waitForFunction(() => window.app?.extensionManager && window.app?.graph, null, { timeout: 60000 });
+await withBrowser(url, async (browser) => {
+  const page = await openEditor(browser, url);
   const workflow = JSON.parse(readFileSync(path, "utf8"));
   const found = await page.evaluate(async (workflow) => {
     await app.loadGraphData(workflow, true, true, "test");
@@ -50,8 +36,5 @@ try {
   }, workflow);
   const dialogs = await page.locator(".p-dialog:visible").allInnerTexts();
   if (screenshot) await shoot(page, screenshot);
-  const ours = errors.filter((text) => !OF_CORE.some((known) => known.test(text)));
-  console.log(JSON.stringify({ ...found, dialogs, errors: ours }));
-} finally {
-  await browser.close();
-}
+  console.log(JSON.stringify({ ...found, dialogs, errors: page.problems() }));
+});

@@ -1,0 +1,89 @@
+// The real frontend in Chromium, for scenarios and for open_workflow.mjs.
+import { createRequire } from "node:module";
+
+const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+  "--disable-component-update", "--no-first-run"];
+const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false };
+// Errors of the frontend itself, seen without any pack and without the internet.
+const OF_CORE = [/reading 'id'/, /\$t is not a function/, /Error fetching file size/, /Failed to load resource/, /net::ERR/,
+  /violates the following Content Security Policy/];
+
+// Runs `use(browser)` with a browser, and closes it; the server gets `settings` first.
+export async function withBrowser(url, use, settings = {}) {
+  for (const [name, value] of Object.entries({ ...SETTINGS, ...settings }))
+    await fetch(`${url}/settings/${name}`, { method: "POST", body: JSON.stringify(value) });
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+  try {
+    return await use(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+// A page with the editor in it; `page.problems()` are the console's errors that are not the frontend's own.
+export async function openEditor(browser, url) {
+  const page = await browser.newPage({ viewport: { width: 1960, height: 1240 } });
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  page.problems = () => errors.filter((text) => !OF_CORE.some((known) => known.test(text)));
+  await page.goto(url);
+  await ready(page);
+  return page;
+}
+
+// Resolves when the editor has started.
+export async function ready(page) {
+  await page.waitForFunction(() => window.app?.extensionManager && window.app?.graph, null, { timeout: 60000 });
+}
+
+// Empties the graph and adds nodes of the given types side by side, in full view.
+export async function onlyNodes(page, ...types) {
+  await page.evaluate((types) => {
+    app.graph.clear();
+    app.canvas.ds.scale = 1;
+    app.canvas.ds.offset = [0, 0];
+    types.forEach((type, i) => {
+      const node = LiteGraph.createNode(type);
+      node.pos = [400 + 480 * (i % 3), 160 + 560 * Math.floor(i / 3)];
+      app.graph.add(node);
+    });
+  }, types);
+}
+
+// Connects the first output of a type of one node to the input of that name of another.
+export async function connect(page, from, output, to, input) {
+  await page.evaluate(([from, output, to, input]) => {
+    const of = (type) => app.graph._nodes.find((node) => node.type === type);
+    const slot = of(from).outputs.findIndex(({ type }) => type === output);
+    of(from).connect(slot, of(to), of(to).inputs.findIndex(({ name }) => name === input));
+  }, [from, output, to, input]);
+}
+
+// The inputs that the editor would queue for the only node of a type.
+export async function queuedInputs(page, type) {
+  return page.evaluate(async (type) => {
+    const { output } = await app.graphToPrompt();
+    return Object.values(output).find((node) => node.class_type === type).inputs;
+  }, type);
+}
+
+// Saves the graph as the browser keeps it between visits, and loads the page anew.
+export async function saveAndReload(page) {
+  await page.evaluate(() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState());
+  await page.waitForTimeout(1500); // the draft is written a moment later
+  await page.reload();
+  await ready(page);
+}
+
+// Resolves when a run ends so; rejects when it ends otherwise. To be called before it is queued.
+export async function runTo(page, wanted, timeout = 120000) {
+  const ended = await page.evaluate(([wanted, timeout]) => new Promise((done) => {
+    const ends = ["execution_success", "execution_error", "execution_interrupted"];
+    for (const end of ends)
+      app.api.addEventListener(end, ({ detail }) => done([end, detail]), { once: true });
+    setTimeout(() => done(["timeout", wanted]), timeout);
+  }), [wanted, timeout]);
+  if (ended[0] !== wanted) throw new Error(JSON.stringify(ended));
+}

@@ -1,0 +1,22 @@
+// Runs every scenario of a file, each in a page of its own: node run_scenarios.mjs SERVER_URL FILE.mjs
+// A scenario is an exported function of (page, url). Prints one JSON object: name -> "" or what went wrong.
+import { pathToFileURL } from "node:url";
+import { openEditor, withBrowser } from "./frontend.mjs";
+
+const [url, file] = process.argv.slice(2);
+const { SETTINGS = {}, ...scenarios } = await import(pathToFileURL(file).href);
+const results = {};
+await withBrowser(url, async (browser) => {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    const page = await openEditor(browser, url);
+    page.setDefaultTimeout(20000);
+    try {
+      await scenario(page, url);
+      results[name] = page.problems().join("\n");
+    } catch (error) {
+      results[name] = [error.stack, ...page.problems()].join("\n");
+    }
+    await page.close();
+  }
+}, SETTINGS);
+console.log(JSON.stringify(results));

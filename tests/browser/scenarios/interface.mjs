@@ -1,0 +1,29 @@
+// What people do with the pack in ComfyUI's own interface.
+import assert from "node:assert/strict";
+import { onlyNodes, runTo } from "../frontend.mjs";
+
+const types = (page) => page.evaluate(() => app.graph._nodes.map((node) => node.type));
+
+export async function a_node_is_found_in_the_library_and_dragged_into_the_graph(page) {
+  await onlyNodes(page);
+  await page.locator(".node-library-tab-button").click();
+  await page.locator(".node-lib-search-box input").fill("LeVo Lyrics");
+  const leaf = page.locator(".node-lib-node-container").filter({ hasText: "LeVo Lyrics" }).first();
+  await leaf.dragTo(page.locator("#graph-canvas"), { targetPosition: { x: 900, y: 400 } });
+  await page.waitForFunction(() => app.graph._nodes.length === 1);
+  assert.deepEqual(await types(page), ["LeVoLyrics"]);
+}
+
+export async function cancel_stops_composing_from_the_interface_and_progress_is_told(page) {
+  await page.evaluate(async () => {
+    const answer = await fetch("/api/workflow_templates/ComfyUI-LeVo/LeVo%20Text%20to%20Song.json");
+    await app.loadGraphData(await answer.json(), true, true, "song");
+    const compose = app.graph._nodes.find((node) => node.type === "LeVoCompose");
+    compose.widgets.find((widget) => widget.name === "seed").value = Math.floor(Math.random() * 1e9);
+  });
+  const ended = runTo(page, "execution_interrupted");
+  await page.getByTestId("queue-button").click();
+  await page.getByText("real time").waitFor();
+  await page.getByRole("button", { name: "Cancel current run" }).click();
+  await ended;
+}

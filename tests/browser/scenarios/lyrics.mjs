@@ -1,0 +1,108 @@
+// The editor of LeVo Lyrics.
+import assert from "node:assert/strict";
+import { connect, onlyNodes, queuedInputs, saveAndReload } from "../frontend.mjs";
+
+const FAULTY = "[Verse 1]\nGood morning\n[Pre-Chorus]\nla la x2";
+const TIDY = "[verse]\nGood morning\n\n[verse]\nla la\nla la";
+
+const text = (page) => page.locator(".comfy-multiline-input").first();
+const problem = (page) => page.locator(".levo-lyrics .levo-problem");
+const tidy = (page) => page.getByRole("button", { name: "Tidy" });
+const blocks = (page) => page.locator(".levo-timeline .levo-block");
+
+async function withLyrics(page, ...others) {
+  await onlyNodes(page, "LeVoLyrics", ...others);
+  await blocks(page).first().waitFor();
+}
+
+// Resolves when a locator shows a text.
+async function shows(locator, wanted) {
+  await locator.filter({ hasText: wanted }).first().waitFor();
+}
+
+export async function faulty_lyrics_are_named_by_line_and_tidy_heals_and_undo_brings_them_back(page) {
+  await withLyrics(page);
+  await text(page).fill(FAULTY);
+  await shows(problem(page), "Lyrics line 3: [Pre-Chorus] is not a section the model knows");
+  await tidy(page).click();
+  await page.waitForFunction(() => !document.querySelector(".levo-lyrics .levo-problem").textContent);
+  assert.equal(await text(page).inputValue(), TIDY);
+  assert.deepEqual(await queuedInputs(page, "LeVoLyrics"), { text: TIDY });
+  await page.keyboard.press("Control+z");
+  assert.equal(await text(page).inputValue(), FAULTY);
+  await shows(problem(page), "Lyrics line 3");
+}
+
+export async function a_button_inserts_a_section_at_the_cursor_and_undo_takes_it_out(page) {
+  await withLyrics(page);
+  await text(page).fill("[verse]\nGood morning\nGood night");
+  await text(page).evaluate((area) => area.setSelectionRange(20, 20));
+  await page.getByRole("button", { name: "Insert [inst-medium]" }).click();
+  assert.equal(await text(page).inputValue(), "[verse]\nGood morning\n\n[inst-medium]\n\nGood night");
+  assert.equal(await text(page).evaluate((area) => document.activeElement === area), true);
+  await page.keyboard.press("Control+z");
+  assert.equal(await text(page).inputValue(), "[verse]\nGood morning\nGood night");
+}
+
+export async function the_timeline_shows_the_sections_and_a_click_selects_their_line(page) {
+  await withLyrics(page);
+  assert.deepEqual(await blocks(page).allInnerTexts(), ["intro-short", "verse", "chorus", "outro-short"]);
+  await blocks(page).nth(2).click();
+  assert.equal(await page.evaluate(() => getSelection().toString()), "[chorus]");
+}
+
+export async function the_length_is_held_against_the_limit_of_the_checkpoint_in_the_graph(page) {
+  await withLyrics(page, "LeVoConditioning", "LeVoCompose", "LeVoLoadLeLM");
+  const length = page.locator(".levo-length");
+  await shows(length, "of at most 4:30");
+  await page.evaluate(() => {
+    const loader = app.graph._nodes.find((node) => node.type === "LeVoLoadLeLM");
+    const tiny = loader.widgets[0].options.values.find((choice) => choice.startsWith("tiny"));
+    loader.widgets[0].value = tiny;
+  });
+  await connect(page, "LeVoLyrics", "STRING", "LeVoConditioning", "lyrics");
+  await connect(page, "LeVoConditioning", "LEVO_CONDITIONING", "LeVoCompose", "conditioning");
+  await connect(page, "LeVoLoadLeLM", "LEVO_LELM", "LeVoCompose", "lelm");
+  await shows(length, "of at most 0:48");
+  await text(page).fill(`[verse]\n${"and all the boats go out again\n".repeat(20)}`);
+  await page.locator(".levo-over .levo-block").waitFor();
+}
+
+export async function answers_that_come_late_change_nothing(page) {
+  await withLyrics(page);
+  let asked = 0;
+  await page.route("**/levo/lyrics", async (route) => {
+    const answer = await route.fetch();
+    if (asked++ === 0) await new Promise((done) => setTimeout(done, 1500));
+    await route.fulfill({ response: answer });
+  });
+  await text(page).fill("[zzz]");
+  await page.waitForRequest("**/levo/lyrics");
+  await text(page).fill("[verse]\nGood night");
+  await shows(page.locator(".levo-length"), "about 0:02");
+  await page.waitForTimeout(1600);
+  assert.equal(await problem(page).textContent(), "");
+  assert.equal(asked, 2);
+}
+
+export async function typing_asks_once(page) {
+  await withLyrics(page);
+  let asked = 0;
+  page.on("request", (request) => { asked += request.url().endsWith("/levo/lyrics"); });
+  await text(page).evaluate((area) => {
+    for (const letter of ["", ..."[verse] Good night"]) {
+      area.value = letter && area.value + letter;
+      area.dispatchEvent(new Event("input"));
+    }
+  });
+  await shows(page.locator(".levo-length"), "about 0:02");
+  assert.equal(asked, 1);
+}
+
+export async function a_reload_finds_the_text_as_it_was(page) {
+  await withLyrics(page);
+  await text(page).fill(FAULTY);
+  await saveAndReload(page);
+  assert.equal(await text(page).inputValue(), FAULTY);
+  await shows(problem(page), "Lyrics line 3");
+}

@@ -1,0 +1,83 @@
+// What the editors of several nodes share: a panel below a node's widgets, and questions to the server.
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { t } from "./words.js";
+
+const STYLE = new URL("./panel.css", import.meta.url).href;
+const PATIENCE = 300; // ms without typing before the server is asked
+
+// An element with attributes, listeners ("onclick") and children; null children are left out.
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value != null) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+// Has `then` called after a method or callback of an object, which stays what it was.
+export function follow(object, name, then) {
+  const before = object[name];
+  object[name] = function (...given) {
+    const result = before?.apply(this, given);
+    then.apply(this, given);
+    return result;
+  };
+}
+
+// Puts an element of a fixed height below the widgets of a node, which get `room` more. It holds nothing
+// that is saved or queued.
+export function addPanel(node, name, root, height, room = 0) {
+  if (!document.querySelector(`link[href="${STYLE}"]`))
+    document.head.append(element("link", { rel: "stylesheet", href: STYLE }));
+  root.classList.add("levo-panel");
+  root.addEventListener("wheel", (event) => {
+    const scrolls = event.target.closest(".levo-scrolls");
+    if (!event.ctrlKey && scrolls && scrolls.scrollHeight > scrolls.clientHeight) event.stopPropagation();
+    else forward(event);
+  });
+  const size = () => height;
+  const options = { serialize: false, getHeight: size, getMinHeight: size, getMaxHeight: size };
+  const widget = node.addDOMWidget(name, "levo_panel", root, options);
+  widget.serialize = false;
+  node.setSize([Math.max(node.size[0], 400), node.size[1] + height + room]);
+  follow(node, "onConfigure", () => {
+    const least = node.computeSize()[1]; // a graph from before there was a panel
+    if (node.size[1] < least) node.setSize([node.size[0], least]);
+  });
+  return widget;
+}
+
+function forward(event) {
+  event.preventDefault();
+  event.stopPropagation();
+  app.canvas.processMouseWheel(event);
+}
+
+// A function that sends the last of several questions when they stop coming, and gives only its answer on.
+export function asker(path, answered) {
+  let timer, latest = 0, sent;
+  return (question, patience = PATIENCE) => {
+    const body = JSON.stringify(question);
+    if (body === sent) return;
+    sent = body;
+    const mine = ++latest;
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const answer = await ask(path, body);
+      if (mine === latest) answered(answer);
+    }, patience);
+  };
+}
+
+async function ask(path, body) {
+  try {
+    const headers = { "Content-Type": "application/json" };
+    return await (await api.fetchApi(path, { method: "POST", headers, body })).json();
+  } catch (error) {
+    return { error: t("The server does not answer ({reason}).", { reason: error.message }) };
+  }
+}
