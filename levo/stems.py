@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from .config import RENDER_GUIDANCE, RENDER_STEPS
+from .loudness import NOTHING
 from .renderer.model import Renderer
 from .song import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of
 
 SUM, RENDERED, RELEASED = "sum to mix", "rendered", "released"
 MODES = (SUM, RENDERED, RELEASED)
 SEEDS = 1 << 64  # after the last seed comes the first
-NOTHING = -200.0  # dB; below what any number format of sound holds
 
 Decode = Callable[[SongLatents, OnStep], Tensor]  # latents of one track to [B, 2, samples]
 

@@ -7,6 +7,7 @@ from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
+from .finishing import LeVoFinishSong
 from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
@@ -38,6 +39,7 @@ class LeVoExtension(ComfyExtension):
             LeVoDecode,
             LeVoRenderStems,
             LeVoDecodeStems,
+            LeVoFinishSong,
             LeVoListen,
             LeVoSplitVocals,
         ]

@@ -30,6 +30,7 @@ NODES = [
     "LeVoDecode",
     "LeVoRenderStems",
     "LeVoDecodeStems",
+    "LeVoFinishSong",
     "LeVoListen",
     "LeVoSplitVocals",
 ]
@@ -80,6 +81,7 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
         "LeVoConditioning": ["lyrics", "description"],
         "LeVoContinueSong": ["conditioning"],
+        "LeVoFinishSong": ["tokens"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
 import numpy as np
+import pack
 import pytest
 import songs
 from server import ComfyServer, Run
+from workflow import to_prompt
 
+EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Stems.json"
 TRACKS = ("mix", "vocals", "accompaniment")
 COMPOSED = {"seed": 5, "max_seconds": 3}
 STEMS, SOUNDS, RESIDUAL = "stems", "sounds", "residual"
@@ -102,6 +106,25 @@ def test_latents_of_an_accompaniment_may_be_saved_and_loaded(server: ComfyServer
     heard_alike = slice(0, songs.SAMPLE_RATE)  # the file does not hold the frames after the end
     before = sounds(server, run, "accompaniment")[0]
     assert level(again[heard_alike] - before[heard_alike]) < INAUDIBLE
+
+
+def test_the_example_workflow_makes_stems_and_keeps_the_tokens(
+    server: ComfyServer, object_info: dict[str, Any]
+):
+    prompt = to_prompt(json.loads(EXAMPLE.read_text("utf-8")), object_info)
+    nodes = {entry["class_type"]: node for node, entry in prompt.items()}
+    prompt[nodes["LeVoCompose"]]["inputs"]["max_seconds"] = 2
+    run = run_of(server, prompt)
+    saves = {
+        entry["inputs"]["filename_prefix"]: node
+        for node, entry in prompt.items()
+        if entry["class_type"] == "SaveAudio"
+    }
+    mix, vocals, accompaniment = (sounds(server, run, saves[f"audio/LeVo-{t}"])[0] for t in TRACKS)
+    assert len(mix) == 2 * songs.SAMPLE_RATE
+    assert level(mix - vocals - accompaniment) < INAUDIBLE
+    assert server.output_file(run.outputs[nodes["LeVoSaveTokens"]]["tokens"][0]).exists()
+    assert list(run.outputs[nodes["LeVoListen"]]["takes"][0]["tracks"]) == list(TRACKS)
 
 
 def test_tracks_of_different_songs_stop_the_run_with_one_sentence(server: ComfyServer):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pack
 import pytest
 import requests
 import songs
 from safetensors.torch import save_file
 from server import ComfyServer, PromptRejected, Run
 from torch import zeros
+from workflow import to_prompt
 
+EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Re-render Saved Tokens.json"
 COMPOSED = {"seed": 11, "max_seconds": 2, "takes": 2}
 SAVED, LOAD = "save_tokens", "load_tokens"
 
@@ -108,6 +112,22 @@ def test_the_request_of_a_loaded_song_composes_the_same_song_again(server: Comfy
     run = run_of(server, prompt | {LOAD: {"class_type": "LeVoLoadTokens", "inputs": inputs}})
     before, after = sounds(server, saved), sounds(server, run)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_example_workflow_renders_a_saved_song_again(
+    server: ComfyServer, file: Path, object_info: dict[str, Any]
+):
+    prompt = to_prompt(json.loads(EXAMPLE.read_text("utf-8")), object_info)
+    nodes = {entry["class_type"]: node for node, entry in prompt.items()}
+    load = prompt[nodes["LeVoLoadTokens"]]["inputs"]
+    with pytest.raises(PromptRejected, match="LeVo Load Tokens has no song"):
+        server.run(prompt)
+    load["file"] = "tokens/test_00001_.safetensors [output]"
+    prompt[nodes["LeVoRender"]]["inputs"]["steps"] = 2
+    run = run_of(server, prompt)
+    takes = [songs.sound_of_entry(server, e)[0] for e in run.outputs[nodes["SaveAudio"]]["audio"]]
+    assert [len(take) for take in takes] == [2 * songs.SAMPLE_RATE] * COMPOSED["takes"]
+    assert all(np.abs(take[-10:]).max() < 1e-3 for take in takes)  # both were cut, and fade
 
 
 # ------------------------------------------------------------------ refusals
