@@ -4,7 +4,7 @@
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and runs all tests"
-	@echo "make bench    measures loading, composing and rendering at full size, beside the published way"
+	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
 	@echo "make lint     checks style only"
 	@echo "make python   prints the path of the environment's Python"
 
@@ -24,7 +24,8 @@ bench:
 	"$$python" tests/bench/loading.py && \
 	"$$python" tests/bench/composing.py && \
 	"$$python" tests/bench/rendering.py && \
-	"$$python" tests/bench/stems.py
+	"$$python" tests/bench/stems.py && \
+	"$$python" tests/bench/separating.py
 
 lint:
 	@python=$$(tests/environment.sh) && \

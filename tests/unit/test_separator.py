@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 import separators
 import torch
+from bench import separating
 from separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
@@ -287,3 +288,13 @@ def test_the_name_of_another_package_stays_its_own(monkeypatch: pytest.MonkeyPat
 
 def test_stems_are_all_that_a_split_gives():
     assert list(Stems.__dataclass_fields__) == ["vocals", "accompaniment", "drums", "bass", "other"]
+
+
+# The benchmark -------------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_checks_and_times_both_ways(capsys: pytest.CaptureFixture):
+    separating.report(SHORT, 0.6, 1)
+    out = capsys.readouterr().out
+    for row in ("LeVo Split Vocals", "48 kHz", "apply_model", "seconds a minute of sound", "MB"):
+        assert row in out
