@@ -12,6 +12,7 @@ import soundfile
 from server import ComfyServer, Run
 
 PROMPT = Path(__file__).resolve().parents[1] / "prompts" / "text_to_song.json"
+LISTEN_PROMPT = PROMPT.with_name("listen.json")
 LYRICS, DESCRIPTION, CONDITIONING, COMPOSE, RENDER, DECODE, SAVE, ENDED, SECONDS = map(str, range(4, 13))
 LISTEN = "13"
 SAMPLE_RATE = 48_000
@@ -28,9 +29,9 @@ class Song:
     seconds: float
 
 
-def song_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
+def song_prompt(file: Path = PROMPT, **changes: dict[str, Any]) -> dict[str, Any]:
     """The prompt with inputs replaced: `compose={"seed": 2}` sets one input of LeVo Compose."""
-    prompt = json.loads(PROMPT.read_text("utf-8"))
+    prompt = json.loads(file.read_text("utf-8"))
     nodes = {entry["class_type"].removeprefix("LeVo").lower(): entry for entry in prompt.values()}
     for name, inputs in changes.items():
         nodes[name]["inputs"].update(inputs)
@@ -38,19 +39,8 @@ def song_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def listen_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with a render of each track, all three and the tokens in LeVo Listen."""
-    prompt = song_prompt(**changes)
-    tracks = {"mix": [DECODE, 0]}
-    for number, track in enumerate(("vocals", "accompaniment")):
-        render, decode = str(20 + number), str(30 + number)
-        prompt[render] = {"class_type": "LeVoRender", "inputs": prompt[RENDER]["inputs"] | {"track": track}}
-        prompt[decode] = {
-            "class_type": "LeVoDecode",
-            "inputs": prompt[DECODE]["inputs"] | {"latent": [render, 0]},
-        }
-        tracks[track] = [decode, 0]
-    prompt[LISTEN] = {"class_type": "LeVoListen", "inputs": {**tracks, "tokens": [COMPOSE, 0]}}
-    return prompt
+    """The same for a song whose mix, vocals, accompaniment and tokens go into LeVo Listen."""
+    return song_prompt(LISTEN_PROMPT, **changes)
 
 
 def make(server: ComfyServer, **changes: dict[str, Any]) -> tuple[Song, Run]:
