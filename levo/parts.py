@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import nn
 
-from . import checkpoint, converted
+from . import checkpoint, converted, library
 from .checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout
 from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from .damage import shown
 from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
 from .separator import released
-from .weightfile import SUFFIXES, CheckpointError, Inventory, inventory, read
+from .weightfile import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, inventory, read
 
 # What a file that cannot be read was meant to be can only be told by its name.
 RELEASED_NAMES = {
@@ -25,6 +25,9 @@ RELEASED_NAMES = {
     "model_2_fixed.safetensors": MIXED_ENCODER,
     "autoencoder_music_1320k.ckpt": VAE,
     "htdemucs.pth": SEPARATOR,
+    "955717e8-8726e21a.th": SEPARATOR,
+    "new_auto_prompt.pt": library.LIBRARY,
+    "new_prompt.pt": library.LIBRARY,
 }
 FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
 
@@ -33,7 +36,7 @@ FULL = "hubert."  # only the full generation of the tokenizer files has tensors 
 class Part:
     """A file that holds one part."""
 
-    kind: str  # of checkpoint.KINDS
+    kind: str  # of checkpoint.KINDS, or library.LIBRARY or STYLE
     name: str  # short and readable
     size: int  # bytes
 
@@ -56,6 +59,8 @@ def recognise(path: Path) -> Part | None:
         kind = RELEASED_NAMES.get(path.name)
         return Part(kind, f"damaged {shown(path)}", size) if kind else None
     kind = converted.kind_in(found) or checkpoint.kind_of(found.tensors)
+    if kind is None and path.suffix != SAFETENSORS and library.is_library(path):
+        kind = library.LIBRARY
     return Part(kind, _name(path, kind, found), size) if kind else None
 
 

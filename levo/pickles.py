@@ -24,7 +24,6 @@ NAMED_BY_DEMUCS = (
     "numpy.core.multiarray.scalar",  # some carry the scores of their training
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
-    "numpy.dtypes.Float32DType",
     "numpy.dtypes.Float64DType",
 )
 
@@ -37,6 +36,11 @@ class StandIn:
 
     def __setstate__(self, state: Any) -> None:
         """Forget what the real thing would have been filled with."""
+
+
+def _name(allowed: Any) -> str:
+    """What a pickle calls something that torch was told to allow."""
+    return allowed[1] if isinstance(allowed, tuple) else f"{allowed.__module__}.{allowed.__name__}"
 
 
 def _stand_in(name: str) -> type[StandIn]:
@@ -61,5 +65,11 @@ def load(path: Path, device: str = "cpu") -> Any:
     try:
         return torch.load(path, map_location=device, weights_only=True, mmap=True)
     except pickle.UnpicklingError:
-        with _allowing, torch.serialization.safe_globals(STAND_INS):
+        with _allowing, torch.serialization.safe_globals(_not_yet_allowed()):
             return torch.load(path, map_location=device, weights_only=True, mmap=True)
+
+
+def _not_yet_allowed() -> list[type[StandIn]]:
+    """Stand-ins for what nobody else has allowed in earnest, as ComfyUI does with numbers of numpy."""
+    allowed = {_name(each) for each in torch.serialization.get_safe_globals()}
+    return [stand_in for stand_in in STAND_INS if _name(stand_in) not in allowed]

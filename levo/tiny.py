@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import int8
-from .config import LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from .config import CODES, PROMPT_FRAMES, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 
 LELM = LelmConfig(
     version="v2",
@@ -50,3 +50,9 @@ def fill(model: nn.Module) -> None:
         for name, parameter in model.state_dict().items():
             if name not in scales:
                 int8.fill(model, name, _weight(name, parameter.shape))
+
+
+def style() -> Tensor:
+    """Codes [1, 3, 250] int64 of a style that stands for nothing; always the same."""
+    generator = torch.Generator().manual_seed(zlib.crc32(b"style"))
+    return torch.randint(CODES, (1, 3, PROMPT_FRAMES), generator=generator)

@@ -8,6 +8,7 @@ from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
 from .finishing import LeVoFinishSong
+from .library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .listening import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
 from .rendering import LeVoDecode, LeVoRender
@@ -30,6 +31,8 @@ class LeVoExtension(ComfyExtension):
             LeVoDownloadModels,
             LeVoLyrics,
             LeVoDescription,
+            LeVoStyleFromLibrary,
+            LeVoSaveStyle,
             LeVoConditioning,
             LeVoCompose,
             LeVoSaveTokens,

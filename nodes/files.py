@@ -10,7 +10,7 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 
-from ..levo import catalogue
+from ..levo import catalogue, library
 from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.parts import Part, recognise
 from ..levo.release import CONFIG, VAE_CONFIG
@@ -32,6 +32,8 @@ LOADERS = {
     RENDERER: "LeVo Load Renderer",
     VAE: "LeVo Load VAE",
     SEPARATOR: "LeVo Load Separator",
+    library.LIBRARY: "LeVo Style from Library",
+    library.STYLE: "LeVo Style from Library",
 }
 
 
@@ -50,7 +52,7 @@ def folder() -> Path:
 
 def choices(kind: str) -> list[str]:
     """What the combo of a loader offers: the files of a kind, then the tiny set."""
-    return [*(_found(kind) or [NONE_FOUND]), TINY]
+    return [*(found(kind) or [NONE_FOUND]), TINY]
 
 
 def complaint(kind: str, choice: str | None) -> str | None:
@@ -77,20 +79,20 @@ def path_of(kind: str, choice: str) -> Path | None:
     """
     if choice == TINY:
         return None
-    found = _found(kind)
-    names = Counter(path.name for path in found.values())
-    by_name = {path.name: path for path in found.values() if names[path.name] == 1}
-    by_name |= {SIZE.sub("", label): path for label, path in found.items()}
-    path = found.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
+    there = found(kind)
+    names = Counter(path.name for path in there.values())
+    by_name = {path.name: path for path in there.values() if names[path.name] == 1}
+    by_name |= {SIZE.sub("", label): path for label, path in there.items()}
+    path = there.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
     if path is None:
-        raise CheckpointError(_missing(kind, choice, list(found)))
+        raise CheckpointError(_missing(kind, choice, list(there)))
     return path
 
 
 def fingerprint(kind: str, choice: str) -> tuple:
     """Changes when a file of the choice does, so that a new download is picked up."""
     path = path_of(kind, choice)
-    return (choice,) if path is None else (choice, *_states(path))
+    return (choice,) if path is None else (choice, *states(path))
 
 
 def tokenizer_folder() -> Path:
@@ -99,12 +101,12 @@ def tokenizer_folder() -> Path:
     return comfy_folder / "text_encoders" / "qwen25_tokenizer"
 
 
-def _found(kind: str) -> dict[str, Path]:
+def found(kind: str) -> dict[str, Path]:
     """Label -> file of all files of a kind; where a name is taken twice, the path is added."""
     parts = []
     for name in folder_paths.get_filename_list(KEY):
         path = _below(name)
-        part = path and _part(path, _states(path))
+        part = path and _part(path, states(path))
         if part and part.kind == kind:
             parts.append((part, name, path))
     taken = Counter(part.name for part, _, _ in parts)
@@ -120,7 +122,7 @@ def _part(path: Path, states: tuple) -> Part | None:
         return None
 
 
-def _states(path: Path) -> tuple:
+def states(path: Path) -> tuple:
     """Path, age and size of a weight file and of the configs that may lie beside it."""
     files = (path, path.parent / CONFIG, path.parent / VAE_CONFIG)
     states = [(file, file.stat()) for file in files if file.exists()]
@@ -138,10 +140,15 @@ def _below(name: str) -> Path | None:
     return Path(path) if path else None
 
 
-def _missing(kind: str, choice: str, found: list[str]) -> str:
-    if choice != NONE_FOUND and found:
-        others = ", ".join(found[:5])
+def _missing(kind: str, choice: str, there: list[str]) -> str:
+    if choice != NONE_FOUND and there:
+        others = ", ".join(there[:5])
         return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
+    if kind in (library.LIBRARY, library.STYLE):
+        return (
+            f"There is no {kind} file: take tools/{library.PUBLISHED} from {library.SOURCE} (with git lfs) "
+            f"to {folder()} and press R, or write styles of your own with LeVo Save Style."
+        )
     published = catalogue.LELM.get(SIZE.sub("", choice), PUBLISHED[kind])
     files = " and ".join(Path(file.path).name for file in published)
     first = published[0]

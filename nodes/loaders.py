@@ -13,7 +13,6 @@ from ..levo.damage import shown
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.separator.model import build
-from ..levo.separator.released import layout_of
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from ..levo.weightfile import CheckpointError
@@ -210,7 +209,7 @@ def load_separator(choice: str) -> LoadedModel:
     path = files.path_of(SEPARATOR, choice)
     config = parts.separator_config(path) if path else tiny.SEPARATOR
     model = build(config, placement.offload_device())
-    _fill(model, path, layout_of(model))
+    _fill(model, path, checkpoint.separator_layout(model))
     return LoadedModel(placement.managed(model), config, path)
 
 

@@ -59,26 +59,29 @@ class LeVoSaveCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: LoadedModel, name: str, dtype: str) -> io.NodeOutput:
-        path = free_path(name)
+        path = free_path("LeVo Save Checkpoint", name, files.folder())
         save(model, path, dtype)
         placement.tell(cls.hidden.unique_id, f"Saved {path}.")
         return io.NodeOutput(str(path))
 
 
-def free_path(name: str) -> Path:
+def free_path(node: str, name: str, folder: Path) -> Path:
     """Where a new file of this name belongs.
 
+    Args:
+        node: that asks, for messages.
+        name: as the user gave it.
+        folder: that the file may not leave.
+
     Raises:
-        ValueError: no name, one that leaves models/levo, or one that is taken.
+        ValueError: no name, one that leaves the folder, or one that is taken.
     """
-    folder = files.folder().resolve()
+    folder = folder.resolve()
     path = (folder / f"{name.strip().removesuffix(SAFETENSORS)}{SAFETENSORS}").resolve()
     if not path.name.removesuffix(SAFETENSORS) or folder not in path.parents:
-        raise ValueError(
-            f"LeVo Save Checkpoint cannot use the name {name!r}; give one that stays in {folder}."
-        )
+        raise ValueError(f"{node} cannot use the name {name!r}; give one that stays in {folder}.")
     if path.exists():
-        raise ValueError(f"LeVo Save Checkpoint found {path} there already; choose another name.")
+        raise ValueError(f"{node} found {path} there already; choose another name.")
     return path
 
 

@@ -250,7 +250,6 @@ CONTENT_VEC = "ckpt/models--lengyue233--content-vec-best"
 # Files of the same repositories that are none of ours.
 OTHERS: dict[str, Callable[[Path], object]] = {
     "ckpt/encode-s12k.pt": lambda path: write(path, {"model.encoder.embed.weight": _meta((4096, 1024))}),
-    "ckpt/prompt.pt": lambda path: torch.save({"Pop": [torch.zeros(1, 3, 250, dtype=torch.int64)]}, path),
     f"{CONTENT_VEC}/snapshots/main/model.safetensors": lambda path: write(path, hubert_alone()),
     f"{CONTENT_VEC}/snapshots/main/pytorch_model.bin": lambda path: write(path, hubert_alone()),
     f"{CONTENT_VEC}/refs/main": lambda path: path.write_text("main"),

@@ -16,6 +16,7 @@ from .layout import (
 from .lelm import lelm_layout
 from .loading import check, kind_of, load, plain_name, style_rows
 from .renderer import renderer_layout
+from .separator import separator_layout, separator_sizes
 from .style_encoder import style_encoder_layout
 from .vae import vae_layout
 
@@ -37,6 +38,8 @@ __all__ = [
     "load",
     "plain_name",
     "renderer_layout",
+    "separator_layout",
+    "separator_sizes",
     "style_encoder_layout",
     "style_rows",
     "vae_layout",

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from .. import pickles
-from ..checkpoint import SEPARATOR, Layout, Source
+from ..checkpoint import separator_sizes
 from ..config import SeparatorConfig
 from ..damage import shown
 from ..pickles import StandIn
@@ -28,7 +25,6 @@ CLASS = "HTDemucs"
 STEMS = {"drums", "bass", "other", "vocals"}
 SEGMENT = 10  # seconds, where a package does not say
 MOST_SECONDS = 60
-LAYER = re.compile(r"crosstransformer\.layers\.(\d+)\..*")
 
 
 def config_of(path: Path) -> SeparatorConfig:
@@ -39,8 +35,8 @@ def config_of(path: Path) -> SeparatorConfig:
     """
     found = inventory(path)
     try:
-        sizes = _sizes(found.tensors)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        sizes = separator_sizes(found.tensors)
+    except ValueError as error:
         raise CheckpointError(f"{shown(path)} is not an HTDemucs; choose htdemucs.pth.") from error
     package = _package(path, found)
     if package is None:
@@ -51,22 +47,6 @@ def config_of(path: Path) -> SeparatorConfig:
     given = package["kwargs"]
     stems = tuple(_plural(name) for name in given["sources"])
     return SeparatorConfig(**sizes, stems=stems, segment=_fraction(given.get("segment", SEGMENT)))
-
-
-def layout_of(model: nn.Module) -> Layout:
-    """Layout of a released file: its names are those of the package's model."""
-    return Layout(SEPARATOR, "htdemucs.pth", {name: Source((name,)) for name in model.state_dict()}, ())
-
-
-def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    channels = tensors["encoder.0.conv.weight"].shape[0]
-    layers = [int(match[1]) for name in tensors if (match := LAYER.fullmatch(name))]
-    return {
-        "channels": channels,
-        "compression": channels // tensors["encoder.0.dconv.layers.0.0.weight"].shape[0],
-        "bottom": tensors["channel_upsampler.weight"].shape[0],
-        "layers": max(layers) + 1,
-    }
 
 
 def _package(path: Path, found: Inventory) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ NODES = [
     "LeVoDownloadModels",
     "LeVoLyrics",
     "LeVoDescription",
+    "LeVoStyleFromLibrary",
+    "LeVoSaveStyle",
     "LeVoConditioning",
     "LeVoCompose",
     "LeVoSaveTokens",
@@ -79,6 +81,7 @@ def test_every_output_has_a_name_and_a_tooltip(node: dict[str, Any]):
 def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
+        "LeVoStyleFromLibrary": ["lyrics"],
         "LeVoConditioning": ["lyrics", "description"],
         "LeVoContinueSong": ["conditioning"],
         "LeVoFinishSong": ["tokens"],

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import separators
 import torch
@@ -17,10 +18,9 @@ from separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
 from levo import parts, tiny
-from levo.checkpoint import SEPARATOR
+from levo.checkpoint import SEPARATOR, separator_layout
 from levo.config import SeparatorConfig
 from levo.separator.model import MissingPackageError, arguments, build
-from levo.separator.released import layout_of
 from levo.separator.split import Stems, split
 from levo.weightfile import CheckpointError
 
@@ -150,7 +150,7 @@ def test_progress_goes_through_all_songs_and_cancel_stops_at_a_window(model: nn.
 def loaded(path: Path) -> tuple[nn.Module, SeparatorConfig]:
     config = parts.separator_config(path)
     model = build(config)
-    parts.fill(model, path, layout_of(model))
+    parts.fill(model, path, separator_layout(model))
     return model, config
 
 
@@ -164,6 +164,17 @@ def test_a_file_of_any_form_is_recognised_and_loads_as_it_was(folder: Path, name
     for key, tensor in model.state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, state[key] if exact else state[key].half().float()), key
+
+
+def test_a_package_loads_where_comfyui_has_allowed_numbers_of_numpy(folder: Path):
+    def scalar(*given: object) -> object:
+        return given
+
+    scalar.__module__ = "numpy.core.multiarray"
+    before = set(torch.serialization.get_safe_globals())
+    with torch.serialization.safe_globals([scalar, np.dtype, type(np.dtype("f8"))]):
+        loaded(folder / PACKAGE)
+    assert set(torch.serialization.get_safe_globals()) == before
 
 
 def test_stems_of_a_packaged_file_are_named_by_its_own_order(folder: Path, tmp_path: Path):
@@ -234,11 +245,9 @@ def test_code_in_a_file_never_runs(folder: Path, tmp_path: Path, at: str):
     mark, path = tmp_path / "it ran", tmp_path / PACKAGE
     package = {"klass": None, "args": (), "kwargs": {}, "state": separators.separator().state_dict()}
     torch.save(package | {at: Malicious(mark)}, path)
-    assert parts.recognise(path) is None  # in a file of this name nothing is expected
-    for read in (
-        parts.separator_config,
-        lambda path: parts.fill(build(SHORT), path, layout_of(build(SHORT))),
-    ):
+    assert parts.recognise(path).name.startswith("damaged ")
+    model = build(SHORT)
+    for read in (parts.separator_config, lambda path: parts.fill(model, path, separator_layout(model))):
         with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
             read(path)
     assert not mark.exists()

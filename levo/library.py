@@ -1,0 +1,205 @@
+"""Styles without their sound: the published prompt libraries, and the user's own style files.
+
+A published library is a pickle of {style: [codes, ...]} or {style: {"zh": [codes, ...], "en": [...]}}, with
+codes [1, 3, frames]: mixed, vocal, accompaniment.
+
+A style file is a safetensors file, format 1: metadata `levo.part` "style", `levo.format` "1", `levo.name`,
+for people; one tensor `codes` [3, 250] int16, as above, 16385 where a track has none.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import pickles
+from .config import CODES, EMPTY, PROMPT_FRAMES
+from .damage import damage_of, shown
+from .weightfile import CheckpointError, inventory, read
+
+LIBRARY, STYLE = "prompt library", "style"  # kinds of files
+PUBLISHED = "new_auto_prompt.pt"
+SOURCE = "https://github.com/tencent-ailab/SongGeneration"
+FORMAT = "1"
+AUTO = "Auto"
+CHINESE, ENGLISH, ANY = "zh", "en", ""
+TRACKS = 3
+CHINESE_FROM = 0.2  # of all characters
+IDEOGRAPHS = range(0x4E00, 0xA000)
+
+Entries = dict[str, list[Tensor]]  # language, or ANY -> codes [1, 3, frames]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One entry of a library."""
+
+    codes: Tensor  # [1, 3, 250] int64
+    name: str  # for people
+
+
+def language_of(lyrics: str) -> str:
+    """CHINESE if a fifth of all characters or more are Chinese ones, else ENGLISH, as published."""
+    chinese = sum(ord(character) in IDEOGRAPHS for character in lyrics)
+    return CHINESE if lyrics and chinese / len(lyrics) >= CHINESE_FROM else ENGLISH
+
+
+# Published libraries -------------------------------------------------------------------------------------
+
+
+def is_library(path: Path) -> bool:
+    """Whether a pickle holds a library by the looks of it; its codes are not read."""
+    try:
+        return _entries_of(pickles.load(path, "meta")) is not None
+    except Exception:  # whatever is wrong with it, it is no library
+        return False
+
+
+def read_library(path: Path, device: str = "cpu") -> dict[str, Entries]:
+    """Styles of a published library and their entries, AUTO first.
+
+    AUTO is the library's own list of that name, from which the published code draws; a library that has
+    none draws from all styles.
+
+    Args:
+        path: of the file.
+        device: "cpu", or "meta" for the names alone.
+
+    Raises:
+        CheckpointError: the file is damaged or holds something else.
+    """
+    complaint = _damage(path)
+    if complaint:
+        raise CheckpointError(complaint)
+    try:
+        library = _entries_of(pickles.load(path, device))
+    except Exception as error:
+        raise CheckpointError(f"{shown(path)} cannot be read; download it again.") from error
+    if library is None:
+        raise CheckpointError(f"{shown(path)} is not a prompt library; choose {PUBLISHED}.")
+    everything: Entries = {}
+    for entries in library.values():
+        for language, codes in entries.items():
+            everything.setdefault(language, []).extend(codes)
+    return {AUTO: library.get(AUTO, everything), **library}
+
+
+def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -> Pick:
+    """Draw one entry of a style.
+
+    Args:
+        library: of `read_library`.
+        style: one of its keys.
+        language: CHINESE, ENGLISH or ANY; a library without languages has one list for all.
+        seed: decides which entry; the same seed gives the same one.
+
+    Raises:
+        CheckpointError: there is no such style, none in this language, or the entry is no prompt.
+    """
+    entries = library.get(style)
+    if entries is None:
+        raise CheckpointError(f"There is no style {style!r}; choose one of {', '.join(library)}.")
+    asked = list(entries) if language == ANY or ANY in entries else [language]
+    found = [(name, codes) for name in asked for codes in entries.get(name, [])]
+    if not found:
+        others = ", ".join(name for name, codes in entries.items() if codes) or "none"
+        raise CheckpointError(
+            f"The style {style!r} has nothing in {language or 'any language'}; it has entries in {others}."
+        )
+    number = random.Random(seed).randrange(len(found))
+    language, codes = found[number]
+    place = f"{style} {number + 1} of {len(found)}{f', {language}' if language else ''}"
+    return Pick(_prompt(codes, f"Entry {place}"), place)
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        return damage_of(path)
+    except OSError as error:
+        return f"{shown(path)} cannot be opened ({error.strerror})."
+
+
+def _entries_of(content: Any) -> dict[str, Entries] | None:
+    """A library out of what a pickle holds; None if it is none."""
+    if not isinstance(content, dict) or not content:
+        return None
+    library = {}
+    for style, entries in content.items():
+        entries = entries if isinstance(entries, dict) else {ANY: entries}
+        if not isinstance(style, str) or not all(map(_are_entries, entries, entries.values())):
+            return None
+        library[style] = {language: list(codes) for language, codes in entries.items()}
+    has_some = any(codes for entries in library.values() for codes in entries.values())
+    return library if has_some else None
+
+
+def _are_entries(language: Any, entries: Any) -> bool:
+    if not isinstance(language, str) or not isinstance(entries, (list, tuple)):
+        return False
+    return all(isinstance(e, Tensor) and e.ndim == 3 and e.shape[:2] == (1, TRACKS) for e in entries)
+
+
+def _prompt(codes: Tensor, what: str) -> Tensor:
+    """Codes [1, 3, frames] as a prompt of 10 s: what is longer is cut."""
+    frames = codes.shape[2]
+    if frames < PROMPT_FRAMES:
+        raise CheckpointError(
+            f"{what} has {frames} frames, and a style needs {PROMPT_FRAMES}; choose another seed or style."
+        )
+    codes = codes[..., :PROMPT_FRAMES]
+    if codes.is_floating_point() or codes.is_complex() or not _in_range(codes):
+        raise CheckpointError(f"{what} holds numbers that are no codes; choose another file.")
+    return codes.to(torch.int64)
+
+
+def _in_range(codes: Tensor) -> bool:
+    return bool((((codes >= 0) & (codes < CODES)) | (codes == EMPTY)).all())
+
+
+# Style files ---------------------------------------------------------------------------------------------
+
+
+def save_style(path: Path, codes: Tensor, name: str) -> None:
+    """Write a style; the file appears only when it is complete, its folder is made.
+
+    Args:
+        path: of the new file.
+        codes: [1, 3, 250].
+        name: for people.
+    """
+    metadata = {"levo.part": STYLE, "levo.format": FORMAT, "levo.name": name}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        save_file({"codes": codes[0].to(torch.int16).contiguous()}, unfinished, metadata)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_style(path: Path) -> Pick:
+    """Read a style file.
+
+    Raises:
+        CheckpointError: damaged, foreign, from a newer version, or with codes that no style has.
+    """
+    said = inventory(path).metadata
+    if said.get("levo.part") != STYLE:
+        raise CheckpointError(f"{shown(path)} holds no style; choose a file that LeVo Save Style wrote.")
+    if said.get("levo.format") != FORMAT:
+        raise CheckpointError(
+            f"{shown(path)} has format {said.get('levo.format')}, and this version of ComfyUI-LeVo reads "
+            f"{FORMAT}; update it."
+        )
+    codes = read(path).get("codes")
+    if codes is None or codes.dtype != torch.int16 or codes.shape != (TRACKS, PROMPT_FRAMES):
+        raise CheckpointError(f"{shown(path)} is damaged (it has no codes of 10 s); save the style again.")
+    return Pick(_prompt(codes[None], shown(path)), said.get("levo.name") or path.stem)
