@@ -36,12 +36,14 @@ def write_plain(path: Path, **changes: torch.Tensor) -> Path:
     return path
 
 
-def write_package(path: Path, klass: str = "demucs.htdemucs.HTDemucs", **changes: Any) -> Path:
+def write_package(
+    path: Path, klass: str = "demucs.htdemucs.HTDemucs", first: tuple = (), **changes: Any
+) -> Path:
     """Meta's form: the class by its name, its arguments, halves, and how it was trained."""
     kwargs = arguments(tiny.SEPARATOR) | {"t_dropout": 0.02, "rescale": 0.1} | changes
     package = {
         "klass": klass,
-        "args": (),
+        "args": first,
         "kwargs": kwargs,
         "state": {name: tensor.half() for name, tensor in separator().state_dict().items()},
         "training_args": {"seed": 42, "best": np.float64(9.0)},

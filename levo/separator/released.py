@@ -25,6 +25,7 @@ CLASS = "HTDemucs"
 STEMS = {"drums", "bass", "other", "vocals"}
 SEGMENT = 10  # seconds, where a package does not say
 MOST_SECONDS = 60
+MOST_SHARES = 44_100  # of a second; a float is never quite what was meant
 
 
 def config_of(path: Path) -> SeparatorConfig:
@@ -74,12 +75,11 @@ def _objection(package: dict[str, Any]) -> str | None:
     """What is wrong with a package, for a sentence."""
     if package["klass"] != CLASS:
         return f"holds a model of the class {package['klass']!r}"
-    given = package["kwargs"]
-    if package["args"] and isinstance(given, dict):
-        # Only the names of the stems stand first.
-        given["sources"], *more = package["args"]
-        if more:
-            return "is built in a way that is not known"
+    given, first = package["kwargs"], package["args"]
+    if isinstance(given, dict) and isinstance(first, (list, tuple)) and len(first) == 1:
+        given["sources"] = first[0]  # which may stand alone
+    elif first:
+        return "is built in a way that is not known"
     if not isinstance(given, dict) or not isinstance(given.get("sources"), (list, tuple)):
         return "does not say which stems it makes"
     stems = [_plural(name) for name in given["sources"]]
@@ -87,12 +87,18 @@ def _objection(package: dict[str, Any]) -> str | None:
         return f"splits into {', '.join(stems)}"
     for name, wanted in ARGUMENTS.items():
         value = given.get(name, wanted)
-        if value != wanted and (value or wanted):  # nothing comes as None, [] and False
+        if not _same(value, wanted):
             return f"has {name} {value!r} where htdemucs has {wanted!r}"
     seconds = _fraction(given.get("segment", SEGMENT))
     if not seconds or not 0 < seconds <= MOST_SECONDS:
         return f"hears {given['segment']!r} s at once"
     return None
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    if not isinstance(value, (bool, int, float, str, list, tuple, type(None))):
+        return False
+    return value == wanted or not (value or wanted)  # nothing comes as None, [] and False
 
 
 def _plural(name: Any) -> str:
@@ -107,4 +113,7 @@ def _fraction(value: Any) -> Fraction | None:
         value = f"{value.get('numerator')}/{value.get('denominator')}"
     if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8})?", value):
         return None
-    return Fraction(value) if isinstance(value, (str, int, float, Fraction)) else None
+    try:
+        return Fraction(value).limit_denominator(MOST_SHARES)
+    except (TypeError, ValueError, OverflowError):  # as not a number is none
+        return None

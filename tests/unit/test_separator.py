@@ -201,6 +201,9 @@ def test_stems_of_a_packaged_file_are_named_by_its_own_order(folder: Path, tmp_p
         ({"segment": 10**9}, "1000000000"),
         ({"segment": "1e999999999"}, "1e999999999"),
         ({"segment": None}, "None"),
+        ({"segment": float("nan")}, "nan"),
+        ({"t_emb": ["sin"]}, "t_emb"),
+        ({"kernel_size": {"a": 1}}, "kernel_size"),
     ],
 )
 def test_another_model_of_demucs_is_refused_in_a_sentence(tmp_path: Path, write, changes, named: str):
@@ -218,6 +221,22 @@ def test_a_file_that_lacks_a_tensor_or_has_one_too_many_is_refused(tmp_path: Pat
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"missing: decoder\.0\.conv_tr\.bias"):
         loaded(path)
+
+
+@pytest.mark.parametrize(
+    ("segment", "seconds"), [(7.8, Fraction(39, 5)), (2, Fraction(2)), ("39/5", Fraction(39, 5))]
+)
+def test_the_seconds_of_a_package_may_be_any_number(tmp_path: Path, segment: object, seconds: Fraction):
+    path = separators.write_safe(tmp_path / SAFE, segment=segment)
+    assert parts.separator_config(path).segment == seconds
+
+
+def test_a_package_may_name_its_stems_first(tmp_path: Path):
+    path = separators.write_package(tmp_path / PACKAGE, first=(["drums", "bass", "vocals", "other"],))
+    assert parts.separator_config(path).stems == ("drums", "bass", "vocals", "other")
+    path = separators.write_package(tmp_path / PACKAGE, first=(["drums"], 2))
+    with pytest.raises(CheckpointError, match="built in a way that is not known"):
+        parts.separator_config(path)
 
 
 @pytest.mark.parametrize("content", [{"crosstransformer.a": torch.zeros(1)}, [1, 2]])
