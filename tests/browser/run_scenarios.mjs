@@ -9,7 +9,7 @@ const results = {};
 await withBrowser(url, async (browser) => {
   for (const [name, scenario] of Object.entries(scenarios)) {
     const page = await openEditor(browser, url);
-    page.setDefaultTimeout(20000);
+    page.setDefaultTimeout(60000);
     try {
       await scenario(page, url);
       results[name] = page.problems().join("\n");

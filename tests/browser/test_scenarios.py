@@ -36,6 +36,6 @@ def run(server: ComfyServer, file: Path) -> dict[str, str]:
     if "LEVO_BROWSER_DIR" not in os.environ:
         pytest.fail("LEVO_BROWSER_DIR is not set; run the tests with make test.")
     command = ["node", str(HERE / "run_scenarios.mjs"), server.url, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
