@@ -78,7 +78,7 @@ export async function saveAndReload(page) {
 }
 
 // Resolves when a run ends so; rejects when it ends otherwise. To be called before it is queued.
-export async function runTo(page, wanted, timeout = 120000) {
+export async function runTo(page, wanted, timeout = 300000) {
   const ended = await page.evaluate(([wanted, timeout]) => new Promise((done) => {
     const ends = ["execution_success", "execution_error", "execution_interrupted"];
     for (const end of ends)
