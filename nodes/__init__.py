@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import files, routes
+from .batch import LeVoSaveSong, LeVoSongsFromJSONL
 from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
@@ -38,6 +39,8 @@ class LeVoExtension(ComfyExtension):
             LeVoSaveTokens,
             LeVoLoadTokens,
             LeVoContinueSong,
+            LeVoSongsFromJSONL,
+            LeVoSaveSong,
             LeVoRender,
             LeVoDecode,
             LeVoRenderStems,

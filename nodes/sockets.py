@@ -12,6 +12,7 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..levo.songlist import Song
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 
@@ -23,6 +24,7 @@ SeparatorSocket = io.Custom("LEVO_SEPARATOR")
 StyleSocket = io.Custom("LEVO_STYLE")
 ConditioningSocket = io.Custom("LEVO_CONDITIONING")
 TokensSocket = io.Custom("LEVO_TOKENS")
+SongSocket = io.Custom("LEVO_SONG")
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,12 @@ class Style:
     name: str  # of the clip or the library's entry, for people
     vocals: Tensor | None = None  # [1, 2, 480000] float32 on the CPU at 48 kHz; None without audio
     accompaniment: Tensor | None = None  # the same
+
+
+@dataclass(frozen=True)
+class ListedSong:
+    """On LEVO_SONG: a song of a list, and where what becomes of it belongs."""
+
+    song: Song
+    folder: Path  # below ComfyUI's output folder
+    started: str  # when the list was read

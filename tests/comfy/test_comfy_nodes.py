@@ -28,6 +28,8 @@ NODES = [
     "LeVoSaveTokens",
     "LeVoLoadTokens",
     "LeVoContinueSong",
+    "LeVoSongsFromJSONL",
+    "LeVoSaveSong",
     "LeVoRender",
     "LeVoDecode",
     "LeVoRenderStems",

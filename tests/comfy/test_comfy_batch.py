@@ -1,0 +1,208 @@
+"""Songs of a list in a real ComfyUI: refused, made, stopped, made on, and without the editor."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pack
+import pytest
+import songs
+import soundfile
+from server import ComfyServer, Message, PromptRejected, Run
+
+PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
+LYRICS = "[verse] Hello there ; [chorus] La la la"
+GOOD = ["one", "two", "three", "four"]
+SIX = [
+    {"idx": "one", "gt_lyric": LYRICS, "descriptions": "female, pop"},
+    {"idx": "two", "gt_lyric": LYRICS},
+    {"idx": "bad", "gt_lyric": "[pre-chorus] la la"},
+    {"idx": "three", "gt_lyric": LYRICS},
+    {"idx": "four", "gt_lyric": "[verse] Something else"},
+    {"gt_lyric": LYRICS},
+]
+
+
+def batch_prompt(file: str, folder: str, **inputs: Any) -> dict[str, Any]:
+    """The prompt with songs of half a second."""
+    prompt = json.loads(PROMPT.read_text("utf-8"))
+    prompt["list"]["inputs"] |= {"file": file, "folder": folder, "songs_a_run": 0, **inputs}
+    prompt["compose"]["inputs"] |= {"max_seconds": 0.5}
+    prompt["render"]["inputs"] |= {"steps": 1}
+    return prompt
+
+
+@pytest.fixture
+def song_list(server: ComfyServer, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Six songs, two of them faulty, under the name of the test, as its folder of output is."""
+    name = re.sub(r"\W", "_", request.node.name)[:60]
+    path = server.base / "input" / "lists" / f"{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    write(path, SIX)
+    yield path
+    path.unlink()
+
+
+def write(path: Path, lines: list[dict]) -> None:
+    path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
+
+
+def run(server: ComfyServer, path: Path, on_message: Any = None, **inputs: Any) -> Run:
+    return server.run(
+        batch_prompt(f"lists/{path.name}", f"lists/{path.stem}", **inputs), on_message=on_message
+    )
+
+
+def folder_of(server: ComfyServer, path: Path) -> Path:
+    return server.base / "output" / "lists" / path.stem
+
+
+def made(run: Run) -> list[str]:
+    """Names of the files that a good run saved."""
+    assert run.status == "success", run.error
+    return [Path(entry["filename"]).stem for entry in run.outputs.get("save", {}).get("audio", [])]
+
+
+def results(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_list_with_faulty_lines_is_refused_whole_and_all_of_them_are_named(
+    server: ComfyServer, song_list: Path
+):
+    refused = run(server, song_list)
+    assert refused.status == "error"
+    assert refused.error["node_id"] == "list"
+    told, *faults = refused.error["exception_message"].strip().split("\n")
+    assert "has 2 faulty lines" in told
+    assert [fault.partition(":")[0] for fault in faults] == ["Line 3", "Line 6"]
+    assert "[pre-chorus]" in faults[0]
+    assert "idx is missing" in faults[1]
+    for sentence in (told, *faults):
+        songs.assert_one_sentence(sentence)
+    composed = [m for m in refused.of_type("executing") if m.data["node"] == "compose"]
+    assert not composed
+    assert not folder_of(server, song_list).exists()
+
+
+def test_the_good_lines_of_a_list_become_songs_and_results(server: ComfyServer, song_list: Path):
+    assert made(run(server, song_list, skip_faulty=True)) == GOOD
+    folder = folder_of(server, song_list)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [*(f"{name}.flac" for name in GOOD), "results.jsonl"]
+    )
+    records = results(folder)
+    assert [record["idx"] for record in records] == GOOD
+    for record in records:
+        sound, rate = soundfile.read(folder / record["file"])
+        assert (soundfile.info(folder / record["file"]).format, rate) == ("FLAC", songs.SAMPLE_RATE)
+        assert len(sound) / rate == record["seconds"] == 0.5
+        assert np.abs(sound).max() > 0
+        assert record["ended_by_itself"] is False
+        assert (record["seed"], record["sampling"]["temperature"]) == (1, 0.8)
+        assert record["composer"]["version"] == "v2"
+        assert record["settings"]["render"] == {
+            "class_type": "LeVoRender",
+            "inputs": {"track": "mix", "seed": 1, "steps": 1, "guidance": 1.5},
+        }
+        assert "2026" <= record["started"] <= record["saved"]
+
+
+def test_a_list_that_was_stopped_goes_on_with_what_is_missing(server: ComfyServer, song_list: Path):
+    write(song_list, [SIX[0], SIX[1], SIX[3], SIX[4]])
+    folder = folder_of(server, song_list)
+    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
+    assert made(run(server, song_list, songs_a_run=1)) == ["two"]
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.flac")}
+
+    def stop(message: Message) -> None:
+        if message.type == "progress" and message.data["node"] == "compose":
+            server.interrupt()
+
+    assert run(server, song_list, stop, songs_a_run=1).status == "interrupted"
+    assert {path.stem for path in folder.iterdir()} == {"one", "two", "results"}
+    assert made(run(server, song_list)) == ["three", "four"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    finished = run(server, song_list)
+    assert made(finished) == []
+    assert "compose" not in {message.data["node"] for message in finished.of_type("progress")}
+
+    changed = {**SIX[1], "descriptions": "rock"}
+    write(song_list, [SIX[0], changed, SIX[3], SIX[4]])
+    assert made(run(server, song_list)) == ["two"]
+    assert made(run(server, song_list, skip_finished=False, songs_a_run=2)) == ["one", "two"]
+    assert sorted(record["idx"] for record in results(folder)) == sorted(GOOD)
+
+
+def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_list: Path):
+    soundfile.write(server.base / "input" / "clip.wav", np.full((4_800, 2), 0.25), 48_000)
+    write(song_list, [{**SIX[0], "prompt_audio_path": "clip.wav"}])
+    prompt = batch_prompt(f"lists/{song_list.name}", song_list.stem)
+    prompt = {"list": prompt["list"]}
+    prompt["keep"] = {
+        "class_type": "SaveAudio",
+        "inputs": {"audio": ["list", 3], "filename_prefix": ["list", 5]},
+    }
+    done = server.run(prompt)
+    assert done.status == "success", done.error
+    sound, rate, _ = songs.sound_of(server, done, "keep")
+    assert (len(sound), rate) == (4_800, 48_000)
+    np.testing.assert_allclose(sound, 0.25, atol=1e-4)
+    (entry,) = done.outputs["keep"]["audio"]
+    assert (entry["subfolder"], entry["filename"]) == (song_list.stem, "one_00001_.flac")
+
+
+@pytest.mark.parametrize("file", ["gone.jsonl", "../output/results.jsonl", "lists"])
+def test_a_file_that_is_not_there_is_refused_before_anything_runs(server: ComfyServer, file: str):
+    with pytest.raises(PromptRejected) as refusal:
+        server.run(batch_prompt(file, "batch"))
+    (reason,) = refusal.value.node_errors["list"]["errors"]
+    assert reason["extra_info"]["input_name"] == "file"
+    assert f"found no file {file!r}" in reason["details"]
+    songs.assert_one_sentence(reason["details"])
+
+
+@pytest.mark.parametrize("folder", ["..", "../elsewhere", "/tmp/elsewhere", "", "."])
+def test_no_folder_leads_out_of_the_output_folder(server: ComfyServer, song_list: Path, folder: str):
+    write(song_list, SIX[:1])
+    refused = server.run(batch_prompt(f"lists/{song_list.name}", folder))
+    assert refused.status == "error"
+    assert f"cannot use the folder {folder!r}" in refused.error["exception_message"]
+    songs.assert_one_sentence(refused.error["exception_message"])
+
+
+def test_several_takes_of_a_song_are_refused(server: ComfyServer, song_list: Path):
+    write(song_list, SIX[:1])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    prompt["compose"]["inputs"]["takes"] = 2
+    refused = server.run(prompt)
+    assert refused.status == "error"
+    assert "saves one take a song" in refused.error["exception_message"]
+
+
+def test_the_script_of_the_readme_makes_all_songs_and_ends(
+    server: ComfyServer, song_list: Path, tmp_path: Path
+):
+    write(song_list, [SIX[0], SIX[1]])
+    (script,) = re.findall(r"```python\n(.*?)```", (pack.ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    script = script.replace("http://127.0.0.1:8188", server.url)
+    script = script.replace("songs.jsonl", f"lists/{song_list.name}")
+    prompt = batch_prompt("", f"lists/{song_list.stem}", songs_a_run=1)
+    (tmp_path / "batch_from_jsonl.json").write_text(json.dumps(prompt), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert (done.stdout, done.stderr) == ("one.flac\ntwo.flac\n", "")

@@ -1,0 +1,184 @@
+"""Lists of songs: every line is checked, all that is wrong is said at once, and results are kept whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from levo import songlist, songresults
+from levo.songlist import SongListError, file_name, read
+
+LYRICS = "[verse] Hello there ; [chorus] La la la"
+
+
+def lines(*songs: dict | str) -> bytes:
+    texts = [song if isinstance(song, str) else json.dumps(song) for song in songs]
+    return "\n".join(texts).encode()
+
+
+def song(idx: str = "a", **fields: object) -> dict:
+    return {"idx": idx, "gt_lyric": LYRICS, **fields}
+
+
+def test_a_list_gives_its_songs_in_order(tmp_path: Path):
+    (tmp_path / "clips").mkdir()
+    clip = tmp_path / "clips" / "ten seconds.wav"
+    clip.touch()
+    found = read(
+        lines(
+            song("one", descriptions="Female, Pop.", prompt_audio_path="clips/ten seconds.wav"),
+            "",
+            song("two", auto_prompt_audio_type="hip-hop", descriptions=None),
+            {"idx": 3, "gt_lyric": LYRICS},
+        ),
+        tmp_path,
+    )
+    assert (found.faults, found.oddities) == ((), ())
+    one, two, three = found.songs
+    assert (one.idx, one.line, one.description, one.audio, one.style) == (
+        *("one", 1, "female, pop", clip.resolve(), ""),
+    )
+    assert (two.idx, two.line, two.description, two.audio, two.style) == ("two", 3, "", None, "Hip-Hop")
+    assert (three.idx, three.name) == ("3", "3")
+    assert one.lyrics == "[verse] Hello there. ; [chorus] La la la."
+
+
+def test_the_example_is_a_good_list(tmp_path: Path):
+    found = read(songlist.EXAMPLE.encode(), tmp_path)
+    assert [song.name for song in found.songs] == ["paper_boats", "iron_road"]
+    assert (found.faults, found.oddities) == ((), ())
+
+
+def test_marks_and_line_ends_of_editors_are_no_faults(tmp_path: Path):
+    data = b"\xef\xbb\xbf" + lines(song("a"), song("b")).replace(b"\n", b"\r\n") + b"\r\n\r\n"
+    assert [song.idx for song in read(data, tmp_path).songs] == ["a", "b"]
+
+
+def test_a_line_separator_within_lyrics_does_not_break_the_line(tmp_path: Path):
+    text = json.dumps(song(gt_lyric="[verse] Hello\u2028there"), ensure_ascii=False)
+    assert len(read(text.encode(), tmp_path).songs) == 1
+
+
+FAULTS = {
+    "no JSON": ('{"idx": "a"', "no JSON (expecting ',' delimiter at character 12)"),
+    "no object": ("[1, 2]", "no JSON object"),
+    "too deep": ("[" * 100_000, "nested too deeply"),
+    "no idx": ({"gt_lyric": LYRICS}, "idx is missing"),
+    "empty idx": (song(" "), "idx is empty"),
+    "idx without a name": (song("..."), "idx '...' gives no file name"),
+    "idx of a wrong kind": (song(idx=True), "idx is no text"),
+    "no lyrics": ({"idx": "a"}, "gt_lyric is missing"),
+    "empty lyrics": (song(gt_lyric="  "), "gt_lyric is empty"),
+    "lyrics of a wrong kind": (song(gt_lyric=["la"]), "gt_lyric is no text"),
+    "unknown section": (song(gt_lyric="[pre-chorus] la la"), "gt_lyric: "),
+    "half a character": ('{"idx": "a\\ud800", "gt_lyric": "[verse] la"}', "half a character"),
+    "sentence": (song(descriptions="write me a very happy song about summer"), "reads like a sentence"),
+    "unknown style": (song(auto_prompt_audio_type="Polka"), "'Polka' is unknown; use one of Pop, Latin"),
+    "audio elsewhere": (song(prompt_audio_path="../a.wav"), "leads out of"),
+    "audio of the system": (song(prompt_audio_path="/etc/passwd"), "leads out of"),
+    "no audio": (song(prompt_audio_path="a.wav"), "'a.wav' is not in"),
+    "folder as audio": (song(prompt_audio_path="."), "leads out of"),
+    "no path": (song(prompt_audio_path="a\0b"), "is no path"),
+}
+
+
+@pytest.mark.parametrize(("line", "sentence"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_faulty_line_is_named_in_one_sentence_and_the_others_are_there(
+    tmp_path: Path, line: dict | str, sentence: str
+):
+    found = read(lines(song("before"), line, song("after")), tmp_path)
+    assert [song.idx for song in found.songs] == ["before", "after"]
+    (fault,) = found.faults
+    assert fault.startswith("Line 2: ")
+    assert sentence in fault
+    assert fault.endswith(".") and "\n" not in fault
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path):
+    found = read(lines("{", song("a"), {"idx": "b"}, song("A"), "x"), tmp_path)
+    assert [fault.partition(":")[0] for fault in found.faults] == ["Line 1", "Line 3", "Line 4", "Line 5"]
+    assert found.faults[2] == "Line 4: idx 'A' is taken by line 2; give each its own."
+
+
+def test_what_is_passed_over_is_told(tmp_path: Path):
+    (tmp_path / "a.wav").touch()
+    both = song("b", prompt_audio_path="a.wav", auto_prompt_audio_type="Pop")
+    found = read(lines(song(lyric="la"), both), tmp_path)
+    assert found.oddities == (
+        "Line 1: lyric means nothing here.",
+        "Line 2: auto_prompt_audio_type is passed over, because prompt_audio_path is there.",
+    )
+    assert found.songs[1].style == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf\n \n", "empty"),
+        ("é".encode("latin-1"), "not UTF-8"),
+        ('{"idx"'.encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_a_file_without_a_line_is_refused(tmp_path: Path, data: bytes, sentence: str):
+    with pytest.raises(SongListError, match=sentence):
+        read(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("idx", "name"),
+    [
+        ("song_1", "song_1"),
+        ("夜 曲", "夜 曲"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("a\\b:c", "a_b_c"),
+        ("%year%", "_year_"),
+        ("CON", "_CON"),
+        ("com1.wav", "_com1.wav"),
+        ("conga", "conga"),
+        ("..", ""),
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_no_idx_leaves_its_folder(tmp_path: Path, idx: str, name: str):
+    assert file_name(idx) == name
+    if name:
+        assert (tmp_path / name).resolve().parent == tmp_path.resolve()
+
+
+# Results -------------------------------------------------------------------------------------------------
+
+
+def finish(folder: Path, made: songlist.Song) -> None:
+    (folder / f"{made.name}.flac").touch()
+    songresults.write(folder, {"idx": made.idx, "asked_sha256": made.asked})
+
+
+def test_what_is_finished_is_not_missing_until_it_is_asked_for_otherwise(tmp_path: Path):
+    songs = read(lines(song("a"), song("b")), tmp_path).songs
+    assert songresults.missing(songs, tmp_path) == list(songs)
+    finish(tmp_path, songs[0])
+    assert songresults.missing(songs, tmp_path) == [songs[1]]
+    (other, _) = read(lines(song("a", descriptions="rock"), song("b")), tmp_path).songs
+    assert songresults.missing([other], tmp_path) == [other]
+    (tmp_path / "a.flac").unlink()
+    assert songresults.missing(songs, tmp_path) == list(songs)
+
+
+def test_a_result_takes_the_place_of_an_earlier_one(tmp_path: Path):
+    for idx, take in (("a", 1), ("夜", 1), ("a", 2)):
+        songresults.write(tmp_path, {"idx": idx, "take": take})
+    text = (tmp_path / "results.jsonl").read_text("utf-8")
+    assert text == '{"idx": "a", "take": 2}\n{"idx": "夜", "take": 1}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"file": "a.flac"}', "3"])
+def test_damaged_results_are_never_written_over(tmp_path: Path, text: str):
+    path = tmp_path / "results.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SongListError, match="is damaged"):
+        songresults.write(tmp_path, {"idx": "a"})
+    assert path.read_text("utf-8") == text
