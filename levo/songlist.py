@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,6 @@ from .text.style import describe
 IDX, LYRICS, DESCRIPTION = "idx", "gt_lyric", "descriptions"
 AUDIO, STYLE = "prompt_audio_path", "auto_prompt_audio_type"
 FIELDS = (IDX, LYRICS, DESCRIPTION, AUDIO, STYLE)
-STYLES = (
-    *("Pop", "Latin", "Rock", "Electronic", "Metal", "Country", "R&B/Soul", "Ballad", "Jazz", "World"),
-    *("Hip-Hop", "Funk", "Soundtrack", "Auto"),
-)
 NAME_LENGTH = 100  # characters of a file's name without its ending
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # devices of Windows
 EXAMPLE = """\
@@ -47,7 +44,7 @@ class Song:
     lyrics: str  # strict format
     description: str
     audio: Path | None  # of the style prompt
-    style: str  # one of STYLES, "" if none is asked for
+    style: str  # of the library, "" if none is asked for
 
     @property
     def name(self) -> str:
@@ -77,12 +74,13 @@ def file_name(idx: str) -> str:
     return f"_{name}" if RESERVED.match(name) else name
 
 
-def read(data: bytes, folder: Path) -> SongList:
+def read(data: bytes, folder: Path, styles: Collection[str] = ()) -> SongList:
     """Read a list and check every line.
 
     Args:
         data: of the file.
         folder: that prompt audio lies in.
+        styles: of the prompt library; without any, styles that are asked for are passed over.
 
     Raises:
         SongListError: it is no text, or holds no line.
@@ -96,7 +94,7 @@ def read(data: bytes, folder: Path) -> SongList:
         if not line.strip():
             continue
         try:
-            song, odd = _song(number, line, folder)
+            song, odd = _song(number, line, folder, styles)
             first = names.setdefault(song.name.casefold(), number)
             if first != number:
                 raise SongListError(f"{IDX} {song.idx!r} is taken by line {first}; give each its own.")
@@ -109,7 +107,7 @@ def read(data: bytes, folder: Path) -> SongList:
     return SongList(tuple(songs), tuple(faults), tuple(oddities))
 
 
-def _song(number: int, line: str, folder: Path) -> tuple[Song, list[str]]:
+def _song(number: int, line: str, folder: Path, styles: Collection[str]) -> tuple[Song, list[str]]:
     """A line's song, and what is odd about it; raises ValueError with a sentence."""
     fields = _fields(line)
     unknown = [key for key in fields if key not in FIELDS]
@@ -121,12 +119,16 @@ def _song(number: int, line: str, folder: Path) -> tuple[Song, list[str]]:
     try:
         lyrics = parse(_text(fields, LYRICS)).text
     except LyricsError as error:
-        raise SongListError(f"{LYRICS}: {error}") from error
+        raise SongListError(f"{LYRICS}: {error.reason}") from error
     description = describe(**{DESCRIPTION: _text(fields, DESCRIPTION, needed=False)})
-    audio, style = _audio(_text(fields, AUDIO, needed=False), folder), _style(fields)
-    if audio and style:
-        odd.append(f"{STYLE} is passed over, because {AUDIO} is there.")
+    audio = _audio(_text(fields, AUDIO, needed=False), folder)
+    style = _text(fields, STYLE, needed=False)
+    if style and (audio or not styles):
+        odd.append(
+            f"{STYLE} is passed over, because {f'{AUDIO} is there' if audio else 'no library is chosen'}."
+        )
         style = ""
+    style = _known(style, styles) if style else ""
     return Song(number, idx, lyrics, description, audio, style), odd
 
 
@@ -172,9 +174,8 @@ def _audio(path: str, folder: Path) -> Path | None:
     return found
 
 
-def _style(fields: dict[str, object]) -> str:
-    asked = _text(fields, STYLE, needed=False)
-    known = {style.casefold(): style for style in STYLES}
-    if asked and asked.casefold() not in known:
-        raise SongListError(f"{STYLE} {asked!r} is unknown; use one of {', '.join(STYLES)}.")
-    return known.get(asked.casefold(), "")
+def _known(asked: str, styles: Collection[str]) -> str:
+    for style in styles:
+        if style.casefold() == asked.casefold():
+            return style
+    raise SongListError(f"{STYLE} {asked!r} is not in the library; use one of {', '.join(styles)}.")

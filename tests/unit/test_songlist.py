@@ -10,6 +10,7 @@ import pytest
 from levo import songlist, songresults
 from levo.songlist import SongListError, file_name, read
 
+STYLES = ["Auto", "Pop", "Hip-Hop"]
 LYRICS = "[verse] Hello there ; [chorus] La la la"
 
 
@@ -34,6 +35,7 @@ def test_a_list_gives_its_songs_in_order(tmp_path: Path):
             {"idx": 3, "gt_lyric": LYRICS},
         ),
         tmp_path,
+        STYLES,
     )
     assert (found.faults, found.oddities) == ((), ())
     one, two, three = found.songs
@@ -75,7 +77,10 @@ FAULTS = {
     "unknown section": (song(gt_lyric="[pre-chorus] la la"), "gt_lyric: "),
     "half a character": ('{"idx": "a\\ud800", "gt_lyric": "[verse] la"}', "half a character"),
     "sentence": (song(descriptions="write me a very happy song about summer"), "reads like a sentence"),
-    "unknown style": (song(auto_prompt_audio_type="Polka"), "'Polka' is unknown; use one of Pop, Latin"),
+    "unknown style": (
+        song(auto_prompt_audio_type="Polka"),
+        "'Polka' is not in the library; use one of Auto, Pop, Hip-Hop.",
+    ),
     "audio elsewhere": (song(prompt_audio_path="../a.wav"), "leads out of"),
     "audio of the system": (song(prompt_audio_path="/etc/passwd"), "leads out of"),
     "no audio": (song(prompt_audio_path="a.wav"), "'a.wav' is not in"),
@@ -88,7 +93,7 @@ FAULTS = {
 def test_a_faulty_line_is_named_in_one_sentence_and_the_others_are_there(
     tmp_path: Path, line: dict | str, sentence: str
 ):
-    found = read(lines(song("before"), line, song("after")), tmp_path)
+    found = read(lines(song("before"), line, song("after")), tmp_path, STYLES)
     assert [song.idx for song in found.songs] == ["before", "after"]
     (fault,) = found.faults
     assert fault.startswith("Line 2: ")
@@ -105,12 +110,14 @@ def test_all_faults_are_told_at_once(tmp_path: Path):
 def test_what_is_passed_over_is_told(tmp_path: Path):
     (tmp_path / "a.wav").touch()
     both = song("b", prompt_audio_path="a.wav", auto_prompt_audio_type="Pop")
-    found = read(lines(song(lyric="la"), both), tmp_path)
+    found = read(lines(song(lyric="la"), both), tmp_path, STYLES)
     assert found.oddities == (
         "Line 1: lyric means nothing here.",
         "Line 2: auto_prompt_audio_type is passed over, because prompt_audio_path is there.",
     )
     assert found.songs[1].style == ""
+    (told,) = read(lines(song(auto_prompt_audio_type="Pop")), tmp_path).oddities
+    assert told == "Line 1: auto_prompt_audio_type is passed over, because no library is chosen."
 
 
 @pytest.mark.parametrize(
