@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,13 +13,15 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo import songlist, songresults
+from ..levo.library import LIBRARY, Entries, language_of, pick, read_library
 from ..levo.songlist import Song, SongList, SongListError
-from . import placement
-from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
+from . import files, placement
+from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket
 
 CATEGORY = "audio/LeVo/batch"
 EXAMPLE = "example (built in, two songs)"
 SUFFIX = ".jsonl"
+NO_LIBRARY = "none"
 NAME = "LeVo Songs from JSONL"
 
 
@@ -42,6 +45,12 @@ class LeVoSongsFromJSONL(io.ComfyNode):
                     tooltip="A .jsonl file in ComfyUI's input folder, or the built-in example.",
                 ),
                 *_choosing_inputs(),
+                io.Combo.Input(
+                    "library",
+                    options=[NO_LIBRARY, *(files.SIZE.sub("", label) for label in files.found(LIBRARY))],
+                    default=NO_LIBRARY,
+                    tooltip="The prompt library that styles are drawn from where the list asks for one.",
+                ),
                 io.String.Input(
                     "folder",
                     default="batch",
@@ -63,20 +72,30 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, skip_finished: bool, folder: str, **_: object) -> tuple:
-        made = place(folder) / songresults.RESULTS
-        return _state(path_of(file)), _state(made) if skip_finished else None
+    def fingerprint_inputs(
+        cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
+    ) -> tuple:
+        made = place(folder) / songresults.RESULTS if skip_finished else None
+        source = None if library == NO_LIBRARY else files.path_of(LIBRARY, library)
+        return _state(path_of(file)), _state(made), _state(source)
 
     @classmethod
     def execute(
-        cls, file: str, skip_faulty: bool, skip_finished: bool, songs_a_run: int, folder: str
+        cls,
+        file: str,
+        skip_faulty: bool,
+        skip_finished: bool,
+        songs_a_run: int,
+        library: str,
+        folder: str,
     ) -> io.NodeOutput:
-        found, where = listed(file), place(folder)
+        styles = {} if library == NO_LIBRARY else read_library(files.path_of(LIBRARY, library))
+        found, where = listed(file, styles), place(folder)
         if found.faults and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found))
         songs = songresults.missing(found.songs, where) if skip_finished else list(found.songs)
         placement.show(cls.hidden.unique_id, summary(found, len(songs)))
-        return io.NodeOutput(*columns(songs[: songs_a_run or None], where))
+        return io.NodeOutput(*columns(songs[: songs_a_run or None], where, styles))
 
 
 class LeVoSaveSong(io.ComfyNode):
@@ -140,6 +159,9 @@ def _outputs_by_song() -> list[io.Output]:
         _listed(SongSocket, "song", "What LeVo Save Song needs to know of the song."),
         _listed(io.String, "lyrics", "In the strict format, for LeVo Conditioning."),
         _listed(io.String, "description", "Style tags, for LeVo Conditioning."),
+        _listed(
+            StyleSocket, "style", "Out of the library, for LeVo Conditioning; none where none is asked for."
+        ),
         _listed(io.Audio, "prompt audio", "For LeVo Style from Audio; none where none is named."),
         _listed(io.String, "idx", "The song's name in the list."),
         _listed(io.String, "filename prefix", "Folder and name, for nodes that save."),
@@ -176,15 +198,15 @@ def path_of(choice: str) -> Path | None:
     return path
 
 
-def listed(choice: str) -> SongList:
-    """The songs of a combo's choice.
+def listed(choice: str, styles: Collection[str] = ()) -> SongList:
+    """The songs of a combo's choice, which may ask for these styles.
 
     Raises:
         SongListError: there is no such file, or no song in it.
     """
     path = path_of(choice)
     data = songlist.EXAMPLE.encode() if path is None else path.read_bytes()
-    return songlist.read(data, Path(folder_paths.get_input_directory()))
+    return songlist.read(data, Path(folder_paths.get_input_directory()), styles)
 
 
 def refusal(choice: str, found: SongList) -> str:
@@ -214,16 +236,17 @@ def place(folder: str) -> Path:
     return path
 
 
-def columns(songs: list[Song], folder: Path) -> list[list]:
+def columns(songs: list[Song], folder: Path, library: dict[str, Entries]) -> list[list]:
     """The outputs for songs; without songs what follows does not run."""
     if not songs:
-        return [[ExecutionBlocker(None)]] * 6
+        return [[ExecutionBlocker(None)] for _ in _outputs_by_song()]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     rows = [
         (
             ListedSong(song, folder, now),
             song.lyrics,
             song.description,
+            drawn(song, library),
             sound(song.audio),
             song.idx,
             f"{_below_output(folder)}/{song.name}",
@@ -231,6 +254,14 @@ def columns(songs: list[Song], folder: Path) -> list[list]:
         for song in songs
     ]
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def drawn(song: Song, library: dict[str, Entries]) -> Style | None:
+    """The style that a song asks for: the same line always gets the same entry."""
+    if not song.style:
+        return None
+    found = pick(library, song.style, language_of(song.lyrics), int(song.asked[:8], 16))
+    return Style(found.codes, found.name)
 
 
 def sound(path: Path | None) -> dict | None:

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import libraries
 import numpy as np
 import pack
 import pytest
 import songs
 import soundfile
+import torch
+from safetensors.torch import load_file
 from server import ComfyServer, Message, PromptRejected, Run
 
 PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
@@ -149,7 +152,7 @@ def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_li
     prompt = {"list": prompt["list"]}
     prompt["keep"] = {
         "class_type": "SaveAudio",
-        "inputs": {"audio": ["list", 3], "filename_prefix": ["list", 5]},
+        "inputs": {"audio": ["list", 4], "filename_prefix": ["list", 6]},
     }
     done = server.run(prompt)
     assert done.status == "success", done.error
@@ -158,6 +161,24 @@ def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_li
     np.testing.assert_allclose(sound, 0.25, atol=1e-4)
     (entry,) = done.outputs["keep"]["audio"]
     assert (entry["subfolder"], entry["filename"]) == (song_list.stem, "one_00001_.flac")
+
+
+def test_styles_are_drawn_from_the_library_that_is_chosen(server: ComfyServer, song_list: Path):
+    folder = server.base / "models" / "levo"
+    library = libraries.write(folder / "new_auto_prompt.pt", libraries.spoken())
+    write(song_list, [{**SIX[0], "auto_prompt_audio_type": "pop"}])
+    prompt = batch_prompt(f"lists/{song_list.name}", song_list.stem, library="new_auto_prompt")
+    prompt = {"list": prompt["list"]}
+    prompt["keep"] = {"class_type": "LeVoSaveStyle", "inputs": {"style": ["list", 3], "name": ["list", 6]}}
+    done = server.run(prompt)
+    saved = folder / "styles" / song_list.stem / "one.safetensors"
+    try:
+        assert done.status == "success", done.error
+        codes = load_file(saved)["codes"].long()
+    finally:
+        library.unlink()
+        saved.unlink(missing_ok=True)
+    assert any(torch.equal(codes, entry[0]) for entry in libraries.spoken()["Pop"]["en"])
 
 
 @pytest.mark.parametrize("file", ["gone.jsonl", "../output/results.jsonl", "lists"])
