@@ -35,10 +35,10 @@ SIX = [
 
 
 def batch_prompt(file: str, folder: str, **inputs: Any) -> dict[str, Any]:
-    """The prompt with songs of half a second."""
+    """The prompt with songs of ten frames."""
     prompt = json.loads(PROMPT.read_text("utf-8"))
     prompt["list"]["inputs"] |= {"file": file, "folder": folder, "songs_a_run": 0, **inputs}
-    prompt["compose"]["inputs"] |= {"max_seconds": 0.5}
+    prompt["compose"]["inputs"] |= {"max_seconds": 0.4}
     prompt["render"]["inputs"] |= {"steps": 1}
     return prompt
 
@@ -107,7 +107,7 @@ def test_the_good_lines_of_a_list_become_songs_and_results(server: ComfyServer, 
     for record in records:
         sound, rate = soundfile.read(folder / record["file"])
         assert (soundfile.info(folder / record["file"]).format, rate) == ("FLAC", songs.SAMPLE_RATE)
-        assert len(sound) / rate == record["seconds"] == 0.5
+        assert len(sound) / rate == record["seconds"] == 0.4
         assert np.abs(sound).max() > 0
         assert record["ended_by_itself"] is False
         assert (record["seed"], record["sampling"]["temperature"]) == (1, 0.8)
