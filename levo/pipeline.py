@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .lelm.compose import Composition, OnFrames
+from .lelm.compose import Composition
 from .song import OnStep, SongLatents, SongRendering
 
-# Composes all takes, reporting steps and final frames; see `levo.lelm.compose.compose`.
-Compose = Callable[[OnStep, OnFrames], list[Composition]]
+# `levo.lelm.compose.compose` with all but on_step and on_frames given.
+Compose = Callable[..., list[Composition]]
 
 
 def compose_and_render(
@@ -55,7 +55,7 @@ def compose_and_render(
         if bring_renderer is None and final == rendering.needs:
             rendering.next(_sung(codes()), step)
 
-    takes = compose(composed, on_frames)
+    takes = compose(on_step=composed, on_frames=on_frames)
     sung = _sung([take.codes for take in takes])
     if not sung:
         return takes, {}

@@ -15,6 +15,7 @@ from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoad
 from .rendering import LeVoDecode, LeVoRender
 from .saving import LeVoSaveCheckpoint
 from .separating import LeVoSplitVocals
+from .singing import LeVoSong
 from .stems import LeVoDecodeStems, LeVoRenderStems
 from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
@@ -46,6 +47,7 @@ class LeVoExtension(ComfyExtension):
             LeVoRenderStems,
             LeVoDecodeStems,
             LeVoFinishSong,
+            LeVoSong,
             LeVoListen,
             LeVoSplitVocals,
         ]

@@ -80,7 +80,7 @@ def composed(
     kept: torch.Tensor | None = None,
 ) -> SongTokens:
     """Compose takes of the seed and the next ones, from the start or on from kept codes [1, 3, K]."""
-    conditions = _prepare(lelm, request, report)
+    conditions = prepared(lelm, request, report)
     seeds = [(seed + take) % SEEDS for take in range(takes)]
     on_step = report.composing(request.lyrics, frames)
     made = _compose(lelm, conditions, frames, sampling, seeds, cuda_graph, kept, on_step)
@@ -180,7 +180,8 @@ def frames_for(seconds: float, config: LelmConfig, node: str) -> int:
     return max(1, round((seconds or config.max_seconds) * FRAME_RATE))
 
 
-def _prepare(lelm: LoadedLelm, request: SongRequest, report: Report) -> Conditions:
+def prepared(lelm: LoadedLelm, request: SongRequest, report: Report) -> Conditions:
+    """What a checkpoint is conditioned on; reports what of the text does not fit."""
     style = conditioned(request.tags, lelm.config.version, request.instrumental)
     lyric = song_text(request.lyrics)
     conditions = prepare(lyric, style, request.style, lelm.config, lelm.tokenizer)
@@ -202,8 +203,7 @@ def _compose(
     on_step: OnStep,
 ) -> list[Composition]:
     model, known = lelm.patcher.model, 0 if kept is None else kept.shape[2]
-    item = model.conditioner.lyric.weight.element_size()
-    device = placement.place(lelm, compose_bytes(lelm.config, frames, item, len(seeds), known))
+    device = placement.place(lelm, memory_for(lelm, frames, len(seeds), known))
     graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
     start = time.monotonic()
     songs = compose(
@@ -213,6 +213,12 @@ def _compose(
     steps = max(song.steps for song in songs) - known
     log.info("LeLM composed %d steps on %s, %.1f steps a second", steps, device, steps / spent)
     return songs
+
+
+def memory_for(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) -> int:
+    """Bytes that composing needs beside the weights; see `compose_bytes`."""
+    item = lelm.patcher.model.conditioner.lyric.weight.element_size()
+    return compose_bytes(lelm.config, frames, item, takes, kept)
 
 
 def composer_of(lelm: LoadedLelm) -> Composer:

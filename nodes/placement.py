@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -123,6 +123,27 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
             missing / 1e6,
         )
     return patcher.load_device
+
+
+def place_together(models: Sequence[LoadedModel], memory: int) -> bool:
+    """Bring models of one device there side by side, if all fit with `memory` bytes beside them.
+
+    Returns:
+        Whether they do; if not, each is to be placed when its turn comes.
+    """
+    patchers = [model.patcher for model in models]
+    device = patchers[0].load_device
+    if not mm.is_device_cpu(device):  # there weights take no more room than they do already
+        # What ComfyUI leaves free beside weights, and with which it lets others go for them.
+        beside = max(memory + mm.extra_reserved_memory(), mm.minimum_inference_memory())
+        needed = 1.1 * sum(patcher.model_size() for patcher in patchers) + beside
+        theirs = [
+            other for other in mm.loaded_models() if other is not None and other.load_device == device
+        ]
+        if needed > mm.get_free_memory(device) + sum(other.loaded_size() for other in theirs):
+            return False
+    mm.load_models_gpu(patchers, memory_required=memory)
+    return all(is_resident(model) or _is_dynamic(model.patcher) for model in models)
 
 
 def is_resident(model: LoadedModel) -> bool:

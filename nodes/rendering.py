@@ -30,21 +30,7 @@ class LeVoRender(io.ComfyNode):
             inputs=[
                 RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
                 TokensSocket.Input("tokens", tooltip="From LeVo Compose."),
-                io.Combo.Input(
-                    "track",
-                    options=list(TRACKS),
-                    default="mix",
-                    tooltip="The whole mix, the vocals alone or the accompaniment alone.",
-                ),
-                seed_input("Decides the noise that the sound is made from; the song itself stays."),
-                io.Int.Input(
-                    "steps",
-                    default=RENDER_STEPS,
-                    min=1,
-                    max=200,
-                    tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
-                ),
-                guidance_input(RENDER_GUIDANCE, "How strictly tokens are followed; 1 takes half the time."),
+                *rendering_inputs(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -61,14 +47,45 @@ class LeVoRender(io.ComfyNode):
     ) -> io.NodeOutput:
         config, model = renderer.config, renderer.patcher.model
         songs = tokens.takes
-        rows = len(songs) * (2 if guidance != 1 else 1)
-        needed = render_bytes(config, model.flow.out.weight.element_size(), rows)
-        device = placement.place(renderer, needed)
+        device = placement.place(renderer, memory_for(renderer, len(songs), guidance))
         noises = [seeded_noise(seed, 1, config) for _ in songs]
         made = render_songs(
             model, songs, noises, track, steps, guidance, None, device, placement.progress()
         )
         return io.NodeOutput([latent_of(song) for song in made])
+
+
+def rendering_inputs(prefix: str = "") -> list[io.Input]:
+    """Track, seed, steps and guidance; the names of the last three begin with `prefix`."""
+    return [
+        io.Combo.Input(
+            "track",
+            options=list(TRACKS),
+            default="mix",
+            tooltip="The whole mix, the vocals alone or the accompaniment alone.",
+        ),
+        seed_input(
+            "Decides the noise that the sound is made from; the song itself stays.", f"{prefix}seed"
+        ),
+        io.Int.Input(
+            f"{prefix}steps",
+            default=RENDER_STEPS,
+            min=1,
+            max=200,
+            tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
+        ),
+        guidance_input(
+            RENDER_GUIDANCE,
+            "How strictly tokens are followed; 1 takes half the time.",
+            f"{prefix}guidance",
+        ),
+    ]
+
+
+def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
+    """Bytes that rendering takes side by side needs beside the weights."""
+    item = renderer.patcher.model.flow.out.weight.element_size()
+    return render_bytes(renderer.config, item, takes * (2 if guidance != 1 else 1))
 
 
 class LeVoDecode(io.ComfyNode):

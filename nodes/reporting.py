@@ -62,6 +62,10 @@ class Report:
         now = time.monotonic()
         self._say(progress.finished(lengths, ended, self._pace(now), now - self._start))
 
+    def rendered(self, seconds: float) -> None:
+        """Show how much of the song is rendered."""
+        self._say(f"{seconds:.0f} s are rendered.")
+
     def _pace(self, now: float) -> float:
         """Steps a second."""
         return (self._done - self._first) / max(now - self._start, 1e-9)

@@ -35,6 +35,7 @@ NODES = [
     "LeVoRenderStems",
     "LeVoDecodeStems",
     "LeVoFinishSong",
+    "LeVoSong",
     "LeVoListen",
     "LeVoSplitVocals",
 ]

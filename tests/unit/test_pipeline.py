@@ -72,9 +72,7 @@ def together(run: Run, renderer: Renderer, frames: int, **options) -> Made:
     names = ("bring_renderer", "on_step")
     mine = {name: options.pop(name) for name in names if name in options}
     rendering = rendering_of(renderer, TAKES, **options)
-    return compose_and_render(
-        lambda on_step, on_frames: run(on_step=on_step, on_frames=on_frames), rendering, frames, **mine
-    )
+    return compose_and_render(run, rendering, frames, **mine)
 
 
 def one_by_one(run: Run, renderer: Renderer, **options) -> tuple[list[Composition], list[SongLatents]]:

@@ -1,0 +1,118 @@
+"""The node that composes and renders in one go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..levo.config import FRAME_RATE, Sampling
+from ..levo.lelm.compose import compose
+from ..levo.pipeline import compose_and_render
+from ..levo.song import OnWindow, SongRendering, seeded_noise
+from . import placement
+from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
+from .composing import memory_for as memory_to_compose
+from .rendering import latent_of, rendering_inputs
+from .rendering import memory_for as memory_to_render
+from .reporting import Report
+from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SongRequest
+
+log = logging.getLogger(__name__)
+
+
+class LeVoSong(io.ComfyNode):
+    """LeVo Compose and LeVo Render in one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoSong",
+            display_name="LeVo Song",
+            category="audio/LeVo",
+            description="Composes a song and renders it in one go: the same song as LeVo Compose and LeVo "
+            "Render make, but each 40 s are rendered as soon as they are composed.",
+            inputs=[
+                LelmSocket.Input("lelm", tooltip="From LeVo Load LeLM."),
+                RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
+                ConditioningSocket.Input("conditioning", tooltip="From LeVo Conditioning."),
+                *composing_inputs(
+                    "Decides the song, as in LeVo Compose.",
+                    "The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
+                ),
+                *rendering_inputs("render_"),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="The latents of the track, one for each take, for LeVo Decode.",
+                    is_output_list=True,
+                ),
+                *song_outputs(),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        lelm: LoadedLelm,
+        renderer: LoadedModel,
+        conditioning: SongRequest,
+        seed: int,
+        max_seconds: float,
+        takes: int,
+        cuda_graph: bool,
+        track: str,
+        render_seed: int,
+        render_steps: int,
+        render_guidance: float,
+        **sampling: float,
+    ) -> io.NodeOutput:
+        report, how = Report(cls.hidden.unique_id), Sampling(**sampling)
+        conditions = prepared(lelm, conditioning, report)
+        frames = frames_for(max_seconds, lelm.config, "LeVo Song")
+        seeds = [(seed + take) % SEEDS for take in range(takes)]
+        memory = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
+        bring = _placed(lelm, renderer, *memory)
+        rendering = SongRendering(
+            renderer.patcher.model,
+            [seeded_noise(render_seed, 1, renderer.config) for _ in seeds],
+            track,
+            render_steps,
+            render_guidance,
+            device=renderer.patcher.load_device,
+            on_window=_telling(report),
+        )
+        device = lelm.patcher.load_device
+        graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
+        composing = partial(
+            compose, lelm.patcher.model, conditions, frames, how, seeds, device, graph=graph
+        )
+        made, latents = compose_and_render(composing, rendering, frames, bring, placement.progress())
+        tokens = gathered(made, seeds, conditioning, how, composer_of(lelm), report)
+        songs = [latent_of(song) for song in latents.values()]
+        return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
+
+
+def _placed(
+    lelm: LoadedLelm, renderer: LoadedModel, to_compose: int, to_render: int
+) -> Callable[[], object] | None:
+    """Bring both models to their device, or LeLM alone; then gives what brings the renderer."""
+    if placement.place_together([lelm, renderer], to_compose + to_render):
+        return None
+    log.info("LeLM and the renderer do not fit together: rendering starts when the song is composed.")
+    placement.place(lelm, to_compose)
+    return partial(placement.place, renderer, to_render)
+
+
+def _telling(report: Report) -> OnWindow:
+    """Says on the node how far the song can be heard."""
+
+    def on_window(take: int, start: int, latents: Tensor) -> None:
+        report.rendered((start + latents.shape[2]) / FRAME_RATE)
+
+    return on_window
