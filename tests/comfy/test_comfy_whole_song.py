@@ -1,4 +1,4 @@
-"""LeVo Song in a real ComfyUI: what LeVo Compose and LeVo Render make, and each window as soon as it can be."""
+"""LeVo Song in a real ComfyUI: the song that LeVo Compose and LeVo Render make, under one progress bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import songs
 from server import ComfyServer, Run
 
-LONG = {"seed": 5, "max_seconds": 48}  # two windows, and no end before the limit
+LONG = {"seed": 5, "max_seconds": 48}  # two windows, and an end before the limit
 STEPS = 48 * 25 + 250
 
 
@@ -36,12 +36,13 @@ def test_the_song_is_that_of_compose_and_render(server: ComfyServer, run: Run):
     whole, _ = songs.make(server, compose=LONG, render={"seed": 3})
     song = songs.song_of(server, run)
     assert np.array_equal(song.sound, whole.sound)
-    assert (song.ended, song.seconds) == (whole.ended, whole.seconds) == (False, 48.0)
+    assert (song.ended, song.seconds) == (whole.ended, whole.seconds)
+    assert song.seconds > 40
 
 
 def test_one_progress_bar_goes_over_both_models(run: Run):
     updates = [m.data for m in run.of_type("progress") if m.data["node"] == songs.COMPOSE]
     values = [update["value"] for update in updates]
     assert values == sorted(values)
-    assert {update["max"] for update in updates} == {STEPS + 2 * 10}
-    assert values[-1] == STEPS + 2 * 10
+    assert updates[0]["max"] == STEPS + 2 * 10  # at most
+    assert values[-1] == updates[-1]["max"] < STEPS + 2 * 10
