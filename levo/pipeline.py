@@ -52,8 +52,8 @@ def compose_and_render(
         step()
 
     def on_frames(final: int, codes: Callable[[], list[Tensor]]) -> None:
-        if bring_renderer is None and final == rendering.needs:
-            rendering.next(_sung(codes()), step)
+        while bring_renderer is None and final >= rendering.needs and rendering.next(_sung(codes()), step):
+            pass
 
     takes = compose(on_step=composed, on_frames=on_frames)
     sung = _sung([take.codes for take in takes])

@@ -158,7 +158,7 @@ class SongRendering:
 
         Args:
             songs: codes [B, 3, T] by number, T >= 1, without padding. Where a song is not known to its
-                end, T is `needs`.
+                end, T is `needs` or more.
             on_step: called with (solver steps done, those of the window).
         """
         first, _ = self._rendering.fresh
