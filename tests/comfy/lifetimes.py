@@ -1,0 +1,171 @@
+"""Runs the nodes with ComfyUI's memory manager and prints what of their runs is still alive afterwards.
+
+Run by test_comfy_lifetimes.py in a process of its own, because it imports ComfyUI. Nothing here waits for
+the garbage collector, as a card's memory would not come back meanwhile.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
+sys.path.append(str(TESTS))
+
+import comfy.options
+import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
+
+comfy.options.enable_args_parsing(False)
+from comfy.cli_args import args
+
+args.cpu = True
+
+import comfy.model_management as mm
+import pack
+import torch
+from births import Births
+from torch import Tensor
+
+nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
+from levo_pack.levo import tiny
+from levo_pack.nodes import files, loaders, placement
+from levo_pack.nodes.sockets import SongRequest
+
+RUNS = 10
+COMPOSE = {
+    "seed": 1,
+    "max_seconds": 1,
+    "guidance": 1.5,
+    "temperature": 0.8,
+    "top_k": 50,
+    "top_p": 0.0,
+    "repetition_window": 50,
+    "takes": 2,
+    "cuda_graph": True,
+}
+RENDER = {"track": "mix", "seed": 2, "steps": 2, "guidance": 1.5}
+
+
+def run(node: str, **inputs: Any) -> tuple[Any, ...]:
+    """Execute a node as ComfyUI does, with the defaults of inputs that are not named."""
+    kind = getattr(nodes, node)
+    given = {each.id: each.default for each in kind.define_schema().inputs if hasattr(each, "default")}
+    out = kind.PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**given | inputs)
+    return out.result
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in what a node gave."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [tensor for each in value for tensor in tensors(each)]
+    return tensors(list(vars(value).values())) if hasattr(value, "__dict__") else []
+
+
+def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
+    """What runs each of the nodes on the tiny models."""
+    tiny.LELM = replace(tiny.LELM, delays=(0, 3, 3), lyric_length=30)  # for short runs
+    lelm = loaders.load_lelm(files.TINY, placement.AUTO)
+    renderer, vae = (load(files.TINY, placement.AUTO) for load in (loaders.load_renderer, loaders.load_vae))
+    request = SongRequest("[verse] hello there.", "pop", False)
+    composing = {"lelm": lelm, "conditioning": request, **COMPOSE}
+    tokens = run("LeVoCompose", **composing)[0]
+    (latent, *_) = run("LeVoRender", renderer=renderer, tokens=tokens, **RENDER)[0]
+    rendering = {"renderer": renderer, **{f"render_{name}": RENDER[name] for name in list(RENDER)[1:]}}
+    return {
+        "LeVoCompose": lambda: run("LeVoCompose", **composing),
+        "LeVoRender": lambda: run("LeVoRender", renderer=renderer, tokens=tokens, **RENDER),
+        "LeVoSong": lambda: run("LeVoSong", **composing, **rendering),
+        "LeVoDecode": lambda: run("LeVoDecode", vae=vae, latent=latent),
+    }
+
+
+def stopping(error: BaseException, at: int) -> Callable[[], Callable[[int, int], None]]:
+    """A progress bar that lets `error` out at a step."""
+
+    def on_step(done: int, total: int) -> None:
+        if done >= at:
+            raise error
+
+    return lambda: on_step
+
+
+def stopped(prompt: Callable[[], Any], error: BaseException) -> list[list[int]]:
+    """What lives after a run that was stopped."""
+    progress, placement.progress = placement.progress, stopping(error, 2)
+    with Births() as births:
+        try:
+            prompt()
+        except type(error) as caught:
+            caught.__traceback__ = None  # ComfyUI keeps its text alone
+        else:
+            raise SystemExit("a run was not stopped")
+        finally:
+            placement.progress = progress
+    return births.living()
+
+
+def resident() -> int:
+    """Bytes of memory that the process has."""
+    status = Path("/proc/self/status").read_text("utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+def repeated(prompt: Callable[[], Any]) -> dict[str, list[int]]:
+    """Tensors that are alive, and the process's memory, after each of some runs."""
+    held, memory = [], []
+    for _ in range(RUNS):
+        prompt()
+        held.append(sum(issubclass(type(each), Tensor) for each in gc.get_objects()))
+        memory.append(resident())
+    return {"tensors": held, "memory": memory}
+
+
+def look(prompt: Callable[[], Any]) -> dict[str, Any]:
+    """What lives after a run that returned, was cancelled or failed, and after many."""
+    with Births() as births:
+        result = prompt()
+    found = {"returned": births.living(but=tensors(result)), "made": len(births)}
+    del result
+    found["cancelled"] = stopped(prompt, mm.InterruptProcessingException())
+    found["failed"] = stopped(prompt, RuntimeError("CUDA error"))
+    return {**found, **repeated(prompt)}
+
+
+def same_in_one(made: dict[str, Callable[[], tuple[Any, ...]]]) -> bool:
+    """Whether LeVo Song gives what LeVo Compose and LeVo Render give, whether or not both models fit."""
+    tokens, latents = made["LeVoCompose"]()[0], made["LeVoRender"]()[0]
+    together = made["LeVoSong"]()
+    placement.place_together = lambda models, memory: False
+    apart = made["LeVoSong"]()
+    return all(
+        torch.equal(tokens.codes, song[1].codes)
+        and all(torch.equal(a["samples"], b["samples"]) for a, b in zip(latents, song[0], strict=True))
+        for song in (together, apart)
+    )
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the findings by node, as JSON."""
+    torch.set_num_threads(1)
+    made = prompts()
+    gc.collect()
+    gc.disable()
+    findings: dict[str, Any] = {name: look(prompt) for name, prompt in made.items()}
+    sys.stdout.write(json.dumps({"nodes": findings, "same in one": same_in_one(made)}))
+
+
+if __name__ == "__main__":
+    main()
