@@ -4,6 +4,7 @@ import { app } from "../../../scripts/app.js";
 import { t } from "./words.js";
 
 const STYLE = new URL("./panel.css", import.meta.url).href;
+const MARGIN = 10; // of the editor, around what is in a widget
 const PATIENCE = 300; // ms without typing before the server is asked
 
 // An element with attributes, listeners ("onclick") and children; null children are left out.
@@ -34,6 +35,7 @@ export function addPanel(node, name, root, height, room = 0) {
   if (!document.querySelector(`link[href="${STYLE}"]`))
     document.head.append(element("link", { rel: "stylesheet", href: STYLE }));
   root.classList.add("levo-panel");
+  root.style.minHeight = `${height - 2 * MARGIN}px`; // where the browser lays out nodes, it knows no height
   root.addEventListener("wheel", (event) => {
     const scrolls = event.target.closest(".levo-scrolls");
     if (!event.ctrlKey && scrolls && scrolls.scrollHeight > scrolls.clientHeight) event.stopPropagation();
@@ -68,7 +70,9 @@ export function asker(path, answered) {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       const answer = await ask(path, body);
-      if (mine === latest) answered(answer);
+      if (mine !== latest) return;
+      if (answer.error) sent = undefined; // may be asked again
+      answered(answer);
     }, patience);
   };
 }
