@@ -7,7 +7,7 @@ the vocals leave of the mix; its latents are then those of both, one above the o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from .config import RENDER_GUIDANCE, RENDER_STEPS
 from .loudness import NOTHING
 from .renderer.model import Renderer
+from .renderer.windows import Noise
 from .song import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of
 
 SUM, RENDERED, RELEASED = "sum to mix", "rendered", "released"
@@ -33,9 +34,9 @@ class Stems:
     accompaniment: SongLatents
 
 
-def rows(mode: str) -> int:
-    """Tracks that a mode renders side by side."""
-    return 2 if mode == SUM else 3
+def tracks_in(mode: str) -> tuple[str, ...]:
+    """The tracks that a mode renders side by side."""
+    return TRACKS[:2] if mode == SUM else TRACKS
 
 
 def render_stems(
@@ -45,32 +46,44 @@ def render_stems(
     seed: int = 0,
     steps: int = RENDER_STEPS,
     guidance: float = RENDER_GUIDANCE,
-    prompt: Prompt | None = None,
+    prompts: Sequence[Prompt] | None = None,
     device: torch.device | str = "cpu",
     on_step: OnStep = lambda done, total: None,
 ) -> list[Stems]:
     """Latents of all tracks of songs, made as one batch.
 
     Args:
-        renderer, songs, steps, guidance, prompt, device, on_step: as of `render_songs`.
+        renderer, steps, guidance, device, on_step: as of `render_songs`.
+        songs: codes [1, 3, T] of each.
         mode: SUM: mix and vocals are rendered from the same noise, the accompaniment is their difference.
             RENDERED: all three are rendered from the same noise. RELEASED: all three, each from its own
             noise, as the published code does: the vocals' seed is the next one, the accompaniment's the one
             after it.
         seed: of the mix's noise, which is the one that `seeded_noise` gives.
+        prompts: style prompt of each of `tracks_in(mode)`, of one row and one length.
     """
-    tracks = TRACKS[: rows(mode)]
-    pieces = [silenced(codes, track) for track in tracks for codes in songs]
-    noises = [
-        seeded_noise((seed + (number if mode == RELEASED else 0)) % SEEDS, len(codes), renderer.config)
-        for number in range(len(tracks))
-        for codes in songs
-    ]
-    made = render_songs(renderer, pieces, noises, "mix", steps, guidance, prompt, device, on_step)
-    by_track = [made[number * len(songs) : (number + 1) * len(songs)] for number in range(len(tracks))]
-    if mode == SUM:
-        by_track.append([difference(*pair) for pair in zip(*by_track, strict=True)])
-    return [Stems(*song) for song in zip(*by_track, strict=True)]
+    tracks = tracks_in(mode)
+    rows = [torch.cat([silenced(codes, track) for track in tracks]) for codes in songs]
+    seeds = [(seed + number) % SEEDS if mode == RELEASED else seed for number in range(len(tracks))]
+    noises = [_noise(seeds, renderer) for _ in songs]
+    prompt = prompts and Prompt(
+        *(torch.cat([getattr(each, field.name) for each in prompts]) for field in fields(Prompt))
+    )
+    made = render_songs(renderer, rows, noises, "mix", steps, guidance, prompt, device, on_step)
+    return [_stems(latents) for latents in made]
+
+
+def _noise(seeds: Sequence[int], renderer: Renderer) -> Noise:
+    """Noise of a row for each seed."""
+    each = [seeded_noise(seed, 1, renderer.config) for seed in seeds]
+    return lambda window: torch.cat([noise(window) for noise in each])
+
+
+def _stems(latents: SongLatents) -> Stems:
+    """Stems of latents that are rows: two or three."""
+    rows = zip(latents.samples.split(1), latents.tail.split(1), strict=True)
+    mix, vocals, *rest = (SongLatents(samples, tail, latents.lead) for samples, tail in rows)
+    return Stems(mix, vocals, rest[0] if rest else difference(mix, vocals))
 
 
 def silenced(codes: Tensor, track: str) -> Tensor:

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE
 from ..levo.memory import render_bytes
 from ..levo.song import TRACKS
-from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, rows
+from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
 from . import placement
 from .inputs import guidance_input, seed_input
 from .rendering import CATEGORY, decoder, latent_of, latents_of
@@ -61,7 +61,7 @@ class LeVoRenderStems(io.ComfyNode):
         cls, renderer: LoadedModel, tokens: SongTokens, mode: str, seed: int, steps: int, guidance: float
     ) -> io.NodeOutput:
         model, songs = renderer.patcher.model, tokens.takes
-        side_by_side = len(songs) * rows(mode) * (2 if guidance != 1 else 1)
+        side_by_side = len(songs) * len(tracks_in(mode)) * (2 if guidance != 1 else 1)
         needed = render_bytes(renderer.config, model.flow.out.weight.element_size(), side_by_side)
         device = placement.place(renderer, needed)
         made = render_stems(model, songs, mode, seed, steps, guidance, None, device, placement.progress())

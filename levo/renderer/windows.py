@@ -164,7 +164,7 @@ class Rendering:
             return torch.cat([self._pieces[n][-1][:, -self.renderer.config.overlap :] for n in songs])
         if self.lead is None:
             return torch.zeros(rows, 0, self.renderer.config.latent)
-        return self.lead.expand(rows, -1, -1)
+        return self.lead.repeat(rows // len(self.lead), 1, 1)
 
     def _condition(self, songs: Iterable[tuple[Take, Windows]]) -> Tensor:
         """Features of both tracks' codes of the next window, all songs below each other."""

@@ -21,7 +21,7 @@ def finishing_prompt(**inputs: Any) -> dict[str, Any]:
     defaults = {"audio": [songs.DECODE, 0], "tokens": [songs.COMPOSE, 0]}
     wanted = defaults | ALL_OFF | LEVELS | inputs
     given = {name: value for name, value in wanted.items() if value is not None}
-    prompt = songs.song_prompt(compose=COMPOSED)
+    prompt = songs.song_prompt(compose=COMPOSED, render={"steps": 2})
     prompt[FINISH] = {"class_type": "LeVoFinishSong", "inputs": given}
     saved = {"audio": [FINISH, 0], "filename_prefix": "audio/finished"}
     prompt[FINISHED] = {"class_type": "SaveAudio", "inputs": saved}

@@ -19,18 +19,19 @@ from workflow import to_prompt
 
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Re-render Saved Tokens.json"
 COMPOSED = {"seed": 11, "max_seconds": 2, "takes": 2}
+RENDERED = {"steps": 2}
 SAVED, LOAD = "save_tokens", "load_tokens"
 
 
 def saving_prompt(prefix: str = "tokens/test") -> dict[str, Any]:
-    prompt = songs.song_prompt(compose=COMPOSED)
+    prompt = songs.song_prompt(compose=COMPOSED, render=RENDERED)
     inputs = {"tokens": [songs.COMPOSE, 0], "filename_prefix": prefix}
     return prompt | {SAVED: {"class_type": "LeVoSaveTokens", "inputs": inputs}}
 
 
 def loading_prompt(file: str) -> dict[str, Any]:
     """The saving prompt with its tokens from a file, and nothing left that composes."""
-    prompt = songs.song_prompt(render={"tokens": [LOAD, 0]})
+    prompt = songs.song_prompt(render=RENDERED | {"tokens": [LOAD, 0]})
     for node in ("1", songs.LYRICS, songs.DESCRIPTION, songs.CONDITIONING, songs.COMPOSE):
         del prompt[node]
     for node, output in ((songs.ENDED, 2), (songs.SECONDS, 3)):
@@ -105,7 +106,7 @@ def test_another_song_under_the_same_name_is_loaded_anew(server: ComfyServer, fi
 
 
 def test_the_request_of_a_loaded_song_composes_the_same_song_again(server: ComfyServer, saved: Run):
-    prompt = songs.song_prompt(compose=COMPOSED | {"conditioning": [LOAD, 1]})
+    prompt = songs.song_prompt(compose=COMPOSED | {"conditioning": [LOAD, 1]}, render=RENDERED)
     for node in (songs.LYRICS, songs.DESCRIPTION, songs.CONDITIONING):
         del prompt[node]
     inputs = {"file": "tokens/test_00001_.safetensors [output]"}
@@ -123,7 +124,7 @@ def test_the_example_workflow_renders_a_saved_song_again(
     with pytest.raises(PromptRejected, match="LeVo Load Tokens has no song"):
         server.run(prompt)
     load["file"] = "tokens/test_00001_.safetensors [output]"
-    prompt[nodes["LeVoRender"]]["inputs"]["steps"] = 2
+    prompt[nodes["LeVoRender"]]["inputs"] |= RENDERED
     run = run_of(server, prompt)
     takes = [songs.sound_of_entry(server, e)[0] for e in run.outputs[nodes["SaveAudio"]]["audio"]]
     assert [len(take) for take in takes] == [2 * songs.SAMPLE_RATE] * COMPOSED["takes"]

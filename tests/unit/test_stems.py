@@ -11,7 +11,7 @@ from levo import tiny
 from levo.config import SAMPLES_PER_FRAME, RendererConfig
 from levo.loudness import NOTHING
 from levo.renderer.model import Renderer
-from levo.song import TRACKS, SongLatents, decode_song, render_song, seeded_noise
+from levo.song import TRACKS, Prompt, SongLatents, decode_song, render_song, seeded_noise
 from levo.stems import (
     MODES,
     RELEASED,
@@ -95,6 +95,18 @@ def test_every_rendered_track_has_the_noise_of_its_mode(
     (stems,) = render_stems(renderer, [song], mode, seed=5, steps=2)
     for track, made, seed in zip(TRACKS, tracks_of(stems), seeds, strict=False):
         assert same(made, alone(renderer, song, track, seed)), track
+
+
+def test_each_track_goes_on_from_its_own_style_prompt(renderer: Renderer):
+    songs = [codes(33), codes(8, 1)]
+    prompts = [Prompt(codes(4)[:, 1], codes(4)[:, 2], torch.randn(1, 4, CHANNELS)) for _ in TRACKS]
+    for song, stems in zip(
+        songs, render_stems(renderer, songs, RENDERED, 5, 2, prompts=prompts), strict=True
+    ):
+        for track, made, prompt in zip(TRACKS, tracks_of(stems), prompts, strict=True):
+            noise = seeded_noise(5, 1, SMALL)
+            assert same(made, render_song(renderer, song, noise, track, steps=2, prompt=prompt)), track
+            assert made.lead == 4
 
 
 def test_after_the_last_seed_comes_the_first(renderer: Renderer):
