@@ -55,7 +55,8 @@ class LeVoSaveTokens(io.ComfyNode):
         tokenfile.save(path, tokens)
         name = path.relative_to(folder_paths.get_output_directory())
         placement.show(cls.hidden.unique_id, f"Saved {name}.")
-        entry = {"filename": name.name, "subfolder": name.parent.as_posix(), "type": "output"}
+        subfolder, filename = os.path.split(name.as_posix())
+        entry = {"filename": filename, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(f"{name.as_posix()}{OUTPUT}", ui={"tokens": [entry]})
 
 
