@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import songs
+import torch
 from server import ComfyServer, Run
+
+from levo import tokenfile
+from levo.config import Sampling
+from levo.tokens import Composer, SongRequest, SongTokens
 
 GREEDY = {"temperature": 0.0, "max_seconds": 4}
 DRAWN = {"seed": 1, "max_seconds": 4}
@@ -41,15 +46,27 @@ def test_a_song_that_goes_on_as_it_was_made_is_the_same_song(server: ComfyServer
     assert np.array_equal(made(server, going_on(GREEDY, seconds=seconds)).sound, song.sound)
 
 
-def test_another_seed_or_other_lyrics_make_another_song_of_the_same_tokens(server: ComfyServer):
-    song, _ = songs.make(server, compose=DRAWN)
-    other = going_on(DRAWN, seed=2)
-    reworded = going_on(DRAWN, conditioning=["words", 0])
-    reworded["words"] = {"class_type": "LeVoConditioning", "inputs": {"kind": "instrumental"}}
-    for prompt in (other, reworded):
-        again = made(server, prompt)
-        assert again.seconds == song.seconds == 4
-        assert not np.array_equal(again.sound, song.sound)
+def codes_of(server: ComfyServer, run: Run, node: str) -> torch.Tensor:
+    """What a LeVo Save Tokens node of the run saved."""
+    (entry,) = run.outputs[node]["tokens"]
+    return tokenfile.load(server.output_file(entry)).codes
+
+
+@pytest.mark.parametrize("other", ["seed", "lyrics"])
+def test_another_seed_or_other_lyrics_keep_the_beginning_and_go_on_otherwise(
+    server: ComfyServer, other: str
+):
+    prompt = going_on(DRAWN, **({"seed": 2} if other == "seed" else {"conditioning": ["words", 0]}))
+    prompt["words"] = {"class_type": "LeVoConditioning", "inputs": {"kind": "instrumental"}}
+    for name, node in (("before", songs.COMPOSE), ("after", "on")):
+        inputs = {"tokens": [node, 0], "filename_prefix": f"tokens/{name}"}
+        prompt[name] = {"class_type": "LeVoSaveTokens", "inputs": inputs}
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    before, after = codes_of(server, run, "before"), codes_of(server, run, "after")
+    assert before.shape == after.shape == (1, 3, 100)
+    assert torch.equal(before[..., :50], after[..., :50])
+    assert not torch.equal(before, after)
 
 
 def test_a_song_that_stopped_at_its_limit_is_made_longer(server: ComfyServer):
@@ -86,6 +103,19 @@ FAULTS = {
 def test_a_fault_is_one_sentence(server: ComfyServer, inputs: dict[str, Any], sentence: str):
     run = fault(server, going_on(DRAWN, **inputs))
     assert sentence in run.error["exception_message"]
+
+
+def test_a_song_of_another_version_is_refused(server: ComfyServer):
+    request, composer = SongRequest("[verse] La.", "", False), Composer("base", "v1", "0" * 64)
+    codes = torch.zeros(1, 3, 50, dtype=torch.int64)
+    tokenfile.save(
+        server.base / "input" / "old.safetensors",
+        SongTokens(codes, (50,), (1,), (False,), request, Sampling(), composer),
+    )
+    prompt = going_on(DRAWN, tokens=["load", 0])
+    prompt["load"] = {"class_type": "LeVoLoadTokens", "inputs": {"file": "old.safetensors"}}
+    run = fault(server, prompt)
+    assert "a song of the v1 checkpoint base with a v2 checkpoint" in run.error["exception_message"]
 
 
 def test_a_song_that_ends_again_where_it_ended_says_so(server: ComfyServer):
