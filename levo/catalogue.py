@@ -80,4 +80,11 @@ VAE = (
         "5cd2859efe00bc2b0f6f9bdac738ad11822a36473d6d810427b60efd057c538b",
     ),
 )
+# The full generation of this file, in lglg666/SongGeneration-Runtime, is seven times as large and holds the
+# same encoder beside parts that nothing here uses.
+MIXED_ENCODER = (
+    RemoteFile(
+        "tencent/SongGeneration", "main", "ckpt/model_1rvq/model_2_fixed.safetensors", 659_470_000, None
+    ),
+)
 SEPARATOR = (_runtime("third_party/demucs/ckpt/htdemucs.pth", 168_140_000, None),)

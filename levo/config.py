@@ -17,6 +17,7 @@ LYRIC_ROWS = 151_659  # Qwen2's ids and 13 section tags
 STYLE_ROWS = {"v1": 151_646, "v2": 151_652}  # v2 adds six quality markers
 STRUCTURE_ROWS = 200
 PROMPT_FRAMES = 250  # a style prompt is 10 s
+ENCODED_FRAMES = 1_000  # the style encoder always sees 40 s
 SILENT_VOCAL = 3_142  # the code that stands for no voice
 SILENT_ACCOMPANIMENT = 9_670  # the code that stands for no band
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from .config import CODES, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from .config import (
+    CODES,
+    ENCODED_FRAMES,
+    SAMPLES_PER_FRAME,
+    LelmConfig,
+    RendererConfig,
+    SeparatorConfig,
+    StyleEncoderConfig,
+    VaeConfig,
+)
 from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
+from .style_encoder.musicfm import EDGE
 
 
 def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0) -> int:
@@ -77,6 +87,19 @@ def chunk_frames(config: VaeConfig, item: int, free: int, most: int, rows: int =
     """
     each = decode_bytes(config, item, most) * rows // most
     return max(2 * config.overlap, min(most, free // each))
+
+
+def encode_bytes(config: StyleEncoderConfig, samples: int) -> int:
+    """Activations of the style encoder: of its convolutions, which are wide, or of its attention.
+
+    Args:
+        config: of the style encoder, whose numbers are float32.
+        samples: of the clip at 48 kHz. Whole frames of it are convolved once, see `embed_repeating`.
+    """
+    frames = ENCODED_FRAMES if samples % SAMPLES_PER_FRAME else samples // SAMPLES_PER_FRAME + 2 * EDGE
+    image = config.mels // 2 * (frames * 2)  # half of the pitches, at 50 Hz
+    scores = config.heads * ENCODED_FRAMES**2
+    return 4 * max(4 * config.channels * image, 2 * scores + 8 * ENCODED_FRAMES * config.inner)
 
 
 def separate_bytes(config: SeparatorConfig) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from . import checkpoint, converted, library
-from .checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout
+from .checkpoint import ALSO, LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout
 from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from .damage import shown
 from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
@@ -39,6 +39,7 @@ class Part:
     kind: str  # of checkpoint.KINDS, or library.LIBRARY or STYLE
     name: str  # short and readable
     size: int  # bytes
+    also: str | None = None  # a second part in the same file
 
 
 def recognise(path: Path) -> Part | None:
@@ -57,11 +58,13 @@ def recognise(path: Path) -> Part | None:
         found = inventory(path)
     except CheckpointError:
         kind = RELEASED_NAMES.get(path.name)
-        return Part(kind, f"damaged {shown(path)}", size) if kind else None
-    kind = converted.kind_in(found) or checkpoint.kind_of(found.tensors)
+        return Part(kind, f"damaged {shown(path)}", size, ALSO.get(kind)) if kind else None
+    if kind := converted.kind_in(found):
+        return Part(kind, _name(path, kind, found), size)
+    kind = checkpoint.kind_of(found.tensors)
     if kind is None and path.suffix != SAFETENSORS and library.is_library(path):
         kind = library.LIBRARY
-    return Part(kind, _name(path, kind, found), size) if kind else None
+    return Part(kind, _name(path, kind, found), size, ALSO.get(kind)) if kind else None
 
 
 def lelm_config(path: Path) -> LelmConfig:

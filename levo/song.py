@@ -57,6 +57,33 @@ def seeded_noise(seed: int, batch: int, config: RendererConfig) -> Noise:
     return lambda window: torch.randn(batch, config.window, config.latent, generator=generator)
 
 
+def style_prompt(
+    vae: Vae,
+    codes: Tensor,
+    vocals: Tensor,
+    accompaniment: Tensor,
+    track: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Prompt:
+    """What leads a song in the style of a clip; the track not asked for is silent in it too.
+
+    The latents are the mean that the VAE's encoder gives: nothing is drawn.
+
+    Args:
+        vae: on `device` (or streaming to it).
+        codes: style prompt codes [1, 3, 250].
+        vocals, accompaniment: of the clip, [1, 2, samples] at 48 kHz; whole frames of up to 250 count.
+        track: of TRACKS.
+        device, dtype: of the encoder.
+    """
+    frames = min(codes.shape[2], vocals.shape[2] // SAMPLES_PER_FRAME)
+    sound = {"vocals": vocals, "accompaniment": accompaniment}.get(track, vocals + accompaniment)
+    mean, _ = vae.encode(sound[..., : frames * SAMPLES_PER_FRAME].to(device, dtype))
+    vocal_codes, accompaniment_codes = tracks_of(codes[..., :frames], track)
+    return Prompt(vocal_codes, accompaniment_codes, mean.transpose(1, 2).float().cpu())
+
+
 def tracks_of(codes: Tensor, track: str) -> tuple[Tensor, Tensor]:
     """Vocal and accompaniment codes [B, T] of [B, 3, T] song codes; the track not asked for is silent.
 

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from . import int8
-from .config import CODES, PROMPT_FRAMES, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from .config import (
+    CODES,
+    PROMPT_FRAMES,
+    LelmConfig,
+    RendererConfig,
+    SeparatorConfig,
+    StyleEncoderConfig,
+    VaeConfig,
+)
 
 LELM = LelmConfig(
     version="v2",
@@ -29,6 +37,9 @@ LELM = LelmConfig(
 RENDERER = RendererConfig(layers=2, heads=4, inner=400, mask=8, condition=32, time=64)
 VAE = VaeConfig(channels=8)
 SEPARATOR = SeparatorConfig(channels=4, compression=4, bottom=8, layers=1, segment=Fraction(2))
+SIZES = {"width": 32, "inner": 64, "heads": 2, "channels": 8, "mels": 32, "code_width": 8}
+MIXED_ENCODER = StyleEncoderConfig(("mixed",), (2,), **SIZES)
+TRACK_ENCODER = StyleEncoderConfig(("vocal", "accompaniment"), (2, 1), **SIZES)
 LOUDNESS = 0.003  # of the last VAE layer's weights: keeps the noise at a bearable level
 
 

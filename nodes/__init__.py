@@ -8,6 +8,7 @@ from .composing import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continuing import LeVoContinueSong
 from .downloading import LeVoDownloadModels
+from .encoding import LeVoLoadStyleEncoder, LeVoStyleFromAudio
 from .finishing import LeVoFinishSong
 from .library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .listening import LeVoListen
@@ -29,12 +30,14 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadRenderer,
             LeVoLoadVAE,
             LeVoLoadSeparator,
+            LeVoLoadStyleEncoder,
             LeVoSaveCheckpoint,
             LeVoDownloadModels,
             LeVoLyrics,
             LeVoDescription,
             LeVoStyleFromLibrary,
             LeVoSaveStyle,
+            LeVoStyleFromAudio,
             LeVoConditioning,
             LeVoCompose,
             LeVoSaveTokens,

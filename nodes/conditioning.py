@@ -5,8 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..levo.text import lyrics as lyric_text
-from ..levo.text import style
-from .sockets import ConditioningSocket, SongRequest
+from ..levo.text import style as tags_text
+from . import placement
+from .sockets import ConditioningSocket, SongRequest, Style, StyleSocket
 
 CATEGORY = "audio/LeVo/conditioning"
 EXAMPLE = """[intro-short]
@@ -21,6 +22,10 @@ We were lanterns in the night
 
 [outro-short]"""
 SONG, INSTRUMENTAL = "song", "instrumental"
+BOTH_STYLES = (
+    "A style and tags are both given: the model's authors advise against it, as they may pull the song two "
+    "ways; leave one of them out if it comes out muddled."
+)
 NO_LYRICS = "."  # what an instrumental is conditioned on
 
 
@@ -107,7 +112,7 @@ class LeVoDescription(io.ComfyNode):
     def execute(cls, gender: str, genre: str, emotion: str, instruments: str, tags: str) -> io.NodeOutput:
         who = "" if gender == "any" else gender
         return io.NodeOutput(
-            style.describe(gender=who, genre=genre, emotion=emotion, instruments=instruments, tags=tags)
+            tags_text.describe(gender=who, genre=genre, emotion=emotion, instruments=instruments, tags=tags)
         )
 
 
@@ -140,19 +145,30 @@ class LeVoConditioning(io.ComfyNode):
                     force_input=True,
                     tooltip="Style tags from LeVo Description; without any the model chooses.",
                 ),
+                StyleSocket.Input(
+                    "style",
+                    optional=True,
+                    tooltip="A style from LeVo Style from Audio; the authors advise to give no tags then.",
+                ),
             ],
             outputs=[
                 ConditioningSocket.Output(display_name="conditioning", tooltip="What the song should be.")
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, kind: str, lyrics: str | None = None, description: str = "") -> io.NodeOutput:
+    def execute(
+        cls, kind: str, lyrics: str | None = None, description: str = "", style: Style | None = None
+    ) -> io.NodeOutput:
         instrumental = kind == INSTRUMENTAL
         if not instrumental and lyrics is None:
             raise ValueError(
                 "LeVo Conditioning has no lyrics; connect a LeVo Lyrics node or set kind to instrumental."
             )
         text = NO_LYRICS if instrumental else lyric_text.parse(lyrics).text
-        tags = style.describe(description=description)
-        return io.NodeOutput(SongRequest(text, tags, instrumental))
+        tags = tags_text.describe(description=description)
+        if style is not None and tags:
+            placement.tell(cls.hidden.unique_id, BOTH_STYLES)
+        codes = None if style is None else style.codes
+        return io.NodeOutput(SongRequest(text, tags, instrumental, codes))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from comfy_api.latest import io
 
 from ..levo import hub
-from ..levo.catalogue import LELM, LICENCE, LICENCE_PAGE, RENDERER, VAE, RemoteFile
+from ..levo.catalogue import LELM, LICENCE, LICENCE_PAGE, MIXED_ENCODER, RENDERER, VAE, RemoteFile
 from . import files, placement
 
 NONE = "none"
@@ -25,6 +25,11 @@ def size_of(parts: Sequence[RemoteFile]) -> str:
 
 
 RELEASES = {**{f"{name} ({size_of(parts)})": parts for name, parts in LELM.items()}, NONE: ()}
+
+
+def _part_input(name: str, what: str, more: bool = False) -> io.Boolean.Input:
+    """A box for one part; `more` is for those that a song can do without."""
+    return io.Boolean.Input(name, default=not more, optional=more, tooltip=f"Download {what}.")
 
 
 class LeVoDownloadModels(io.ComfyNode):
@@ -45,20 +50,18 @@ class LeVoDownloadModels(io.ComfyNode):
                     default=next(iter(RELEASES)),
                     tooltip="Which language model to download, with its config. One is enough to start.",
                 ),
-                io.Boolean.Input(
-                    "renderer",
-                    default=True,
-                    tooltip=f"Download the renderer ({size_of(RENDERER)}), which serves every LeLM.",
-                ),
-                io.Boolean.Input(
-                    "vae",
-                    default=True,
-                    tooltip=f"Download the VAE ({size_of(VAE)}), which serves every LeLM.",
-                ),
+                _part_input("renderer", f"the renderer ({size_of(RENDERER)}), which serves every LeLM"),
+                _part_input("vae", f"the VAE ({size_of(VAE)}), which serves every LeLM"),
                 io.Boolean.Input(
                     "accept_licence",
                     default=False,
                     tooltip=f"Tick it if you accept the licence on {LICENCE_PAGE}. {LICENCE}",
+                ),
+                _part_input(
+                    "style_encoder",
+                    f"the 1rvq file ({size_of(MIXED_ENCODER)}), which LeVo Style from Audio needs beside "
+                    "the renderer's",
+                    more=True,
                 ),
             ],
             outputs=[
@@ -82,13 +85,17 @@ class LeVoDownloadModels(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(cls, lelm: str, renderer: bool, vae: bool, accept_licence: bool) -> io.NodeOutput:
+    def execute(
+        cls, lelm: str, renderer: bool, vae: bool, accept_licence: bool, style_encoder: bool = False
+    ) -> io.NodeOutput:
         if not accept_licence:
             raise ValueError(UNACCEPTED)
-        chosen = [*RELEASES[lelm], *(RENDERER if renderer else ()), *(VAE if vae else ())]
+        parts = ((RENDERER, renderer), (VAE, vae), (MIXED_ENCODER, style_encoder))
+        chosen = [*RELEASES[lelm], *(file for files_of, wanted in parts if wanted for file in files_of)]
         if not chosen:
             raise ValueError(
-                "LeVo Download Models has nothing to do; choose a lelm, the renderer or the vae."
+                "LeVo Download Models has nothing to do; choose a lelm, the renderer, the vae or the "
+                "style_encoder."
             )
         node_id = cls.hidden.unique_id
         report = report_of(hub.fetch(chosen, files.folder(), progress_on(node_id)))

@@ -11,7 +11,7 @@ import comfy.model_management
 import folder_paths
 
 from ..levo import catalogue, library
-from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
+from ..levo.checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
 from ..levo.parts import Part, recognise
 from ..levo.release import CONFIG, VAE_CONFIG
 from ..levo.weightfile import SUFFIXES, CheckpointError
@@ -26,12 +26,16 @@ PUBLISHED = {
     RENDERER: catalogue.RENDERER,
     VAE: catalogue.VAE,
     SEPARATOR: catalogue.SEPARATOR,
+    TRACK_ENCODER: catalogue.RENDERER,
+    MIXED_ENCODER: catalogue.MIXED_ENCODER,
 }
 LOADERS = {
     LELM: "LeVo Load LeLM",
     RENDERER: "LeVo Load Renderer",
     VAE: "LeVo Load VAE",
     SEPARATOR: "LeVo Load Separator",
+    TRACK_ENCODER: "LeVo Load Style Encoder",
+    MIXED_ENCODER: "LeVo Load Style Encoder",
     library.LIBRARY: "LeVo Style from Library",
     library.STYLE: "LeVo Style from Library",
 }
@@ -107,7 +111,7 @@ def found(kind: str) -> dict[str, Path]:
     for name in folder_paths.get_filename_list(KEY):
         path = _below(name)
         part = path and _part(path, states(path))
-        if part and part.kind == kind:
+        if part and kind in (part.kind, part.also):
             parts.append((part, name, path))
     taken = Counter(part.name for part, _, _ in parts)
     return {_label(part, name if taken[part.name] > 1 else None): path for part, name, path in parts}

@@ -178,7 +178,7 @@ def load_lelm(choice: str, dtype: str) -> LoadedLelm:
     number = placement.lelm_dtype(dtype)
     operations, device = placement.lelm_operations(dtype), placement.offload_device()
     model = LeLM(config, operations, placement.causal_attention, device, number)
-    _fill(model, path, checkpoint.lelm_layout(config))
+    fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
     return LoadedLelm(placement.managed(model), config, path, tokenizer)
 
@@ -190,7 +190,7 @@ def load_renderer(choice: str, dtype: str) -> LoadedModel:
     number = placement.flow_dtype(dtype)
     operations, device = placement.operations_for(number), placement.offload_device()
     model = Renderer(config, operations, placement.full_attention, device, number)
-    _fill(model, path, checkpoint.renderer_layout(config))
+    fill(model, path, checkpoint.renderer_layout(config))
     return LoadedModel(placement.managed(model), config, path)
 
 
@@ -200,7 +200,7 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
     config = parts.vae_config(path) if path else tiny.VAE
     number = placement.flow_dtype(dtype)
     model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
-    _fill(model, path, checkpoint.vae_layout(config))
+    fill(model, path, checkpoint.vae_layout(config))
     return LoadedModel(placement.managed(model, vae=True), config, path)
 
 
@@ -209,11 +209,16 @@ def load_separator(choice: str) -> LoadedModel:
     path = files.path_of(SEPARATOR, choice)
     config = parts.separator_config(path) if path else tiny.SEPARATOR
     model = build(config, placement.offload_device())
-    _fill(model, path, checkpoint.separator_layout(model))
+    fill(model, path, checkpoint.separator_layout(model))
     return LoadedModel(placement.managed(model), config, path)
 
 
-def _fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout) -> None:
+def fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout) -> None:
+    """Fill a model from its file, or with the tiny set's numbers where there is none.
+
+    Raises:
+        CheckpointError: the file does not hold the model; says which file.
+    """
     if path is None:
         tiny.fill(model)
         return

@@ -5,16 +5,37 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
+from ..levo.config import PROMPT_FRAMES, RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
 from ..levo.memory import chunk_frames, decode_bytes, render_bytes
-from ..levo.song import TRACKS, SongLatents, decode_song, render_songs, seeded_noise
+from ..levo.song import (
+    TRACKS,
+    Prompt,
+    SongLatents,
+    decode_song,
+    render_songs,
+    seeded_noise,
+    style_prompt,
+)
 from ..levo.stems import Decode, decode_track
 from . import placement
 from .inputs import guidance_input, seed_input
-from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
+from .sockets import LoadedModel, RendererSocket, SongTokens, Style, StyleSocket, TokensSocket, VaeSocket
 
 CATEGORY = "audio/LeVo"
 CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
+
+
+def _style_inputs() -> list[io.Input]:
+    return [
+        StyleSocket.Input(
+            "style",
+            optional=True,
+            tooltip="A style from LeVo Style from Audio: the sound, too, goes on from its 10 s.",
+        ),
+        VaeSocket.Input(
+            "vae", optional=True, tooltip="From LeVo Load VAE; needed for a style, and only then."
+        ),
+    ]
 
 
 class LeVoRender(io.ComfyNode):
@@ -31,6 +52,7 @@ class LeVoRender(io.ComfyNode):
                 RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
                 TokensSocket.Input("tokens", tooltip="From LeVo Compose."),
                 *rendering_inputs(),
+                *_style_inputs(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -43,14 +65,23 @@ class LeVoRender(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, renderer: LoadedModel, tokens: SongTokens, track: str, seed: int, steps: int, guidance: float
+        cls,
+        renderer: LoadedModel,
+        tokens: SongTokens,
+        track: str,
+        seed: int,
+        steps: int,
+        guidance: float,
+        style: Style | None = None,
+        vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
+        prompt = None if style is None else prompt_of(style, vae, track)
         config, model = renderer.config, renderer.patcher.model
         songs = tokens.takes
         device = placement.place(renderer, memory_for(renderer, len(songs), guidance))
         noises = [seeded_noise(seed, 1, config) for _ in songs]
         made = render_songs(
-            model, songs, noises, track, steps, guidance, None, device, placement.progress()
+            model, songs, noises, track, steps, guidance, prompt, device, placement.progress()
         )
         return io.NodeOutput([latent_of(song) for song in made])
 
@@ -113,6 +144,27 @@ class LeVoDecode(io.ComfyNode):
         decode = decoder(vae, latents.samples.shape[0])
         audio = decode_track(latents, channels, decode, placement.progress())
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
+
+
+def prompt_of(style: Style, vae: LoadedModel | None, track: str) -> Prompt:
+    """What leads a song in a style, made with the VAE on its device.
+
+    Raises:
+        ValueError: the style has no sound, or there is no VAE.
+    """
+    if style.vocals is None or style.accompaniment is None:
+        raise ValueError(
+            "LeVo Render cannot go on from this style, which has codes and no sound; disconnect its style "
+            "input: the song follows the style through LeVo Conditioning all the same."
+        )
+    if vae is None:
+        raise ValueError("LeVo Render needs a vae to render with a style; connect LeVo Load VAE.")
+    weight = vae.patcher.model.encoder.first.weight
+    needed = decode_bytes(vae.config, weight.element_size(), PROMPT_FRAMES)
+    device = placement.place(vae, needed, whole=True)
+    return style_prompt(
+        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, weight.dtype
+    )
 
 
 def latent_of(song: SongLatents) -> dict:

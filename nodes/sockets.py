@@ -44,12 +44,20 @@ class LoadedLelm(LoadedModel):
 
 
 @dataclass(frozen=True)
+class LoadedStyleEncoder:
+    """On LEVO_STYLE_ENCODER: the encoders of both tokenizer files."""
+
+    tracks: LoadedModel  # vocals and accompaniment
+    mixed: LoadedModel
+
+
+@dataclass(frozen=True)
 class Style:
-    """On LEVO_STYLE: 10 s that a song shall sound like."""
+    """On LEVO_STYLE: 10 s, or the up to 10 s of a short clip, that a song shall sound like."""
 
     codes: Tensor  # [1, 3, 250] int64: mixed, vocal, accompaniment
     name: str  # of the clip or the library's entry, for people
-    vocals: Tensor | None = None  # [1, 2, 480000] float32 on the CPU at 48 kHz; None without audio
+    vocals: Tensor | None = None  # [1, 2, 480000 or fewer] float32 on the CPU at 48 kHz; None without audio
     accompaniment: Tensor | None = None  # the same
 
 

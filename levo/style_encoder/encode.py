@@ -12,8 +12,8 @@ from ..attention import Attention, sdpa
 from ..config import (
     CODES,
     EMPTY,
+    ENCODED_FRAMES,
     PROMPT_FRAMES,
-    SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     StyleEncoderConfig,
 )
@@ -22,7 +22,7 @@ from .musicfm import MusicFM, OnStep, _rows
 
 STREAMS = ("mixed", "vocal", "accompaniment")  # rows of a style prompt
 PEAK = 0.8  # louder clips are brought down to it
-CONTEXT = 40 * SAMPLE_RATE  # samples that the encoder always sees: the clip again and again
+CONTEXT = ENCODED_FRAMES * SAMPLES_PER_FRAME  # samples that the encoder always sees
 HALVING_TAPS = 28  # of the filter from 48 to 24 kHz
 BEFORE = 13  # samples of them that lie before the moment
 
@@ -61,14 +61,31 @@ class StyleEncoder(nn.Module):
             {track: Quantizer(config, operations, **place) for track in config.tracks}
         )
 
-    def features(self, audio: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
-        """Mono [B, samples] at 48 kHz -> [B, samples // 1920, width] of the layer where `track` is read."""
-        padded = F.pad(audio[:, None], (BEFORE, HALVING_TAPS - BEFORE - 1))
-        return self.musicfm(self.halve(padded)[:, 0], self.config.depth_of(track), on_step)
+    def features(
+        self,
+        audio: Tensor,
+        track: str,
+        on_step: OnStep = lambda done, total: None,
+        period: int | None = None,
+    ) -> Tensor:
+        """Features of the layer where `track` is read.
 
-    def forward(self, audio: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
-        """Mono [B, samples] at 48 kHz -> codes [B, samples // 1920] of `track`."""
-        return self.quantizers[track](self.features(audio, track, on_step))
+        Args:
+            audio: mono [B, samples] at 48 kHz.
+            track: of the config.
+            on_step, period: see `MusicFM`.
+
+        Returns:
+            [B, samples // 1920, width].
+        """
+        padded = F.pad(audio[:, None], (BEFORE, HALVING_TAPS - BEFORE - 1))
+        return self.musicfm(self.halve(padded)[:, 0], self.config.depth_of(track), on_step, period)
+
+    def forward(self, clip: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
+        """Mono [B, samples] at 48 kHz -> codes [B, 1000] of `track`, of the clip again and again."""
+        samples = clip.shape[1]
+        period = None if samples % SAMPLES_PER_FRAME else samples // SAMPLES_PER_FRAME
+        return self.quantizers[track](self.features(tile(clip, CONTEXT), track, on_step, period))
 
 
 def encode_clips(
@@ -100,7 +117,7 @@ def encode_clips(
         def step(done: int, _total: int, before: int = before) -> None:
             on_step(before + done, encoder.config.steps)
 
-        made = encoder(tile(mono, CONTEXT).to(device), track, step)
+        made = encoder(mono.to(device), track, step)
         codes[track] = made[:, : clip.shape[2] // SAMPLES_PER_FRAME + 1].cpu()
         before += encoder.config.depth_of(track) + 1
     return codes

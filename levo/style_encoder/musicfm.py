@@ -18,6 +18,7 @@ from ..config import StyleEncoderConfig
 
 HOP = 240  # samples between two columns of the spectrogram
 FRAME = 4 * HOP  # samples of a frame of features
+EDGE = 5  # frames, more than the convolutions and the spectrogram hear to either side: 9 + 4.3 columns
 FFT = 2_048
 BINS = FFT // 2 + 1
 SILENCE = 1e-10  # power: -100 dB
@@ -148,18 +149,38 @@ class MusicFM(nn.Module):
             x = halving(x)
         return self.project(x.permute(0, 3, 1, 2).flatten(2))
 
-    def forward(self, audio: Tensor, layers: int, on_step: OnStep = lambda done, total: None) -> Tensor:
+    def embed_repeating(self, audio: Tensor, period: int) -> Tensor:
+        """`embed` of audio that repeats every `period` frames, which saves convolving the same again.
+
+        Convolutions hear less than EDGE frames to each side, so only the ends of the audio differ.
+        """
+        frames = audio.shape[1] // FRAME
+        if frames < period + 2 * EDGE:
+            return self.embed(audio)
+        first = self.embed(audio[:, : (period + 2 * EDGE) * FRAME])
+        last = self.embed(audio[:, (frames - 2 * EDGE) * FRAME : frames * FRAME])
+        middle = torch.arange(frames - 2 * EDGE, device=audio.device) % period + EDGE
+        return torch.cat((first[:, :EDGE], first[:, middle], last[:, EDGE:]), dim=1)
+
+    def forward(
+        self,
+        audio: Tensor,
+        layers: int,
+        on_step: OnStep = lambda done, total: None,
+        period: int | None = None,
+    ) -> Tensor:
         """Features of a clip.
 
         Args:
             audio: [B, samples] float32 at 24 kHz, more than 1,024 samples.
             layers: conformer layers to run, 0 to those that the config reads.
             on_step: called with (steps done, in all): the convolutions, then each layer.
+            period: whole frames after which the audio repeats; None if it does not.
 
         Returns:
             [B, samples // 960, width].
         """
-        x = self.embed(audio)
+        x = self.embed_repeating(audio, period) if period else self.embed(audio)
         on_step(1, layers + 1)
         positions = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)
         angle = torch.outer(positions, _rows(self.rates, x)[0])[:, None]

@@ -41,6 +41,7 @@ from levo_pack.levo.lelm.model import LeLM
 from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.renderer.solver import solve
 from levo_pack.levo.song import decode_chunks
+from levo_pack.levo.style_encoder.encode import StyleEncoder
 from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.levo.vae.oobleck import Snake, Vae
 from levo_pack.nodes import placement
@@ -106,6 +107,13 @@ def run_vae(model: Vae, device: torch.device, dtype: torch.dtype) -> list[Tensor
     return [audio, *model.encode(audio)]
 
 
+def run_encoder(model: StyleEncoder, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    """Features and codes of a second of both tracks."""
+    audio = torch.linspace(-40, 40, 48_000, device=device).sin()[None]
+    features = {track: model.features(audio, track) for track in model.config.tracks}
+    return [*features.values(), *(model.quantizers[track](f) for track, f in features.items())]
+
+
 @dataclass(frozen=True)
 class Model:
     """How to build a tiny model and use all of it."""
@@ -118,6 +126,7 @@ MODELS = {
     "lelm": Model(lambda *a, **place: LeLM(tiny.LELM, *a, **place), run_lelm),
     "renderer": Model(lambda *a, **place: Renderer(tiny.RENDERER, *a, **place), run_renderer),
     "vae": Model(lambda *a, **place: Vae(tiny.VAE, *a, **place), run_vae),
+    "style_encoder": Model(lambda *a, **place: StyleEncoder(tiny.TRACK_ENCODER, *a, **place), run_encoder),
     "careless": Model(
         lambda operations, **place: Careless(operations, **place),
         lambda model, device, dtype: [model.inner(torch.ones(2, 4, device=device, dtype=dtype))],

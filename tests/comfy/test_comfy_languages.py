@@ -12,7 +12,8 @@ from server import PACK_NAME, ComfyServer, Response
 from test_comfy_nodes import NODES, inputs_of
 
 LANGUAGE = "zh"
-OF_FILES = {"checkpoint", "file", "library"}  # combos that list what is on the disk
+# Combos that list what is on the disk.
+OF_FILES = {"checkpoint", "file", "library", "septoken", "one_rvq"}
 SCRIPTS = sorted((pack.ROOT / "web" / "js").glob("*.js"))
 WORDS = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)+)\"""")
 Texts = dict[tuple[str, ...], str]

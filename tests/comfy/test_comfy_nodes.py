@@ -17,12 +17,14 @@ NODES = [
     "LeVoLoadRenderer",
     "LeVoLoadVAE",
     "LeVoLoadSeparator",
+    "LeVoLoadStyleEncoder",
     "LeVoSaveCheckpoint",
     "LeVoDownloadModels",
     "LeVoLyrics",
     "LeVoDescription",
     "LeVoStyleFromLibrary",
     "LeVoSaveStyle",
+    "LeVoStyleFromAudio",
     "LeVoConditioning",
     "LeVoCompose",
     "LeVoSaveTokens",
@@ -84,10 +86,13 @@ def test_every_output_has_a_name_and_a_tooltip(node: dict[str, Any]):
 def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
+        "LeVoDownloadModels": ["style_encoder"],
         "LeVoStyleFromLibrary": ["lyrics"],
-        "LeVoConditioning": ["lyrics", "description"],
+        "LeVoStyleFromAudio": ["vocals", "accompaniment", "separator"],
+        "LeVoConditioning": ["lyrics", "description", "style"],
         "LeVoContinueSong": ["conditioning"],
         "LeVoFinishSong": ["tokens"],
+        "LeVoRender": ["style", "vae"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }
 

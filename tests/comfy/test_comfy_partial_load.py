@@ -19,7 +19,11 @@ from levo import int8, tiny
 from levo.lelm.model import LeLM
 
 SCRIPT = Path(__file__).with_name("partial_load.py")
-MODELS = [f"{model} {layers}" for model in ("lelm", "renderer", "vae") for layers in ("plain", "cast")]
+MODELS = [
+    f"{model} {layers}"
+    for model in ("lelm", "renderer", "vae", "style_encoder")
+    for layers in ("plain", "cast")
+]
 MODELS.append("lelm int8")
 TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
 ALL = "2.0"

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from levo import checkpoint, converted, parts, tiny
-from levo.checkpoint import LELM, RENDERER, VAE, Layout
+from levo.checkpoint import ALSO, LELM, RENDERER, TRACK_ENCODER, VAE, Layout
 from levo.config import RELEASED, RendererConfig, VaeConfig
 from levo.converted import Provenance
 from levo.lelm.model import LeLM
@@ -105,7 +105,8 @@ def test_files_made_here_take_next_to_no_disk(layouts: Path):
 @pytest.mark.parametrize(("layout", "path"), FILES)
 def test_a_file_of_any_layout_is_recognised(layouts: Path, layout: str, path: str):
     file, name = layouts / layout / path, part_of(layout, path)
-    assert parts.recognise(file) == Part(releases.PARTS[name][0], name, file.stat().st_size)
+    kind = releases.PARTS[name][0]
+    assert parts.recognise(file) == Part(kind, name, file.stat().st_size, ALSO.get(kind))
 
 
 @pytest.mark.parametrize("layout", releases.LAYOUTS)
@@ -165,6 +166,12 @@ def test_a_release_without_its_config_is_recognised_and_says_what_is_missing(tmp
     )
 
 
+def test_the_septoken_file_holds_a_second_part_and_no_other_file_does(layouts: Path):
+    for path, name in releases.LAYOUTS["tencent"].items():
+        wanted = TRACK_ENCODER if name.startswith("septoken") else None
+        assert parts.recognise(layouts / "tencent" / path).also == wanted
+
+
 def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_v2_medium", "v2-medium")
     plain = {name.removeprefix("audiolm."): tensor for name, tensor in releases.lelm("v2-medium").items()}
@@ -211,7 +218,8 @@ def test_a_damaged_file_is_the_part_its_name_says(layouts: Path, tmp_path: Path,
     with whole.open("rb") as start:  # of a safetensors file: the header, which is cut then
         file.write_bytes(DAMAGE[damage](start.read(50_000)))
     kind = releases.PARTS[part_of("tencent", path)][0]
-    assert parts.recognise(file) == Part(kind, f"damaged folder/{whole.name}", file.stat().st_size)
+    named = f"damaged folder/{whole.name}"
+    assert parts.recognise(file) == Part(kind, named, file.stat().st_size, ALSO.get(kind))
     sentence = refusal(inventory, file)
     assert sentence.startswith(f"folder/{whole.name} ") and sentence.endswith(".")
 

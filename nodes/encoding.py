@@ -1,0 +1,203 @@
+"""The nodes that make a style from sound."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..levo import checkpoint, config, tiny
+from ..levo.checkpoint import MIXED_ENCODER, TRACK_ENCODER
+from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
+from ..levo.memory import encode_bytes
+from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
+from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
+from . import files, placement
+from .loaders import FILE_HINT, fill
+from .separating import split_audio
+from .sockets import (
+    LoadedModel,
+    LoadedStyleEncoder,
+    SeparatorSocket,
+    Style,
+    StyleEncoderSocket,
+    StyleSocket,
+)
+
+# Kind of file -> released and tiny sizes of what it encodes with.
+SIZES = {
+    TRACK_ENCODER: (config.TRACK_ENCODER, tiny.TRACK_ENCODER),
+    MIXED_ENCODER: (config.MIXED_ENCODER, tiny.MIXED_ENCODER),
+}
+
+
+def _file_input(name: str, kind: str, tooltip: str) -> io.Combo.Input:
+    options = files.choices(kind)
+    return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
+
+
+class LeVoLoadStyleEncoder(io.ComfyNode):
+    """Loads the encoders of both tokenizer files."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadStyleEncoder",
+            display_name="LeVo Load Style Encoder",
+            category="audio/LeVo/loaders",
+            description="Loads the style encoder, from the encode side of both released tokenizer files.",
+            inputs=[
+                _file_input(
+                    "septoken",
+                    TRACK_ENCODER,
+                    "The septoken file, which holds the renderer too: encodes vocals and accompaniment.",
+                ),
+                _file_input(
+                    "one_rvq", MIXED_ENCODER, "The 1rvq file, model_2_fixed.safetensors: encodes the mix."
+                ),
+            ],
+            outputs=[
+                StyleEncoderSocket.Output(
+                    display_name="style encoder", tooltip="The style encoder, for LeVo Style from Audio."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, septoken: str | None = None) -> bool | str:
+        # A complaint is shown at every input that is named here: the other file is checked when it runs.
+        return files.complaint(TRACK_ENCODER, septoken) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
+        return files.fingerprint(TRACK_ENCODER, septoken), files.fingerprint(MIXED_ENCODER, one_rvq)
+
+    @classmethod
+    def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
+        tracks, mixed = load_encoder(TRACK_ENCODER, septoken), load_encoder(MIXED_ENCODER, one_rvq)
+        return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
+
+
+def load_encoder(kind: str, choice: str) -> LoadedModel:
+    """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
+    path = files.path_of(kind, choice)
+    released, small = SIZES[kind]
+    sizes: StyleEncoderConfig = released if path else small
+    number = placement.flow_dtype(placement.AUTO)
+    operations, device = placement.operations_for(number), placement.offload_device()
+    model = StyleEncoder(sizes, operations, placement.full_attention, device, number)
+    fill(model, path, checkpoint.style_encoder_layout(sizes))
+    return LoadedModel(placement.managed(model), sizes, path)
+
+
+def _stem_inputs() -> list[io.Input]:
+    return [
+        io.Audio.Input(
+            "vocals",
+            optional=True,
+            tooltip="The recording's vocals, as long as it is, from LeVo Split Vocals or any other "
+            "separator.",
+        ),
+        io.Audio.Input(
+            "accompaniment",
+            optional=True,
+            tooltip="The recording's accompaniment; without it, the recording minus its vocals.",
+        ),
+        SeparatorSocket.Input(
+            "separator",
+            optional=True,
+            tooltip="From LeVo Load Separator: splits the 10 s if neither vocals nor accompaniment "
+            "are connected.",
+        ),
+    ]
+
+
+class LeVoStyleFromAudio(io.ComfyNode):
+    """Encodes ten seconds of a recording."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoStyleFromAudio",
+            display_name="LeVo Style from Audio",
+            category="audio/LeVo/conditioning",
+            description="Makes a style from 10 s of a recording: the song will sound like them.",
+            inputs=[
+                StyleEncoderSocket.Input("style_encoder", tooltip="From LeVo Load Style Encoder."),
+                io.Audio.Input(
+                    "audio", tooltip="The recording: mono or stereo, of any rate, 1 s or longer."
+                ),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=36_000.0,
+                    step=0.1,
+                    tooltip="Where the 10 s start, in seconds; a recording may end before they do.",
+                ),
+                io.Boolean.Input(
+                    "auto", default=False, tooltip="Take the loudest 10 s, wherever start stands."
+                ),
+                *_stem_inputs(),
+            ],
+            outputs=[
+                StyleSocket.Output(display_name="style", tooltip="The style, codes and sound."),
+                io.Audio.Output(display_name="clip", tooltip="The seconds that were taken, 48 kHz stereo."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        style_encoder: LoadedStyleEncoder,
+        audio: dict,
+        start: float,
+        auto: bool,
+        vocals: dict | None = None,
+        accompaniment: dict | None = None,
+        separator: LoadedModel | None = None,
+    ) -> io.NodeOutput:
+        whole = recording(audio, "audio")
+        start, clip = choose(whole, None if auto else start)
+        stems = [
+            part and stem(recording(part, name), start, whole)
+            for name, part in (("vocals", vocals), ("accompaniment", accompaniment))
+        ]
+        if not any(part is not None for part in stems):
+            stems[0] = sung(separator, clip)
+        tracks = both_stems(clip, *stems)
+        style = Style(encode(style_encoder, clip, *tracks), f"clip at {start:g} s", *tracks)
+        return io.NodeOutput(style, {"waveform": clip, "sample_rate": SAMPLE_RATE})
+
+
+def recording(audio: dict, name: str) -> Recording:
+    """An AUDIO; raises ClipError for a batch or more than two channels."""
+    return Recording(audio["waveform"], audio["sample_rate"], name)
+
+
+def sung(separator: LoadedModel | None, clip):
+    """Vocals [1, 2, samples] of a clip.
+
+    Raises:
+        ValueError: there is no separator.
+    """
+    if separator is None:
+        raise ValueError(
+            "LeVo Style from Audio cannot tell voice from band; connect vocals from LeVo Split Vocals, or "
+            "a separator from LeVo Load Separator."
+        )
+    return split_audio(separator, {"waveform": clip, "sample_rate": SAMPLE_RATE}, seed=0).vocals
+
+
+def encode(encoder: LoadedStyleEncoder, clip, vocals, accompaniment):
+    """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
+    clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
+    steps = encoder.tracks.config.steps + encoder.mixed.config.steps
+    bar, before, codes = placement.progress(), 0, {}
+    for model in (encoder.tracks, encoder.mixed):
+        device = placement.place(model, encode_bytes(model.config, clip.shape[2]))
+
+        def step(done: int, _total: int, before: int = before) -> None:
+            bar(before + done, steps)
+
+        codes |= encode_clips(model.patcher.model, clips, device, step)
+        before += model.config.steps
+    return prompt_codes(codes)
