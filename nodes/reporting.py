@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..levo import progress
+from ..levo.lelm.compose import OnStep
 from . import placement
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ class Report:
     def __init__(self, node_id: str | None) -> None:
         self._node_id = node_id
         self._remarks: list[str] = []
-        self._line = ""
+        self._line = self._rendered = ""
         self._start = time.monotonic()
         self._first = self._done = 0  # steps
 
@@ -34,14 +35,15 @@ class Report:
         self._remarks.append(text)
         self._say(self._line)
 
-    def composing(self, lyrics: str, frames: int) -> Callable[[int, int], None]:
+    def composing(self, lyrics: str, frames: int, advance: OnStep | None = None) -> OnStep:
         """A callback for the composing loop: progress bar, Cancel, and a line about once a second.
 
         Args:
             lyrics: in the strict format; "." for an instrumental.
             frames: of the song at most.
+            advance: what moves the bar and obeys Cancel, where composing is not all that a node does.
         """
-        advance, sections = placement.progress(), progress.sections_of(lyrics)
+        advance, sections = advance or placement.progress(), progress.sections_of(lyrics)
         said = 0.0
 
         def on_step(done: int, total: int) -> None:
@@ -53,7 +55,8 @@ class Report:
             self._done = done
             if now - said >= SAY_SECONDS:
                 said = now
-                self._say(progress.under_way(done, total, frames, self._pace(now), sections))
+                line = progress.under_way(done, total, frames, self._pace(now), sections)
+                self._say(line + self._rendered)
 
         return on_step
 
@@ -63,8 +66,8 @@ class Report:
         self._say(progress.finished(lengths, ended, self._pace(now), now - self._start))
 
     def rendered(self, seconds: float) -> None:
-        """Show how much of the song is rendered."""
-        self._say(f"{seconds:.0f} s are rendered.")
+        """Tell with the lines to come how much of the song is rendered."""
+        self._rendered = f" - {progress.clock(seconds)} rendered"
 
     def _pace(self, now: float) -> float:
         """Steps a second."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, Sampling
-from ..levo.lelm.compose import compose
-from ..levo.pipeline import compose_and_render
+from ..levo.lelm.compose import Composition, OnStep, compose
+from ..levo.pipeline import Compose, compose_and_render
 from ..levo.song import OnWindow, SongRendering, seeded_noise
 from . import placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
@@ -87,13 +88,13 @@ class LeVoSong(io.ComfyNode):
             device=renderer.patcher.load_device,
             on_window=_telling(report),
         )
-        device = lelm.patcher.load_device
+        model, device = lelm.patcher.model, lelm.patcher.load_device
         graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
-        composing = partial(
-            compose, lelm.patcher.model, conditions, frames, how, seeds, device, graph=graph
-        )
-        made, latents = compose_and_render(composing, rendering, frames, bring, placement.progress())
+        composing = partial(compose, model, conditions, frames, how, seeds, device, graph=graph)
+        told = _told(composing, partial(report.composing, conditioning.lyrics, frames))
+        made, latents = compose_and_render(told, rendering, frames, bring, placement.progress())
         tokens = gathered(made, seeds, conditioning, how, composer_of(lelm), report)
+        report.composed(tokens.lengths, tokens.ended)
         songs = [latent_of(song) for song in latents.values()]
         return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
 
@@ -107,6 +108,15 @@ def _placed(
     log.info("LeLM and the renderer do not fit together: rendering starts when the song is composed.")
     placement.place(lelm, to_compose)
     return partial(placement.place, renderer, to_render)
+
+
+def _told(composing: Compose, telling: Callable[[OnStep], OnStep]) -> Compose:
+    """Composing that tells of itself on the way."""
+
+    def told(on_step: OnStep, **others: Any) -> list[Composition]:
+        return composing(on_step=telling(on_step), **others)
+
+    return told
 
 
 def _telling(report: Report) -> OnWindow:

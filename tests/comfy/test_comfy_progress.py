@@ -1,4 +1,4 @@
-"""What LeVo Compose says on its node while it composes, and at the end."""
+"""What LeVo Compose and LeVo Song say on their nodes while they compose, and at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 import songs
 from server import ComfyServer
+from test_comfy_whole_song import in_one
 from texts import texts_of
 
 LONG = {"seed": 5, "max_seconds": 24}  # a song that does not end before its limit
@@ -36,3 +37,12 @@ def test_what_does_not_fit_stays_to_the_end_and_is_no_html(server: ComfyServer):
     assert note.startswith("Too long for this checkpoint: the lyrics lost their end")
     assert "&lt;img src=x&gt;" in note and "<" not in note
     assert " at 0:0" in ending
+
+
+def test_a_node_that_renders_as_well_tells_the_same(server: ComfyServer):
+    server.clear_cache()
+    prompt = in_one(songs.song_prompt(compose=LONG, render={"steps": 1}))
+    *going, end = texts_of(server, prompt, songs.COMPOSE)
+    assert going
+    assert [line for line in going if not GOING.fullmatch(line)] == []
+    assert CUT.fullmatch(end)
