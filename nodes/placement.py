@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -22,9 +22,17 @@ from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO, INT8 = "auto", "int8"
 UPDATE_SECONDS = 0.1
+OTHERS = "close other programs"
+SMALLER = {  # what to do about a model that does not fit
+    "LeLM": "compose a shorter song (max_seconds) or fewer takes, choose int8 or a smaller checkpoint in "
+    f"LeVo Load LeLM, or {OTHERS}",
+    "Renderer": f"render fewer takes at once or with guidance 1, or {OTHERS}",
+}
 
 
 def lelm_dtype(choice: str) -> torch.dtype:
@@ -116,11 +124,15 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
     mm.load_models_gpu([patcher], memory_required=memory, force_full_load=whole)
     missing = patcher.model_size() - patcher.loaded_size()
     if missing > 0 and not _is_dynamic(patcher):
+        name = type(patcher.model).__name__
         log.warning(
-            "%s does not fit the GPU: %.0f MB stream from RAM at every step; compose a shorter song, "
-            "take a smaller checkpoint or dtype, or close other programs.",
-            type(patcher.model).__name__,
+            "%s does not fit the GPU: %.0f MB of its %.0f MB stream from RAM at every step, as %.0f MB are "
+            "needed beside them; %s.",
+            name,
             missing / 1e6,
+            patcher.model_size() / 1e6,
+            memory / 1e6,
+            SMALLER.get(name, OTHERS),
         )
     return patcher.load_device
 
@@ -160,6 +172,28 @@ def _is_dynamic(patcher: Any) -> bool:
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device."""
     return int(mm.get_free_memory(device))
+
+
+def fitting(work: Callable[[int], T], size: int, least: int) -> T:
+    """What `work(size)` gives; where memory runs out, what it gives with half the size, and so on.
+
+    Args:
+        work: called anew for each size.
+        size: to begin with.
+        least: with this, running out of memory is the end.
+    """
+    while True:
+        try:
+            return work(size)
+        except mm.InterruptProcessingException:  # on some builds running out of memory is any Exception
+            raise
+        except mm.OOM_EXCEPTION:
+            if size <= least:
+                raise
+        # Out of the `except`, as the error holds all that the work held.
+        size = max(least, size // 2)
+        log.warning("Memory ran out; trying again with pieces of %d frames.", size)
+        mm.soft_empty_cache()
 
 
 def progress() -> Callable[[int, int], None]:

@@ -9,6 +9,7 @@ from ..levo.config import PROMPT_FRAMES, RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_R
 from ..levo.memory import chunk_frames, decode_bytes, render_bytes
 from ..levo.song import (
     TRACKS,
+    OnStep,
     Prompt,
     SongLatents,
     decode_song,
@@ -180,9 +181,16 @@ def decoder(vae: LoadedModel, rows: int) -> Decode:
     # Half of what is free: the rest of the machine goes on.
     free = placement.free_memory(device) // 2
     chunk = chunk_frames(vae.config, item, free, config.window, rows)
-    return lambda latents, on_step: decode_song(
-        vae.patcher.model, latents, config, device, weight.dtype, chunk, on_step
-    )
+
+    def decode(latents: SongLatents, on_step: OnStep) -> torch.Tensor:
+        model, least = vae.patcher.model, 2 * vae.config.overlap
+        return placement.fitting(
+            lambda frames: decode_song(model, latents, config, device, weight.dtype, frames, on_step),
+            chunk,
+            least,
+        )
+
+    return decode
 
 
 def latents_of(latent: dict, channels: int, node: str) -> SongLatents:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 
 import pytest
 import torch
+from bench.composing import random_conditions
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from levo import tiny
-from levo.config import RELEASED, RendererConfig, SeparatorConfig, VaeConfig
+from levo.config import RELEASED, RendererConfig, Sampling, SeparatorConfig, VaeConfig
+from levo.lelm.compose import compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
 from levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes, separate_bytes
@@ -65,6 +69,34 @@ def blank(model: nn.Module) -> nn.Module:
     for tensor in model.parameters():
         tensor.zero_()
     return model
+
+
+class Enough(Exception):
+    """Stops a song once the prefill and some steps have run."""
+
+
+@pytest.mark.parametrize(
+    ("width", "inner", "layers", "frames"),
+    [(256, 1024, 1, 2_000), (128, 2048, 4, 500), (512, 2048, 1, 100)],
+)
+@pytest.mark.parametrize(("dtype", "takes"), [(torch.float32, 3), (torch.bfloat16, 1)])
+@pytest.mark.usefixtures("inference")
+def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, frames, dtype, takes):
+    sizes = {"width": width, "inner": inner, "heads": width // 128, "layers": layers, "layers_sub": 1}
+    config = replace(RELEASED["v2-medium"], **sizes)
+    model = blank(LeLM(config, device="meta", dtype=dtype))
+    conditions = random_conditions(config)
+
+    def on_step(done: int, total: int) -> None:
+        if done == 3:
+            raise Enough
+
+    def run() -> None:
+        with suppress(Enough):
+            compose(model, conditions, frames, Sampling(), range(takes), on_step=on_step)
+
+    asked = compose_bytes(config, frames, dtype.itemsize, takes)
+    assert asked == pytest.approx(peak(run), rel=0.15)
 
 
 @pytest.mark.parametrize("frames", [40, 120])

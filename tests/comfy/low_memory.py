@@ -1,0 +1,162 @@
+"""Runs the pack's placement and LeVo Decode as on a card that is too small, and prints what they did.
+
+Run by test_comfy_low_memory.py in a process of its own, because it imports ComfyUI.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
+sys.path.append(str(TESTS))
+
+import comfy.options
+import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
+
+comfy.options.enable_args_parsing(False)
+from comfy.cli_args import args
+
+args.cpu = True
+
+import comfy.model_management as mm
+import pack
+import torch
+
+nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
+from levo_pack.levo import tiny
+from levo_pack.levo.config import RendererConfig
+from levo_pack.levo.lelm.model import LeLM
+from levo_pack.levo.renderer.model import Renderer
+from levo_pack.levo.song import SongLatents
+from levo_pack.levo.vae.oobleck import Vae
+from levo_pack.nodes import files, loaders, placement
+from levo_pack.nodes import rendering as stage
+from levo_pack.nodes.sockets import LoadedModel
+
+CARD = torch.device("meta")
+SIZE, MEMORY = 4_000_000_000, 1_000_000_000  # of a model, and of a run beside it
+SHARES = (2.5, 1.0, 0.5, 0.1)  # of both models' bytes that the card has
+OTHER = 3_000_000_000  # of another model that is on the card and may leave
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+class Patcher:
+    """A model of `SIZE` bytes on the card, with a share of them there."""
+
+    def __init__(self, model: torch.nn.Module, loaded: float = 1.0):
+        self.model, self.load_device = model, CARD
+        self._loaded = round(SIZE * loaded)
+
+    def model_size(self) -> int:
+        return SIZE
+
+    def loaded_size(self) -> int:
+        return self._loaded
+
+
+def said_of(model: torch.nn.Module, loaded: float) -> list[str]:
+    """The lines about a model of which a share is on the card."""
+    lines = Lines()
+    placement.log.addHandler(lines)
+    placement.place(LoadedModel(Patcher(model, loaded), None, None), MEMORY)
+    placement.log.removeHandler(lines)
+    return lines.said
+
+
+def together(share: float, other: int = 0) -> bool:
+    """Whether both models are placed together on a card of a share of their bytes."""
+    mm.get_free_memory = lambda device: share * 2 * SIZE - other
+    mm.loaded_models = lambda: [Other(other)] if other else []
+    models = [LoadedModel(Patcher(model), None, None) for model in (LELM, RENDERER)]
+    return placement.place_together(models, MEMORY)
+
+
+class Other:
+    """Another model on the card."""
+
+    def __init__(self, size: int):
+        self.load_device, self._size = CARD, size
+
+    def loaded_size(self) -> int:
+        return self._size
+
+
+def decoded(most: int) -> dict[str, Any]:
+    """Decode a window where memory runs out for more than `most` frames."""
+    vae = loaders.load_vae(files.TINY, placement.AUTO)
+    latents = SongLatents(torch.linspace(-1, 1, 64 * 400).view(1, 64, 400), torch.zeros(1, 64, 0), 0)
+    want = stage.decoder(vae, 1)(latents, lambda done, total: None)
+    sizes, decode = [], vae.patcher.model.decode
+
+    def small(piece: torch.Tensor) -> torch.Tensor:
+        sizes.append(piece.shape[2])
+        if piece.shape[2] > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return decode(piece)
+
+    vae.patcher.model.decode = small
+    failure, error = "", 0.0
+    try:
+        made = stage.decoder(vae, 1)(latents, lambda done, total: None)
+        error = float((made - want).abs().max() / want.std())
+    except torch.cuda.OutOfMemoryError as caught:
+        failure = str(caught)
+    return {"first": sizes[0], "last": sizes[-1], "failure": failure, "error": error}
+
+
+def cancelled() -> bool:
+    """Whether Cancel goes through where running out of memory is any Exception."""
+    mm.OOM_EXCEPTION, tries = Exception, []
+
+    def work(size: int) -> None:
+        tries.append(size)
+        raise mm.InterruptProcessingException
+
+    try:
+        placement.fitting(work, 1_000, 64)
+    except mm.InterruptProcessingException:
+        return tries == [1_000]
+    return False
+
+
+LELM, RENDERER, VAE = (
+    kind(config, device=CARD)
+    for kind, config in ((LeLM, tiny.LELM), (Renderer, tiny.RENDERER), (Vae, tiny.VAE))
+)
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the findings, as JSON."""
+    torch.set_num_threads(1)
+    findings = {"decoded": {str(most): decoded(most) for most in (1_000, 130, 70, 10)}}
+    mm.load_models_gpu = lambda *models, **options: None
+    findings["said"] = {
+        type(model).__name__: {str(share): said_of(model, share) for share in (1.0, 0.5, 0.1)}
+        for model in (LELM, RENDERER, VAE)
+    }
+    findings["together"] = {str(share): together(share) for share in SHARES}
+    findings["together once another leaves"] = together(2.5, OTHER)
+    findings["cancelled"] = cancelled()
+    findings["window"] = RendererConfig().window
+    sys.stdout.write(json.dumps(findings))
+
+
+if __name__ == "__main__":
+    main()
