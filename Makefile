@@ -25,7 +25,8 @@ bench:
 	"$$python" tests/bench/composing.py && \
 	"$$python" tests/bench/rendering.py && \
 	"$$python" tests/bench/stems.py && \
-	"$$python" tests/bench/separating.py
+	"$$python" tests/bench/separating.py && \
+	"$$python" tests/bench/style.py
 
 lint:
 	@python=$$(tests/environment.sh) && \

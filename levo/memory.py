@@ -90,7 +90,7 @@ def chunk_frames(config: VaeConfig, item: int, free: int, most: int, rows: int =
 
 
 def encode_bytes(config: StyleEncoderConfig, samples: int) -> int:
-    """Activations of the style encoder: of its convolutions, which are wide, or of its attention.
+    """Activations of the style encoder: of its convolutions, its attention or its quantiser.
 
     Args:
         config: of the style encoder, whose numbers are float32.
@@ -99,7 +99,11 @@ def encode_bytes(config: StyleEncoderConfig, samples: int) -> int:
     frames = ENCODED_FRAMES if samples % SAMPLES_PER_FRAME else samples // SAMPLES_PER_FRAME + 2 * EDGE
     image = config.mels // 2 * (frames * 2)  # half of the pitches, at 50 Hz
     scores = config.heads * ENCODED_FRAMES**2
-    return 4 * max(4 * config.channels * image, 2 * scores + 8 * ENCODED_FRAMES * config.inner)
+    return 4 * max(
+        4 * config.channels * image,
+        2 * scores + 8 * ENCODED_FRAMES * config.inner,
+        ENCODED_FRAMES * CODES + 2 * CODES * config.code_width,
+    )
 
 
 def separate_bytes(config: SeparatorConfig) -> int:

@@ -15,14 +15,29 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from levo import tiny
-from levo.config import RELEASED, RendererConfig, Sampling, SeparatorConfig, VaeConfig
+from levo.config import (
+    RELEASED,
+    RendererConfig,
+    Sampling,
+    SeparatorConfig,
+    StyleEncoderConfig,
+    VaeConfig,
+)
 from levo.lelm.compose import compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
-from levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes, separate_bytes
+from levo.memory import (
+    chunk_frames,
+    compose_bytes,
+    decode_bytes,
+    encode_bytes,
+    render_bytes,
+    separate_bytes,
+)
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
 from levo.separator.model import build
+from levo.style_encoder.encode import StyleEncoder
 from levo.vae.oobleck import Vae
 
 
@@ -152,3 +167,12 @@ def test_splitting_asks_for_what_a_window_takes(config: SeparatorConfig):
     model, window = blank(build(config)), torch.zeros(1, 2, config.window)
     taken = peak(lambda: model(window))
     assert taken < separate_bytes(config) < 2 * taken
+
+
+@pytest.mark.parametrize("samples", [480_000, 100_001], ids=["whole frames", "not whole"])
+@pytest.mark.usefixtures("inference")
+def test_encoding_asks_for_what_a_clip_takes(samples: int):
+    config = StyleEncoderConfig(("mixed",), (1,), width=128, inner=256, heads=2, channels=64)
+    encoder, clip = blank(StyleEncoder(config)), torch.zeros(1, samples)
+    taken = peak(lambda: encoder(clip, "mixed"))
+    assert taken < encode_bytes(config, samples) < 3 * taken

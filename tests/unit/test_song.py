@@ -10,7 +10,13 @@ from torch import Tensor
 
 from levo import tiny
 from levo.audio import crossfade_into
-from levo.config import SAMPLES_PER_FRAME, RendererConfig, VaeConfig
+from levo.config import (
+    SAMPLES_PER_FRAME,
+    SILENT_ACCOMPANIMENT,
+    SILENT_VOCAL,
+    RendererConfig,
+    VaeConfig,
+)
 from levo.renderer.model import Renderer
 from levo.renderer.windows import Noise
 from levo.song import (
@@ -22,6 +28,7 @@ from levo.song import (
     render_song,
     render_songs,
     seeded_noise,
+    style_prompt,
     tracks_of,
 )
 from levo.vae.oobleck import Vae
@@ -130,6 +137,30 @@ def test_a_style_prompt_leads_the_song_and_is_cut_off(renderer):
     assert (song.lead, song.tail.shape[2]) == (4, 35 - 22)
     other = rendered(renderer, 18, prompt=Prompt(codes, codes + 1, latents + 1))
     assert not torch.isclose(song.samples, other.samples).all(1).any()
+
+
+class MeanVae:
+    """Encodes a frame to the mean of its samples, with a scale that nothing may use."""
+
+    def encode(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        frames = audio.unflatten(2, (-1, SAMPLES_PER_FRAME)).mean(dim=3)
+        return frames, torch.full_like(frames, float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("track", "level", "silent"),
+    [("mix", 3.0, ()), ("vocals", 1.0, ("accompaniment",)), ("accompaniment", 2.0, ("vocal",))],
+)
+def test_a_prompt_has_the_clips_sound_and_codes_without_the_track_not_asked_for(track, level, silent):
+    codes, sound = song_codes(250) + 20, torch.ones(1, 2, 4 * SAMPLES_PER_FRAME + 99)
+    prompt = style_prompt(MeanVae(), codes, sound, 2 * sound, track)
+    assert torch.equal(prompt.latents, torch.full((1, 4, 2), level))
+    for name, stream, none in (
+        ("vocal", 1, SILENT_VOCAL),
+        ("accompaniment", 2, SILENT_ACCOMPANIMENT),
+    ):
+        wanted = torch.full((1, 4), none) if name in silent else codes[:, stream, :4]
+        assert torch.equal(getattr(prompt, name), wanted)
 
 
 def noted(takes: list[int], seed: int) -> Noise:
