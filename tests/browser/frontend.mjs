@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
   "--disable-component-update", "--no-first-run"];
-const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false };
+const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false, "Comfy.Locale": "en" };
 // Errors of the frontend itself, seen without any pack and without the internet.
 const OF_CORE = [/reading 'id'/, /\$t is not a function/, /Error fetching file size/, /Failed to load resource/, /net::ERR/,
   /violates the following Content Security Policy/];

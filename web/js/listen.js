@@ -2,6 +2,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { ListenView } from "./listen_view.js";
+import { follow } from "./panel.js";
 import { loadWords } from "./words.js";
 
 const NODE = "LeVoListen";
@@ -25,15 +26,8 @@ function attach(node) {
   });
   widget.serialize = false;
   view.element.addEventListener("wheel", (event) => app.canvas.processMouseWheel(event));
-  const { onExecuted, onRemoved } = node;
-  node.onExecuted = function (output) {
-    onExecuted?.apply(this, arguments);
-    view.show(output.takes);
-  };
-  node.onRemoved = function () {
-    onRemoved?.apply(this, arguments);
-    view.dispose();
-  };
+  follow(node, "onExecuted", (output) => view.show(output?.takes));
+  follow(node, "onRemoved", () => view.dispose());
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
 }
 
@@ -45,7 +39,7 @@ function located(id) {
 }
 
 function showAll(outputs) {
-  for (const [id, output] of Object.entries(outputs)) views.get(located(id))?.show(output.takes);
+  for (const [id, output] of Object.entries(outputs)) views.get(located(id))?.show(output?.takes);
 }
 
 // After the page was loaded again, ComfyUI still has the last runs and their files.

@@ -1,4 +1,5 @@
 // The player's face: buttons, waveforms, section marks and keys. Knows nothing of ComfyUI's graph.
+import { element } from "./panel.js";
 import { decode, Player } from "./player.js";
 import { peaksOf, waveform } from "./waveform.js";
 import { t } from "./words.js";
@@ -17,7 +18,7 @@ export class ListenView {
 
   constructor(url) {
     this.#url = url;
-    this.element = make("div", { class: "levo-listen" });
+    this.element = element("div", { class: "levo-listen" });
     // A shadow root keeps our style in and the page's out.
     this.root = this.element.attachShadow({ mode: "open" });
     this.#say(t("Run the workflow to hear the song."));
@@ -62,26 +63,26 @@ export class ListenView {
   // ---------------------------------------------------------------- building
 
   #say(text) {
-    this.#fill(make("p", { role: "status" }, text));
+    this.#fill(element("p", { role: "status" }, text));
   }
 
   #fill(...children) {
-    const style = make("link", { rel: "stylesheet", href: new URL("./listen.css", import.meta.url) });
+    const style = element("link", { rel: "stylesheet", href: new URL("./listen.css", import.meta.url) });
     this.root.replaceChildren(style, ...children);
   }
 
   #build(take) {
-    const play = make("button", { class: "play" });
+    const play = element("button", { class: "play" });
     play.onclick = () => this.#playOrPause();
-    const time = make("span", { class: "time" });
+    const time = element("span", { class: "time" });
     const sections = this.#sections(take.sections);
     const lanes = this.#lanes();
     const heads = [...this.#player.tracks.keys()].map((name) => this.#head(name));
     this.#parts = { play, time, sections, lanes, heads, playhead: lanes.lastChild };
-    const bar = make("div", { class: "bar" }, play, time, ...this.#choice(take));
-    const strip = make("div", { class: "sections" }, ...sections.map((section) => section.button));
-    const left = make("div", { class: "heads" }, ...heads.map((head) => head.element));
-    const group = make("div", { class: "player", role: "group", "aria-label": t("Player") });
+    const bar = element("div", { class: "bar" }, play, time, ...this.#choice(take));
+    const strip = element("div", { class: "sections" }, ...sections.map((section) => section.button));
+    const left = element("div", { class: "heads" }, ...heads.map((head) => head.element));
+    const group = element("div", { class: "player", role: "group", "aria-label": t("Player") });
     group.append(bar, ...(sections.length ? [strip] : []), left, lanes);
     this.#fill(group);
     this.#update();
@@ -89,8 +90,8 @@ export class ListenView {
 
   #choice(take) {
     if (this.#takes.length < 2) return [];
-    const options = this.#takes.map((_, at) => make("option", { value: at }, t("Take {n}", { n: at + 1 })));
-    const select = make("select", { "aria-label": t("Take") }, ...options);
+    const options = this.#takes.map((_, at) => element("option", { value: at }, t("Take {n}", { n: at + 1 })));
+    const select = element("select", { "aria-label": t("Take") }, ...options);
     select.value = this.#takes.indexOf(take);
     select.onchange = () => this.#load(this.#takes[select.value]);
     return [select];
@@ -101,7 +102,7 @@ export class ListenView {
     return marks.map(({ tag, start }, at) => {
       const end = marks[at + 1]?.start ?? duration;
       const title = t("{section}, about {time}", { section: t(tag), time: clock(start) });
-      const button = make("button", { class: tag.split("-")[0], title, "aria-label": title }, t(tag));
+      const button = element("button", { class: tag.split("-")[0], title, "aria-label": title }, t(tag));
       button.style.left = `${(100 * start) / duration}%`;
       button.style.width = `${(100 * (end - start)) / duration}%`;
       button.onclick = () => this.#player.seek(start);
@@ -110,11 +111,11 @@ export class ListenView {
   }
 
   #head(name) {
-    const mute = make("button", { "aria-label": t("Mute {track}", { track: t(name) }), title: t("Mute") }, "M");
-    const solo = make("button", { "aria-label": t("Solo {track}", { track: t(name) }), title: t("Solo") }, "S");
+    const mute = element("button", { "aria-label": t("Mute {track}", { track: t(name) }), title: t("Mute") }, "M");
+    const solo = element("button", { "aria-label": t("Solo {track}", { track: t(name) }), title: t("Solo") }, "S");
     mute.onclick = () => this.#toggle(this.#player.muted, name);
     solo.onclick = () => this.#toggle(this.#player.soloed, name);
-    return { name, mute, solo, element: make("div", {}, make("span", {}, t(name)), mute, solo) };
+    return { name, mute, solo, element: element("div", {}, element("span", {}, t(name)), mute, solo) };
   }
 
   // The waveforms, over which one slider lies: where in the song we are.
@@ -123,9 +124,9 @@ export class ListenView {
     const peaks = [...tracks.values()].map(peaksOf);
     const loudest = Math.max(...peaks.flatMap((found) => [...found]));
     const drawn = [...tracks.values()].map((buffer, at) =>
-      make("div", { class: "lane" }, waveform(peaks[at], loudest, buffer.duration / duration)));
-    const playhead = make("div", { class: "playhead" });
-    const lanes = make("div", { class: "lanes", role: "slider", tabindex: 0, "aria-label": t("Position"),
+      element("div", { class: "lane" }, waveform(peaks[at], loudest, buffer.duration / duration)));
+    const playhead = element("div", { class: "playhead" });
+    const lanes = element("div", { class: "lanes", role: "slider", tabindex: 0, "aria-label": t("Position"),
       "aria-valuemin": 0, "aria-valuemax": Math.floor(duration) }, ...drawn, playhead);
     lanes.onpointerdown = (event) => event.button === 0 && this.#drag(lanes, event);
     return lanes;
@@ -213,14 +214,6 @@ export class ListenView {
     for (const section of sections) section.button.classList.toggle("now", section === now);
     if (playing) this.#frame = requestAnimationFrame(() => this.#tick());
   }
-}
-
-// An element with attributes and children.
-function make(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
 }
 
 // 83.4 is "1:23".

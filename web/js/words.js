@@ -1,12 +1,12 @@
-// The pack's words in the language of the interface: English stands in the code, all others below "levo" in
-// locales/<language>/main.json.
+// The pack's words in the language of the interface: English stands in the code, all others in
+// locales/<language>, those of the scripts below "levo" in main.json.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
 let asked = null; // the one request, which all callers share
 let translations = {};
 
-// Reads the words once; afterwards t() knows them.
+// Reads the words once; afterwards t() and nodeWords() know them.
 export function loadWords() {
   asked ??= read();
   return asked;
@@ -14,12 +14,17 @@ export function loadWords() {
 
 // The text in the language of the interface, with {name} replaced by values.name.
 export function t(text, values = {}) {
-  return (translations[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  return (translations.levo?.[text] ?? text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+// What nodeDefs.json says of a node: display_name, description, inputs and outputs; undefined in English.
+export function nodeWords(id) {
+  return translations.nodeDefs?.[id];
 }
 
 async function read() {
   const locale = app.extensionManager.setting.get("Comfy.Locale");
   if (locale === "en") return;
   const reply = await api.fetchApi("/i18n");
-  if (reply.ok) translations = (await reply.json())[locale]?.levo ?? {};
+  if (reply.ok) translations = (await reply.json())[locale] ?? {};
 }
