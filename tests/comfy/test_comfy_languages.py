@@ -13,7 +13,7 @@ from test_comfy_nodes import NODES, inputs_of
 
 LANGUAGE = "zh"
 # Combos that list what is on the disk.
-OF_FILES = {"checkpoint", "file", "library", "septoken", "one_rvq"}
+OF_FILES = {"checkpoint", "file", "library", "septoken", "one_rvq", "style"}
 SCRIPTS = sorted((pack.ROOT / "web" / "js").glob("*.js"))
 WORDS = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)+)\"""")
 Texts = dict[tuple[str, ...], str]
