@@ -1,33 +1,118 @@
-"""Scaled dot-product attention as the models call it; callers may bring their own."""
+"""Scaled dot-product attention as the models call it: by torch, or by flash-attn where it fits."""
 
 from __future__ import annotations
 
+from functools import cached_property
+from types import ModuleType
 from typing import Protocol
 
+import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+FLASH_WIDTH = 256  # of the widest heads that flash-attn knows
+FLASH_CARD = 8  # major compute capability of the oldest cards that it runs on, Ampere
+
+
+class Visible:
+    """Which keys a step sees: those up to a position that is a number on the device.
+
+    Each attention takes the form that it knows; it is made once for all layers of a pass.
+    """
+
+    def __init__(self, last: Tensor, span: int, rows: int, dtype: torch.dtype):
+        """Describe a step.
+
+        Args:
+            last: [1] int64, the last position seen.
+            span: how many positions are given, of which those after `last` are hidden.
+            rows: of the batch.
+            dtype: of the scores.
+        """
+        self._last, self._span, self._rows, self._dtype = last, span, rows, dtype
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """What is added to scores, [1, 1, 1, span]."""
+        hidden = torch.arange(self._span, device=self._last.device) > self._last
+        visible = torch.zeros(1, 1, 1, self._span, device=self._last.device, dtype=self._dtype)
+        return visible.masked_fill(hidden, -torch.inf)
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """How many positions each row sees, [rows] int32."""
+        return (self._last + 1).to(torch.int32).repeat(self._rows)
 
 
 class Attention(Protocol):
     """Softmax attention over [B, heads, T, head width]; key and value may be longer than query."""
 
     def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None
+        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
     ) -> Tensor:
         """Attend.
 
         Args:
             query, key, value: [B, heads, T, head width].
             causal: position i sees positions 0 .. i only; asked for only where query and key cover the
-                same positions, and never together with a mask.
-            mask: added to the scores, [1, 1, 1, T of key]; None where everything is visible.
+                same positions, and never together with `visible`.
+            visible: what a query of one position sees; None where everything is visible.
 
         Returns:
             [B, T, heads * head width].
         """
 
 
-def sdpa(query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None) -> Tensor:
+def sdpa(query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None) -> Tensor:
     """Torch's fused attention; see `Attention`."""
+    mask = None if visible is None else visible.mask
     out = scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
+
+
+def flash_package() -> ModuleType | None:
+    """The package flash-attn (arXiv:2307.08691); None if it is missing, broken or too old."""
+    try:
+        import flash_attn
+    except (ImportError, OSError, RuntimeError):  # what builds for another torch or CUDA raise
+        return None
+    wanted = ("flash_attn_func", "flash_attn_with_kvcache")
+    return flash_attn if all(hasattr(flash_attn, name) for name in wanted) else None
+
+
+def flash_refusal(device: torch.device, dtype: torch.dtype, head_width: int) -> str | None:
+    """Why flash-attn cannot attend to such tensors, as half a sentence; None if it can."""
+    if device.type != "cuda":
+        return f"it runs on CUDA cards alone, and this device is {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return "it computes in bf16 and fp16 alone"
+    if head_width > FLASH_WIDTH:
+        return f"its heads are at most {FLASH_WIDTH} wide, and these are {head_width}"
+    if torch.cuda.get_device_capability(device)[0] < FLASH_CARD:
+        return "it needs a card of the Ampere generation or newer"
+    return None
+
+
+class Flash:
+    """Attention by flash-attn; see `Attention`."""
+
+    def __init__(self, package: ModuleType, otherwise: Attention | None = None):
+        """Choose.
+
+        Args:
+            package: from `flash_package`.
+            otherwise: attends where flash-attn cannot; None where it is known to fit.
+        """
+        self._package, self._otherwise = package, otherwise
+
+    def __call__(
+        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+    ) -> Tensor:
+        if self._otherwise and flash_refusal(query.device, query.dtype, query.shape[-1]):
+            return self._otherwise(query, key, value, causal, visible)
+        # It counts positions before heads and reads strides, so nothing is copied.
+        query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+        if visible is None:
+            return self._package.flash_attn_func(query, key, value, causal=causal).flatten(2)
+        seen = visible.lengths
+        return self._package.flash_attn_with_kvcache(query, key, value, cache_seqlens=seen).flatten(2)

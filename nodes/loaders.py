@@ -43,6 +43,17 @@ def _dtype_input(auto: str, *more: str) -> io.Combo.Input:
     )
 
 
+def _attention_input(auto: str) -> io.Combo.Input:
+    return io.Combo.Input(
+        "attention",
+        options=[placement.AUTO, placement.SDPA, placement.FLASH],
+        default=placement.AUTO,
+        optional=True,  # prompts from before it was there still run
+        tooltip=f"What computes attention; changes speed, and sound by rounding alone. auto: {auto} "
+        "sdpa: torch's own. flash_attn: the package of this name, which must be installed.",
+    )
+
+
 class LeVoLoadLeLM(io.ComfyNode):
     """Loads the language model."""
 
@@ -60,6 +71,7 @@ class LeVoLoadLeLM(io.ComfyNode):
                     "the memory of bf16 and are rounded more.",
                     placement.INT8,
                 ),
+                _attention_input("flash_attn where it is installed and fits, else sdpa."),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
@@ -69,12 +81,12 @@ class LeVoLoadLeLM(io.ComfyNode):
         return files.complaint(LELM, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(LELM, checkpoint), dtype
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> tuple:
+        return files.fingerprint(LELM, checkpoint), dtype, attention
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(load_lelm(checkpoint, dtype))
+    def execute(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> io.NodeOutput:
+        return io.NodeOutput(load_lelm(checkpoint, dtype, attention))
 
 
 class LeVoLoadRenderer(io.ComfyNode):
@@ -90,6 +102,7 @@ class LeVoLoadRenderer(io.ComfyNode):
             inputs=[
                 _file_input(RENDERER),
                 _dtype_input("fp32, because rounding is audible here."),
+                _attention_input("as ComfyUI was started."),
             ],
             outputs=[
                 RendererSocket.Output(display_name="renderer", tooltip="The renderer, for LeVo Render.")
@@ -101,12 +114,12 @@ class LeVoLoadRenderer(io.ComfyNode):
         return files.complaint(RENDERER, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(RENDERER, checkpoint), dtype
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> tuple:
+        return files.fingerprint(RENDERER, checkpoint), dtype, attention
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(load_renderer(checkpoint, dtype))
+    def execute(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> io.NodeOutput:
+        return io.NodeOutput(load_renderer(checkpoint, dtype, attention))
 
 
 class LeVoLoadVAE(io.ComfyNode):
@@ -171,25 +184,27 @@ class LeVoLoadSeparator(io.ComfyNode):
         return io.NodeOutput(load_separator(checkpoint))
 
 
-def load_lelm(choice: str, dtype: str) -> LoadedLelm:
+def load_lelm(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
     path = files.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
     number = placement.lelm_dtype(dtype)
     operations, device = placement.lelm_operations(dtype), placement.offload_device()
-    model = LeLM(config, operations, placement.causal_attention, device, number)
+    attend = placement.lelm_attention(attention, number, config.head_width)
+    model = LeLM(config, operations, attend, device, number)
     fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
     return LoadedLelm(placement.managed(model), config, path, tokenizer)
 
 
-def load_renderer(choice: str, dtype: str) -> LoadedModel:
+def load_renderer(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
     path = files.path_of(RENDERER, choice)
     config = parts.renderer_config(path) if path else tiny.RENDERER
     number = placement.flow_dtype(dtype)
     operations, device = placement.operations_for(number), placement.offload_device()
-    model = Renderer(config, operations, placement.full_attention, device, number)
+    attend = placement.flow_attention(attention, number, config.width // config.heads)
+    model = Renderer(config, operations, attend, device, number)
     fill(model, path, checkpoint.renderer_layout(config))
     return LoadedModel(placement.managed(model), config, path)
 

@@ -18,6 +18,7 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ..levo import int8
+from ..levo.attention import Attention, Flash, Visible, flash_package, flash_refusal
 from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO, INT8 = "auto", "int8"
+SDPA, FLASH = "sdpa", "flash_attn"
 UPDATE_SECONDS = 0.1
 OTHERS = "close other programs"
 SMALLER = {  # what to do about a model that does not fit
@@ -79,21 +81,56 @@ def lelm_operations(choice: str) -> Any:
     return int8.operations(operations, Int8Linear) if choice == INT8 else operations
 
 
-def causal_attention(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None
+def torch_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
 ) -> Tensor:
-    """LeLM's attention: torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    mask = None if visible is None else visible.mask
     out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
 
 
-def full_attention(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None = None
+def comfy_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
 ) -> Tensor:
-    """The renderer's attention: whatever ComfyUI was started with, without quantised kernels."""
+    """Whatever ComfyUI was started with, without quantised kernels; everything is visible."""
     return optimized_attention(
         query, key, value, query.shape[1], skip_reshape=True, low_precision_attention=False
     )
+
+
+def lelm_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
+    """LeLM's attention for the choice made by name; `auto` takes flash-attn where it is there and fits.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    if choice == FLASH:
+        return _flash(dtype, head_width)
+    package = flash_package() if choice == AUTO else None
+    return Flash(package, torch_attention) if package else torch_attention
+
+
+def flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
+    """The renderer's attention for the choice made by name; `auto` takes ComfyUI's own.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    if choice == FLASH:
+        return _flash(dtype, head_width)
+    return comfy_attention if choice == AUTO else torch_attention
+
+
+def _flash(dtype: torch.dtype, head_width: int) -> Attention:
+    package = flash_package()
+    if package is None:
+        refusal = "no package flash-attn that works is installed"
+    else:
+        refusal = flash_refusal(mm.get_torch_device(), dtype, head_width)
+    if refusal:
+        raise ValueError(f"flash_attn cannot be used here: {refusal}; set attention to auto or sdpa.")
+    return Flash(package)
 
 
 def managed(model: nn.Module, vae: bool = False) -> Any:

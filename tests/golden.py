@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pack
 import torch
@@ -22,9 +23,10 @@ from released import GOLDEN, named, released_tensors
 from torch import Tensor
 
 from levo import checkpoint
+from levo.attention import Attention, sdpa
 from levo.config import CODES, RENDER_GUIDANCE, LelmConfig, RendererConfig, Sampling, VaeConfig
 from levo.lelm import conditions as lelm_conditions
-from levo.lelm.compose import compose
+from levo.lelm.compose import Composition, compose
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
@@ -61,8 +63,8 @@ def lelm_config(meta: dict[str, str]) -> LelmConfig:
     )
 
 
-def build_lelm(file: GoldenFile, config: LelmConfig) -> LeLM:
-    model, layout = LeLM(config), checkpoint.lelm_layout(config)
+def build_lelm(file: GoldenFile, config: LelmConfig, attention: Attention = sdpa) -> LeLM:
+    model, layout = LeLM(config, attention=attention), checkpoint.lelm_layout(config)
     tensors = released_tensors(model, layout, lambda name, shape: named(name, shape, file.seed))
     scales = [float(s) for s in file.meta.get("eos_row_scale", "1").split(",")]
     heads = ("transformer.lm_head.weight", "linears.0.weight", "linears.1.weight")
@@ -115,8 +117,17 @@ def run_lelm(file: GoldenFile) -> Iterator[Result]:
     as_it_stands = lelm_conditions.prepare(lyric, style, prompt, config, text)
     yield from run_prefix(file, model, as_it_stands)
     yield from run_probe(file, model, as_it_stands)
-    conditions, frames = asked(file, config)
-    (song,) = compose(model, conditions, frames, GREEDY, run_out=True)
+    (song,) = sing(file, model)
+    yield from run_song_tokens(file, song)
+
+
+def sing(file: GoldenFile, model: LeLM, **how: Any) -> list[Composition]:
+    """Compose the file's song; `how` goes to `compose`."""
+    conditions, frames = asked(file, model.config)
+    return compose(model, conditions, frames, GREEDY, run_out=True, **how)
+
+
+def run_song_tokens(file: GoldenFile, song: Composition) -> Iterator[Result]:
     yield same("tokens", song.codes, file.tensors["tokens"])
     if "raw" in file.tensors:
         yield same("raw", song.raw, file.tensors["raw"])

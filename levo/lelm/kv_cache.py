@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..attention import Visible
+
 SPAN = 256  # a fixed cache is read in multiples of so many positions
 
 
@@ -77,13 +79,11 @@ class KVCache:
         self._check(self.length + count)
         return tuple(table[self.length : self.length + count] for table in self._rotary)
 
-    def mask(self) -> Tensor | None:
-        """What hides a fixed cache's positions after the present one, to be added to scores."""
+    def visible(self) -> Visible | None:
+        """What a pass over a fixed cache sees; None where it sees everything."""
         if self._at is None:
             return None
-        unseen = torch.arange(self.span, device=self.store.device) > self._at
-        visible = torch.zeros(1, 1, 1, self.span, device=self.store.device, dtype=self.store.dtype)
-        return visible.masked_fill(unseen, -torch.inf)
+        return Visible(self._at, self.span, self.store.shape[2], self.store.dtype)
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write this pass's [rows, heads, T, head width] behind the past; return past and present.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention, sdpa
+from ..attention import Attention, Visible, sdpa
 from ..config import CODES, LelmConfig
 from .conditions import Conditioner, Conditions, Prefix
 from .kv_cache import KVCache
@@ -51,14 +51,19 @@ class Block(nn.Module):
         self.down = operations.Linear(inner, width, bias=False, **place)
 
     def forward(
-        self, x: Tensor, table: tuple[Tensor, Tensor], mask: Tensor | None, layer: int, cache: KVCache
+        self,
+        x: Tensor,
+        table: tuple[Tensor, Tensor],
+        visible: Visible | None,
+        layer: int,
+        cache: KVCache,
     ) -> Tensor:
         rows, count, _ = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = qkv  # each [B, heads, T, head width]
         key, value = cache.extend(layer, rotate(key, table), value)
-        # A pass of several positions is a prefill and starts from nothing, so "causal" needs no mask.
-        x = x + self.out(self.attend(rotate(query, table), key, value, count > 1, mask))
+        # A pass of several positions is a prefill and starts from nothing, so "causal" hides enough.
+        x = x + self.out(self.attend(rotate(query, table), key, value, count > 1, visible))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
         return x + self.down(F.silu(gate) * up)
 
@@ -81,9 +86,9 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, cache: KVCache) -> Tensor:
         count = x.shape[1]
-        table, mask = cache.rotary(count), cache.mask()
+        table, visible = cache.rotary(count), cache.visible()
         for layer, block in enumerate(self.blocks):
-            x = block(x, table, mask, layer, cache)
+            x = block(x, table, visible, layer, cache)
         cache.advance(count)
         return self.norm(x)
 

@@ -87,6 +87,8 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
         "LeVoDownloadModels": ["style_encoder"],
+        "LeVoLoadLeLM": ["attention"],
+        "LeVoLoadRenderer": ["attention"],
         "LeVoStyleFromLibrary": ["lyrics"],
         "LeVoStyleFromAudio": ["vocals", "accompaniment", "separator"],
         "LeVoConditioning": ["lyrics", "description", "style"],

@@ -11,7 +11,7 @@ import pytest
 
 LIBRARY, NODES = pack.ROOT / "levo", pack.ROOT / "nodes"
 FOREIGN_TO_LIBRARY = ("comfy", "nodes", "folder_paths", "server", "execution", "latent_preview", "main")
-OPTIONAL = ("transformers", "demucs", "demucs_infer", "huggingface_hub")
+OPTIONAL = ("transformers", "demucs", "demucs_infer", "huggingface_hub", "flash_attn")
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 40
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -212,11 +212,13 @@ def test_a_fixed_cache_reads_no_more_than_the_span_it_needs():
     keys, _ = cache.extend(0, torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
     assert keys.shape[2] == SPAN
     assert keys[0, 0, :, 0].nonzero().flatten().tolist() == [SPAN - 1]
-    assert cache.mask()[0, 0, 0].tolist() == [0.0] * SPAN
+    assert cache.visible().mask[0, 0, 0].tolist() == [0.0] * SPAN
     cache.advance(1)
     cache.reach(SPAN + 1)
     assert cache.span == 2 * SPAN
-    assert cache.mask()[0, 0, 0].isinf().nonzero().flatten().tolist() == list(range(SPAN + 1, 2 * SPAN))
+    assert cache.visible().mask[0, 0, 0].isinf().nonzero().flatten().tolist() == list(
+        range(SPAN + 1, 2 * SPAN)
+    )
     with pytest.raises(IndexError, match=f"{4 * SPAN} positions, {4 * SPAN + 1} are needed"):
         cache.reach(4 * SPAN + 1)
 
