@@ -23,13 +23,16 @@ from .catalogue import LICENCE
 from .checkpoint import LELM, RENDERER, VAE, Layout, Source
 from .config import LelmConfig, RendererConfig, VaeConfig
 from .damage import shown
+from .fp8 import FP8
 from .weightfile import CheckpointError, Inventory, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
 CONFIGS = {LELM: LelmConfig, RENDERER: RendererConfig, VAE: VaeConfig}
 # safetensors' names
-DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int8: "I8"}
+DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+SMALL = {torch.int8: "I8", FP8: "F8_E4M3"}  # of matrices only
+DTYPES |= SMALL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,18 +133,19 @@ def save(
         kind: of CONFIGS.
         config: the model's.
         origin: where its weights came from.
-        dtype: of the numbers in the file; None keeps each tensor's, which an int8 model needs.
+        dtype: of the numbers in the file; None keeps each tensor's, which an int8 or fp8 model needs.
         on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
 
     Raises:
-        CheckpointError: a number does not fit `dtype`, or the model is int8 and has to stay so.
+        CheckpointError: a number does not fit `dtype`, or the model is int8 or fp8 and has to stay so.
     """
     # Bytes first: mapped from the file they then lie as int8's kernel wants them.
     tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype != torch.int8))
-    if dtype and int8.scale_names(model):
+    if dtype and any(t.dtype in SMALL for t in tensors.values()):
+        small = "int8" if int8.scale_names(model) else "fp8"
         raise CheckpointError(
-            f"The {kind} was loaded as int8, which is written only as it is; choose `as loaded`, or load "
-            "it in the dtype that the file should have."
+            f"The {kind} was loaded as {small}, which is written only as it is; choose `as loaded`, or "
+            "load it in the dtype that the file should have."
         )
     metadata = {
         "format": "pt",

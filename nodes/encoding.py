@@ -83,7 +83,7 @@ def load_encoder(kind: str, choice: str) -> LoadedModel:
     sizes: StyleEncoderConfig = released if path else small
     number = placement.flow_dtype(placement.AUTO)
     operations, device = placement.operations_for(number), placement.offload_device()
-    model = StyleEncoder(sizes, operations, placement.full_attention, device, number)
+    model = StyleEncoder(sizes, operations, placement.comfy_attention, device, number)
     fill(model, path, checkpoint.style_encoder_layout(sizes))
     return LoadedModel(placement.managed(model), sizes, path)
 

@@ -68,8 +68,9 @@ class LeVoLoadLeLM(io.ComfyNode):
                 _file_input(LELM),
                 _dtype_input(
                     "bf16 or fp16 where the GPU is fast at it, else fp32. int8: large matrices take half "
-                    "the memory of bf16 and are rounded more.",
+                    "the memory of bf16 and are rounded more. fp8_e4m3fn: as small, and rounded far more.",
                     placement.INT8,
+                    placement.FP8,
                 ),
                 _attention_input("flash_attn where it is installed and fits, else sdpa."),
             ],
@@ -101,7 +102,11 @@ class LeVoLoadRenderer(io.ComfyNode):
             description="Loads the renderer (the septoken file): song tokens to latents by flow matching.",
             inputs=[
                 _file_input(RENDERER),
-                _dtype_input("fp32, because rounding is audible here."),
+                _dtype_input(
+                    "fp32, because rounding is audible here. fp8_e4m3fn: matrices take a quarter of the "
+                    "memory of fp32 and are rounded far more; for cards that are too small.",
+                    placement.FP8,
+                ),
                 _attention_input("as ComfyUI was started."),
             ],
             outputs=[
@@ -202,7 +207,7 @@ def load_renderer(choice: str, dtype: str, attention: str = placement.AUTO) -> L
     path = files.path_of(RENDERER, choice)
     config = parts.renderer_config(path) if path else tiny.RENDERER
     number = placement.flow_dtype(dtype)
-    operations, device = placement.operations_for(number), placement.offload_device()
+    operations, device = placement.flow_operations(dtype), placement.offload_device()
     attend = placement.flow_attention(attention, number, config.width // config.heads)
     model = Renderer(config, operations, attend, device, number)
     fill(model, path, checkpoint.renderer_layout(config))

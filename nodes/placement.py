@@ -17,7 +17,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from server import PromptServer
 from torch import Tensor, nn
 
-from ..levo import int8
+from ..levo import fp8, int8
 from ..levo.attention import Attention, Flash, Visible, flash_package, flash_refusal
 from .sockets import LoadedModel
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUTO, INT8 = "auto", "int8"
+AUTO, INT8, FP8 = "auto", "int8", "fp8_e4m3fn"
 SDPA, FLASH = "sdpa", "flash_attn"
 UPDATE_SECONDS = 0.1
 OTHERS = "close other programs"
@@ -38,8 +38,8 @@ SMALLER = {  # what to do about a model that does not fit
 
 
 def lelm_dtype(choice: str) -> torch.dtype:
-    """The dtype of activations; under `auto` and int8 bf16 or fp16 where the device is fast, else fp32."""
-    if choice not in (AUTO, INT8):
+    """The dtype of activations; under `auto` and a byte a weight bf16 or fp16 where fast, else fp32."""
+    if choice not in (AUTO, INT8, FP8):
         return DTYPES[choice]
     device = mm.get_torch_device()
     if mm.should_use_bf16(device):
@@ -48,8 +48,8 @@ def lelm_dtype(choice: str) -> torch.dtype:
 
 
 def flow_dtype(choice: str) -> torch.dtype:
-    """The dtype chosen by name; `auto` is fp32, because rounding garbles the flow and the waveform."""
-    return torch.float32 if choice == AUTO else DTYPES[choice]
+    """The dtype of activations: fp32 where none is named, because rounding garbles flow and waveform."""
+    return DTYPES.get(choice, torch.float32)
 
 
 def operations_for(dtype: torch.dtype) -> type:
@@ -77,8 +77,25 @@ class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
 
 def lelm_operations(choice: str) -> Any:
     """LeLM's layer classes for the dtype chosen by name."""
+    if choice == FP8:  # as with int8, the bridge stays
+        return fp8.operations(_casting_operations(lelm_dtype(choice)), biased=False)
     operations = operations_for(lelm_dtype(choice))
     return int8.operations(operations, Int8Linear) if choice == INT8 else operations
+
+
+def flow_operations(choice: str) -> Any:
+    """The renderer's layer classes for the dtype chosen by name."""
+    number = flow_dtype(choice)
+    return (
+        fp8.operations(_casting_operations(number), biased=True)
+        if choice == FP8
+        else operations_for(number)
+    )
+
+
+def _casting_operations(dtype: torch.dtype) -> type:
+    # Multiplying in fp8, which ComfyUI can be started with, rounds activations too.
+    return comfy.ops.pick_operations(fp8.FP8, dtype, mm.get_torch_device(), disable_fast_fp8=True)
 
 
 def torch_attention(

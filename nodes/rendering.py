@@ -116,7 +116,7 @@ def rendering_inputs(prefix: str = "") -> list[io.Input]:
 
 def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
     """Bytes that rendering takes side by side needs beside the weights."""
-    item = renderer.patcher.model.flow.out.weight.element_size()
+    item = renderer.patcher.model.flow.norm.weight.element_size()
     return render_bytes(renderer.config, item, takes * (2 if guidance != 1 else 1))
 
 

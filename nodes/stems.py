@@ -62,7 +62,7 @@ class LeVoRenderStems(io.ComfyNode):
     ) -> io.NodeOutput:
         model, songs = renderer.patcher.model, tokens.takes
         side_by_side = len(songs) * len(tracks_in(mode)) * (2 if guidance != 1 else 1)
-        needed = render_bytes(renderer.config, model.flow.out.weight.element_size(), side_by_side)
+        needed = render_bytes(renderer.config, model.flow.norm.weight.element_size(), side_by_side)
         device = placement.place(renderer, needed)
         made = render_stems(model, songs, mode, seed, steps, guidance, None, device, placement.progress())
         tracks = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)

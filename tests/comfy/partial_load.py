@@ -52,6 +52,8 @@ SHARES = (0.0, 0.1, 0.5)
 OPERATIONS = {"plain": (comfy.ops.disable_weight_init, torch.float32)}
 OPERATIONS["cast"] = (comfy.ops.manual_cast, torch.bfloat16)
 OPERATIONS["int8"] = (placement.lelm_operations(placement.INT8), torch.float32)
+OPERATIONS["fp8"] = (placement.flow_operations(placement.FP8), torch.float32)
+ONLY = {"int8": "lelm", "fp8": "renderer"}  # the model that these layers are for
 ALL = 2.0  # more than the whole model
 
 
@@ -195,7 +197,7 @@ def main() -> None:
     findings = {}
     for name, kind in MODELS.items():
         for operations, (layers, dtype) in OPERATIONS.items():
-            if operations == "int8" and name != "lelm":
+            if ONLY.get(operations, name) != name:
                 continue
             whole = kind.run(load(kind, operations, CPU, ALL).model, CPU, dtype)
             shares = {str(share): look(kind, operations, share, whole) for share in (*SHARES, ALL)}

@@ -24,7 +24,7 @@ MODELS = [
     for model in ("lelm", "renderer", "vae", "style_encoder")
     for layers in ("plain", "cast")
 ]
-MODELS.append("lelm int8")
+MODELS += ["lelm int8", "renderer fp8"]
 TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
 ALL = "2.0"
 SMALL = LeLM(tiny.LELM, int8.operations(nn), device="meta").state_dict()

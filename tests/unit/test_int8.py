@@ -120,6 +120,21 @@ def test_few_rows_take_the_kernel_and_many_do_not():
         assert any("int8pack" in call for call in calls) == packed
 
 
+@pytest.mark.parametrize("registered", [True, False])
+def test_cuda_takes_torchs_kernel_where_torch_has_one(monkeypatch: pytest.MonkeyPatch, registered: bool):
+    monkeypatch.setattr(int8, "_torch_has", lambda backend: registered and backend == "CUDA")
+    weight = torch.empty(8, 24, dtype=torch.int8, device="meta")
+    assert int8.has_kernel("cuda", int8.FEW_ROWS_CUDA, weight) == registered
+    assert not int8.has_kernel("cuda", int8.FEW_ROWS_CUDA + 1, weight)
+    assert not int8.has_kernel("cuda", 2, weight.t())
+    assert not int8.has_kernel("mps", 2, weight)
+
+
+def test_torch_says_where_it_has_the_kernel():
+    assert int8._torch_has("CPU")
+    assert not int8._torch_has("Vulkan")
+
+
 @pytest.mark.parametrize("place", ["meta"])
 def test_off_the_cpu_the_shapes_and_dtypes_are_the_same(place: str):
     weight = torch.empty(8, 32, dtype=torch.int8, device=place)
