@@ -26,7 +26,7 @@ CATEGORY = "audio/LeVo"
 CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
 
 
-def _style_inputs() -> list[io.Input]:
+def style_inputs() -> list[io.Input]:
     return [
         StyleSocket.Input(
             "style",
@@ -53,7 +53,7 @@ class LeVoRender(io.ComfyNode):
                 RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
                 TokensSocket.Input("tokens", tooltip="From LeVo Compose."),
                 *rendering_inputs(),
-                *_style_inputs(),
+                *style_inputs(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -76,7 +76,7 @@ class LeVoRender(io.ComfyNode):
         style: Style | None = None,
         vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
-        prompt = None if style is None else prompt_of(style, vae, track)
+        prompt = None if style is None else prompt_of(style, vae, track, "LeVo Render")
         config, model = renderer.config, renderer.patcher.model
         songs = tokens.takes
         device = placement.place(renderer, memory_for(renderer, len(songs), guidance))
@@ -147,7 +147,7 @@ class LeVoDecode(io.ComfyNode):
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
 
 
-def prompt_of(style: Style, vae: LoadedModel | None, track: str) -> Prompt:
+def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> Prompt:
     """What leads a song in a style, made with the VAE on its device.
 
     Raises:
@@ -155,11 +155,11 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str) -> Prompt:
     """
     if style.vocals is None or style.accompaniment is None:
         raise ValueError(
-            "LeVo Render cannot go on from this style, which has codes and no sound; disconnect its style "
+            f"{node} cannot go on from this style, which has codes and no sound; disconnect its style "
             "input: the song follows the style through LeVo Conditioning all the same."
         )
     if vae is None:
-        raise ValueError("LeVo Render needs a vae to render with a style; connect LeVo Load VAE.")
+        raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
     weight = vae.patcher.model.encoder.first.weight
     needed = decode_bytes(vae.config, weight.element_size(), PROMPT_FRAMES)
     device = placement.place(vae, needed, whole=True)

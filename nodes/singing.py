@@ -12,15 +12,24 @@ from torch import Tensor
 
 from ..levo.config import FRAME_RATE, Sampling
 from ..levo.lelm.compose import Composition, OnStep, compose
+from ..levo.lelm.conditions import Conditions
 from ..levo.pipeline import Compose, compose_and_render
-from ..levo.song import OnWindow, SongRendering, seeded_noise
+from ..levo.song import Prompt, SongRendering, seeded_noise
 from . import placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
 from .composing import memory_for as memory_to_compose
-from .rendering import latent_of, rendering_inputs
+from .rendering import latent_of, prompt_of, rendering_inputs, style_inputs
 from .rendering import memory_for as memory_to_render
 from .reporting import Report
-from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SongRequest
+from .sockets import (
+    ConditioningSocket,
+    LelmSocket,
+    LoadedLelm,
+    LoadedModel,
+    RendererSocket,
+    SongRequest,
+    Style,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +54,7 @@ class LeVoSong(io.ComfyNode):
                     "The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
                 ),
                 *rendering_inputs("render_"),
+                *style_inputs(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -71,28 +81,23 @@ class LeVoSong(io.ComfyNode):
         render_seed: int,
         render_steps: int,
         render_guidance: float,
+        style: Style | None = None,
+        vae: LoadedModel | None = None,
         **sampling: float,
     ) -> io.NodeOutput:
         report, how = Report(cls.hidden.unique_id), Sampling(**sampling)
         conditions = prepared(lelm, conditioning, report)
         frames = frames_for(max_seconds, lelm.config, "LeVo Song")
         seeds = [(seed + take) % SEEDS for take in range(takes)]
+        # First of all, as its model may have to go for the others.
+        prompt = None if style is None else prompt_of(style, vae, track, "LeVo Song")
+        how_to_render = track, render_steps, render_guidance, prompt
+        rendering = _rendering(renderer, takes, render_seed, how_to_render, report)
         memory = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
         bring = _placed(lelm, renderer, *memory)
-        rendering = SongRendering(
-            renderer.patcher.model,
-            [seeded_noise(render_seed, 1, renderer.config) for _ in seeds],
-            track,
-            render_steps,
-            render_guidance,
-            device=renderer.patcher.load_device,
-            on_window=_telling(report),
-        )
-        model, device = lelm.patcher.model, lelm.patcher.load_device
-        graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
-        composing = partial(compose, model, conditions, frames, how, seeds, device, graph=graph)
-        told = _told(composing, partial(report.composing, conditioning.lyrics, frames))
-        made, latents = compose_and_render(told, rendering, frames, bring, placement.progress())
+        telling = partial(report.composing, conditioning.lyrics, frames)
+        run = _composing(lelm, conditions, frames, how, seeds, cuda_graph, telling)
+        made, latents = compose_and_render(run, rendering, frames, bring, placement.progress())
         tokens = gathered(made, seeds, conditioning, how, composer_of(lelm), report)
         report.composed(tokens.lengths, tokens.ended)
         songs = [latent_of(song) for song in latents.values()]
@@ -110,19 +115,38 @@ def _placed(
     return partial(placement.place, renderer, to_render)
 
 
-def _told(composing: Compose, telling: Callable[[OnStep], OnStep]) -> Compose:
-    """Composing that tells of itself on the way."""
+def _rendering(
+    renderer: LoadedModel,
+    takes: int,
+    seed: int,
+    how: tuple[str, int, float, Prompt | None],
+    report: Report,
+) -> SongRendering:
+    """What renders all takes, from the same noise, and reports how much of them is rendered."""
+
+    def on_window(take: int, start: int, latents: Tensor) -> None:
+        report.rendered((start + latents.shape[2]) / FRAME_RATE)
+
+    noises = [seeded_noise(seed, 1, renderer.config) for _ in range(takes)]
+    patcher = renderer.patcher
+    return SongRendering(patcher.model, noises, *how, patcher.load_device, on_window)
+
+
+def _composing(
+    lelm: LoadedLelm,
+    conditions: Conditions,
+    frames: int,
+    sampling: Sampling,
+    seeds: list[int],
+    cuda_graph: bool,
+    telling: Callable[[OnStep], OnStep],
+) -> Compose:
+    """What composes all takes with LeLM where it was placed, and tells of itself on the way."""
+    model, device = lelm.patcher.model, lelm.patcher.load_device
+    graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
+    composing = partial(compose, model, conditions, frames, sampling, seeds, device, graph=graph)
 
     def told(on_step: OnStep, **others: Any) -> list[Composition]:
         return composing(on_step=telling(on_step), **others)
 
     return told
-
-
-def _telling(report: Report) -> OnWindow:
-    """Says on the node how far the song can be heard."""
-
-    def on_window(take: int, start: int, latents: Tensor) -> None:
-        report.rendered((start + latents.shape[2]) / FRAME_RATE)
-
-    return on_window
