@@ -142,19 +142,23 @@ class LeVoStyleFromAudio(io.ComfyNode):
                 StyleSocket.Output(display_name="style", tooltip="The style, codes and sound."),
                 io.Audio.Output(display_name="clip", tooltip="The seconds that were taken, 48 kHz stereo."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
         cls,
         style_encoder: LoadedStyleEncoder,
-        audio: dict,
+        audio: dict | None,
         start: float,
         auto: bool,
         vocals: dict | None = None,
         accompaniment: dict | None = None,
         separator: LoadedModel | None = None,
     ) -> io.NodeOutput:
+        if audio is None:  # a song of a list that names none
+            placement.show(cls.hidden.unique_id, "No audio, so no style.")
+            return io.NodeOutput(None, None)
         whole = recording(audio, "audio")
         start, clip = choose(whole, None if auto else start)
         stems = [

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from server import ComfyServer, Message, PromptRejected, Run
 
 PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
+TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
 LYRICS = "[verse] Hello there ; [chorus] La la la"
 GOOD = ["one", "two", "three", "four"]
 SIX = [
@@ -161,6 +162,29 @@ def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_li
     np.testing.assert_allclose(sound, 0.25, atol=1e-4)
     (entry,) = done.outputs["keep"]["audio"]
     assert (entry["subfolder"], entry["filename"]) == (song_list.stem, "one_00001_.flac")
+
+
+def test_a_song_without_prompt_audio_has_no_style(server: ComfyServer, song_list: Path):
+    soundfile.write(server.base / "input" / "tone.wav", np.sin(np.arange(96_000) / 50)[:, None], 48_000)
+    write(song_list, [{**SIX[0], "prompt_audio_path": "tone.wav"}, SIX[1]])
+    listed = batch_prompt(f"lists/{song_list.name}", song_list.stem)["list"]
+    encoder = {"septoken": TINY_ENCODER, "one_rvq": TINY_ENCODER}
+    clip = {"audio": ["list", 4], "vocals": ["list", 4], "start": 0.0, "auto": False}
+    done = server.run(
+        {
+            "list": listed,
+            "encoder": {"class_type": "LeVoLoadStyleEncoder", "inputs": encoder},
+            "style": {
+                "class_type": "LeVoStyleFromAudio",
+                "inputs": {"style_encoder": ["encoder", 0], **clip},
+            },
+            "shown": {"class_type": "PreviewAny", "inputs": {"source": ["style", 0]}},
+        }
+    )
+    assert done.status == "success", done.error
+    first, second = done.outputs["shown"]["text"]
+    assert first.startswith("Style(")
+    assert second == "None"
 
 
 def test_styles_are_drawn_from_the_library_that_is_chosen(server: ComfyServer, song_list: Path):
