@@ -146,9 +146,10 @@ export class ListenView {
 
   // The song goes on while the pointer moves, and jumps when it is let go.
   #drag(lanes, down) {
+    const { duration } = this.#player;
     const place = (event) => {
       const box = lanes.getBoundingClientRect(); // as it is on the screen, at any zoom
-      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * this.#player.duration;
+      return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * duration;
     };
     this.#dragged = place(down);
     lanes.setPointerCapture(down.pointerId);
