@@ -1,20 +1,21 @@
 """`make bench`: seconds of a flow step and of decoding, beside the published way of computing them.
 
 Full width and random numbers; the flow with two of its sixteen layers. Both ways take turns, so that other
-work on the machine slows both. Argument: repeats of a row (3).
+work on the machine slows both. Argument: rounds (3).
 """
 
 from __future__ import annotations
 
-import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from statistics import median
 
 import pack  # noqa: F401
 import torch
-from published_renderer import decode, flow_step
+from bench.published_renderer import decode, flow_step
+from bench.table import in_turns, machine, show
 from torch import Tensor
 
 from levo import tiny
@@ -31,12 +32,6 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def medians(ways: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Seconds of each way; they take turns."""
-    times = [[seconds(way) for way in ways] for _ in range(repeats)]
-    return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
 def require_equal(name: str, ours: Tensor, reference: Tensor) -> None:
@@ -78,30 +73,33 @@ def published_chunks(vae: Vae, latents: Tensor) -> Tensor:
     return decode_chunks(Published(), latents)
 
 
-def row(name: str, ways: Sequence[Callable[[], object]], repeats: int) -> None:
-    ours, reference = medians(ways, repeats)
-    print(f"{name:52}{ours:9.2f}{reference:11.2f}{reference / ours:8.2f}", flush=True)
+def row(name: str, ways: Sequence[Callable[[], object]], rounds: int) -> list[str]:
+    """A line of the table: seconds of our way and of the published one."""
+    cases = {str(n): partial(seconds, way) for n, way in enumerate(ways)}
+    ours, published = (median(times) for times in in_turns(cases, rounds).values())
+    return [name, f"{ours:.2f}", f"{published:.2f}", f"{published / ours:.2f}x"]
 
 
-def report(repeats: int) -> None:
-    """Check that both ways agree, then print the table."""
-    print(
-        f"Rendering on {platform.machine()}, {torch.get_num_threads()} threads, float32, "
-        f"medians of {repeats}, random weights"
-    )
-    print(f"{'seconds':52}{'ours':>9}{'published':>11}{'ratio':>8}")
+def report(rounds: int) -> None:
+    """Check that both ways agree, then measure and print the table."""
     ways = flow_ways()
     require_equal("The flow", *(way() for way in ways))
-    row(f"flow step, {LAYERS} layers, {FRAMES} frames, both rows", ways, repeats)
+    rows = [row(f"flow step, {LAYERS} layers, {FRAMES} frames, both rows", ways, rounds)]
     vae = Vae(VaeConfig())
     tiny.fill(vae)
     latents = torch.randn(1, vae.config.latent, FRAMES)
     chunk, short = latents[..., :CHUNK], latents[..., :8]
     require_equal("The decoder", vae.decode(short), decode(vae.decoder, short))
     ways = [lambda: vae.decode(chunk), lambda: decode(vae.decoder, chunk)]
-    row(f"decoding {CHUNK} latents", ways, repeats)
+    rows.append(row(f"decoding {CHUNK} latents", ways, rounds))
     window = [lambda: decode_chunks(vae, latents, FRAMES), lambda: published_chunks(vae, latents)]
-    row("decoding a 40 s window, in one chunk and in released ones", window, 1)
+    rows.append(row("decoding a 40 s window, in one chunk and in released ones", window, 1))
+    show(
+        f"Rendering in seconds: fp32, random weights; medians of {rounds} rounds, of the window one; "
+        f"{machine()}",
+        ["", "ours", "published", "x"],
+        rows,
+    )
 
 
 def main() -> int:

@@ -9,13 +9,13 @@ from itertools import count
 
 import pytest
 import torch
-from bench import composing, published_lelm
+from bench import composing, published_lelm, rendering
 from bench.composing import at_depth, in_dtype, in_int8, pace, random_conditions, without_layers
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
 
 from levo import int8, tiny
-from levo.config import CODES, END, Sampling
+from levo.config import CODES, END, RendererConfig, Sampling
 from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM
@@ -158,3 +158,17 @@ def test_a_table_has_its_columns_one_below_the_other(capsys):
         "published     1.00",
         "ours         12.50",
     ]
+
+
+def test_the_rendering_table_compares_flow_chunk_and_window(monkeypatch, capsys):
+    small = RendererConfig(heads=2, inner=24, mask=8, condition=8, code_width=4, time=8, window=40)
+    monkeypatch.setattr(rendering, "RendererConfig", lambda layers: replace(small, layers=layers))
+    monkeypatch.setattr(rendering, "VaeConfig", lambda: replace(tiny.VAE, channels=2))
+    monkeypatch.setattr(rendering, "FRAMES", 40)
+    monkeypatch.setattr(rendering, "CHUNK", 16)
+    rendering.report(1)
+    title, head, *rows = capsys.readouterr().out.strip().splitlines()
+    assert "medians of 1 rounds" in title
+    assert head.split() == ["ours", "published", "x"]
+    assert [row.split()[0] for row in rows] == ["flow", "decoding", "decoding"]
+    assert all(row.endswith("x") for row in rows)
