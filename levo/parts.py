@@ -29,6 +29,7 @@ RELEASED_NAMES = {
     "new_auto_prompt.pt": library.LIBRARY,
     "new_prompt.pt": library.LIBRARY,
 }
+LIBRARY_MOST = 100_000_000  # bytes; the largest published library has 15 MB
 FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
 
 
@@ -54,6 +55,8 @@ def recognise(path: Path) -> Part | None:
     if path.suffix not in SUFFIXES:
         return None
     size = path.stat().st_size
+    if size < LIBRARY_MOST and path.suffix != SAFETENSORS and library.is_library(path):
+        return Part(library.LIBRARY, path.stem, size)
     try:
         found = inventory(path)
     except CheckpointError:
@@ -62,8 +65,6 @@ def recognise(path: Path) -> Part | None:
     if kind := converted.kind_in(found):
         return Part(kind, _name(path, kind, found), size)
     kind = checkpoint.kind_of(found.tensors)
-    if kind is None and path.suffix != SAFETENSORS and library.is_library(path):
-        kind = library.LIBRARY
     return Part(kind, _name(path, kind, found), size, ALSO.get(kind)) if kind else None
 
 

@@ -148,7 +148,7 @@ class LeVoConditioning(io.ComfyNode):
                 StyleSocket.Input(
                     "style",
                     optional=True,
-                    tooltip="A style from LeVo Style from Audio; the authors advise to give no tags then.",
+                    tooltip="From LeVo Style from Audio or Library; the authors advise against tags then.",
                 ),
             ],
             outputs=[

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from comfy_api.latest import io
 
 from ..levo import hub
-from ..levo.catalogue import LELM, LICENCE, LICENCE_PAGE, MIXED_ENCODER, RENDERER, VAE, RemoteFile
+from ..levo.catalogue import (
+    LELM,
+    LICENCE,
+    LICENCE_PAGE,
+    MIXED_ENCODER,
+    RENDERER,
+    SEPARATOR,
+    VAE,
+    RemoteFile,
+)
 from . import files, placement
 
 NONE = "none"
@@ -30,6 +39,22 @@ RELEASES = {**{f"{name} ({size_of(parts)})": parts for name, parts in LELM.items
 def _part_input(name: str, what: str, more: bool = False) -> io.Boolean.Input:
     """A box for one part; `more` is for those that a song can do without."""
     return io.Boolean.Input(name, default=not more, optional=more, tooltip=f"Download {what}.")
+
+
+def _more_inputs() -> list[io.Boolean.Input]:
+    return [
+        _part_input(
+            "style_encoder",
+            f"the 1rvq file ({size_of(MIXED_ENCODER)}), which LeVo Style from Audio needs beside the "
+            "renderer's",
+            more=True,
+        ),
+        _part_input(
+            "separator",
+            f"HTDemucs ({size_of(SEPARATOR)}), for LeVo Split Vocals and LeVo Style from Audio",
+            more=True,
+        ),
+    ]
 
 
 class LeVoDownloadModels(io.ComfyNode):
@@ -57,12 +82,7 @@ class LeVoDownloadModels(io.ComfyNode):
                     default=False,
                     tooltip=f"Tick it if you accept the licence on {LICENCE_PAGE}. {LICENCE}",
                 ),
-                _part_input(
-                    "style_encoder",
-                    f"the 1rvq file ({size_of(MIXED_ENCODER)}), which LeVo Style from Audio needs beside "
-                    "the renderer's",
-                    more=True,
-                ),
+                *_more_inputs(),
             ],
             outputs=[
                 io.String.Output(
@@ -86,16 +106,26 @@ class LeVoDownloadModels(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, lelm: str, renderer: bool, vae: bool, accept_licence: bool, style_encoder: bool = False
+        cls,
+        lelm: str,
+        renderer: bool,
+        vae: bool,
+        accept_licence: bool,
+        style_encoder: bool = False,
+        separator: bool = False,
     ) -> io.NodeOutput:
         if not accept_licence:
             raise ValueError(UNACCEPTED)
-        parts = ((RENDERER, renderer), (VAE, vae), (MIXED_ENCODER, style_encoder))
+        parts = (
+            (RENDERER, renderer),
+            (VAE, vae),
+            (MIXED_ENCODER, style_encoder),
+            (SEPARATOR, separator),
+        )
         chosen = [*RELEASES[lelm], *(file for files_of, wanted in parts if wanted for file in files_of)]
         if not chosen:
             raise ValueError(
-                "LeVo Download Models has nothing to do; choose a lelm, the renderer, the vae or the "
-                "style_encoder."
+                "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."
             )
         node_id = cls.hidden.unique_id
         report = report_of(hub.fetch(chosen, files.folder(), progress_on(node_id)))

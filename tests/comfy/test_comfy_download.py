@@ -211,14 +211,17 @@ def test_a_refusal_of_the_hub_reaches_the_user_as_a_sentence(
     assert phrase in refusal(server)
 
 
-def test_the_renderer_and_the_vae_are_asked_for_when_they_are_chosen(server: ComfyServer, hub: Hub):
-    runtime = "lglg666/SongGeneration-Runtime"
-    assert f"has no ckpt/model_septoken/model_2.safetensors of {runtime}" in refusal(
-        server, lelm="none", renderer=True
-    )
-    assert f"has no ckpt/vae/autoencoder_music_1320k.ckpt of {runtime}" in refusal(
-        server, lelm="none", vae=True
-    )
+@pytest.mark.parametrize(
+    ("part", "file"),
+    [
+        ("renderer", "ckpt/model_septoken/model_2.safetensors of lglg666/SongGeneration-Runtime"),
+        ("vae", "ckpt/vae/autoencoder_music_1320k.ckpt of lglg666/SongGeneration-Runtime"),
+        ("style_encoder", "ckpt/model_1rvq/model_2_fixed.safetensors of tencent/SongGeneration"),
+        ("separator", "third_party/demucs/ckpt/htdemucs.pth of lglg666/SongGeneration-Runtime"),
+    ],
+)
+def test_a_part_is_asked_for_when_it_is_chosen(server: ComfyServer, hub: Hub, part: str, file: str):
+    assert f"has no {file}" in refusal(server, lelm="none", **{part: True})
 
 
 def test_a_run_with_nothing_chosen_says_so(server: ComfyServer, hub: Hub):
