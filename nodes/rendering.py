@@ -96,9 +96,14 @@ def rendering_inputs(prefix: str = "") -> list[io.Input]:
             default="mix",
             tooltip="The whole mix, the vocals alone or the accompaniment alone.",
         ),
-        seed_input(
-            "Decides the noise that the sound is made from; the song itself stays.", f"{prefix}seed"
-        ),
+        *solver_inputs("Decides the noise that the sound is made from; the song itself stays.", prefix),
+    ]
+
+
+def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
+    """Seed, with its tooltip, steps and guidance; their names begin with `prefix`."""
+    return [
+        seed_input(seed, f"{prefix}seed"),
         io.Int.Input(
             f"{prefix}steps",
             default=RENDER_STEPS,

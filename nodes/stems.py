@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE
-from ..levo.memory import render_bytes
+from ..levo.config import SAMPLE_RATE
 from ..levo.song import TRACKS
 from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
 from . import placement
-from .inputs import guidance_input, seed_input
-from .rendering import CATEGORY, decoder, latent_of, latents_of
+from .rendering import CATEGORY, decoder, latent_of, latents_of, memory_for, solver_inputs
 from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
 
 
@@ -34,17 +32,7 @@ class LeVoRenderStems(io.ComfyNode):
                     tooltip="sum to mix: the accompaniment is the mix without the vocals. rendered: all "
                     "three from the same noise. released: each from its own, as in the published code.",
                 ),
-                seed_input(
-                    "Decides the noise that the sound is made from; the mix is that of LeVo Render."
-                ),
-                io.Int.Input(
-                    "steps",
-                    default=RENDER_STEPS,
-                    min=1,
-                    max=200,
-                    tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
-                ),
-                guidance_input(RENDER_GUIDANCE, "How strictly tokens are followed; 1 takes half the time."),
+                *solver_inputs("Decides the noise that the sound is made from; the mix is LeVo Render's."),
             ],
             outputs=[
                 io.Latent.Output(
@@ -61,8 +49,7 @@ class LeVoRenderStems(io.ComfyNode):
         cls, renderer: LoadedModel, tokens: SongTokens, mode: str, seed: int, steps: int, guidance: float
     ) -> io.NodeOutput:
         model, songs = renderer.patcher.model, tokens.takes
-        side_by_side = len(songs) * len(tracks_in(mode)) * (2 if guidance != 1 else 1)
-        needed = render_bytes(renderer.config, model.flow.norm.weight.element_size(), side_by_side)
+        needed = memory_for(renderer, len(songs) * len(tracks_in(mode)), guidance)
         device = placement.place(renderer, needed)
         made = render_stems(model, songs, mode, seed, steps, guidance, None, device, placement.progress())
         tracks = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
