@@ -27,6 +27,7 @@ CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the sa
 
 
 def style_inputs() -> list[io.Input]:
+    """A style whose sound leads, and the VAE that it is encoded with."""
     return [
         StyleSocket.Input(
             "style",

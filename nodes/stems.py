@@ -8,8 +8,17 @@ from ..levo.config import SAMPLE_RATE
 from ..levo.song import TRACKS
 from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
 from . import placement
-from .rendering import CATEGORY, decoder, latent_of, latents_of, memory_for, solver_inputs
-from .sockets import LoadedModel, RendererSocket, SongTokens, TokensSocket, VaeSocket
+from .rendering import (
+    CATEGORY,
+    decoder,
+    latent_of,
+    latents_of,
+    memory_for,
+    prompt_of,
+    solver_inputs,
+    style_inputs,
+)
+from .sockets import LoadedModel, RendererSocket, SongTokens, Style, TokensSocket, VaeSocket
 
 
 class LeVoRenderStems(io.ComfyNode):
@@ -33,6 +42,7 @@ class LeVoRenderStems(io.ComfyNode):
                     "three from the same noise. released: each from its own, as in the published code.",
                 ),
                 *solver_inputs("Decides the noise that the sound is made from; the mix is LeVo Render's."),
+                *style_inputs(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -46,14 +56,25 @@ class LeVoRenderStems(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, renderer: LoadedModel, tokens: SongTokens, mode: str, seed: int, steps: int, guidance: float
+        cls,
+        renderer: LoadedModel,
+        tokens: SongTokens,
+        mode: str,
+        seed: int,
+        steps: int,
+        guidance: float,
+        style: Style | None = None,
+        vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
+        tracks = tracks_in(mode)
+        prompts = style and [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
         model, songs = renderer.patcher.model, tokens.takes
-        needed = memory_for(renderer, len(songs) * len(tracks_in(mode)), guidance)
-        device = placement.place(renderer, needed)
-        made = render_stems(model, songs, mode, seed, steps, guidance, None, device, placement.progress())
-        tracks = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
-        return io.NodeOutput(*([latent_of(song) for song in track] for track in tracks))
+        device = placement.place(renderer, memory_for(renderer, len(songs) * len(tracks), guidance))
+        made = render_stems(
+            model, songs, mode, seed, steps, guidance, prompts, device, placement.progress()
+        )
+        by_track = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
+        return io.NodeOutput(*([latent_of(song) for song in each] for each in by_track))
 
 
 class LeVoDecodeStems(io.ComfyNode):

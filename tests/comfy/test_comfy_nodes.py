@@ -96,6 +96,7 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
         "LeVoFinishSong": ["tokens"],
         "LeVoRender": ["style", "vae"],
         "LeVoSong": ["style", "vae"],
+        "LeVoRenderStems": ["style", "vae"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }
 

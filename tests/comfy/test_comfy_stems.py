@@ -11,6 +11,7 @@ import pack
 import pytest
 import songs
 from server import ComfyServer, Run
+from test_comfy_style import STYLE, VAE, style_prompt, write_clip
 from workflow import to_prompt
 
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Stems.json"
@@ -33,6 +34,12 @@ def stems_prompt(mode: str = "sum to mix", takes: int = 1) -> dict[str, Any]:
         prompt |= saved(track, [SOUNDS, number])
     del prompt[songs.SAVE]  # and with it nothing needs LeVo Render
     return prompt
+
+
+def stems_only() -> dict[str, Any]:
+    """The nodes that the stems prompt has beside the song prompt's."""
+    added = {STEMS, SOUNDS, RESIDUAL, *TRACKS}
+    return {node: entry for node, entry in stems_prompt().items() if node in added}
 
 
 def saved(name: str, audio: list[Any]) -> dict[str, Any]:
@@ -90,6 +97,22 @@ def test_stems_rendered_for_themselves_say_how_far_they_are_from_the_mix(server:
     (residual,) = map(float, run.outputs[RESIDUAL]["text"])
     assert residual > -60
     assert residual == pytest.approx(level(mix - vocals - accompaniment), abs=0.1)
+
+
+def test_stems_in_the_style_of_a_clip_go_on_from_its_sound_and_add_up(server: ComfyServer):
+    write_clip(server)
+    styled = {"style": [STYLE, 0], "vae": [VAE, 0]}
+    prompt = style_prompt(compose=COMPOSED, render=RENDERED) | stems_only()
+    prompt[STEMS]["inputs"] |= styled
+    run = run_of(server, prompt)
+    mix, vocals, accompaniment = (sounds(server, run, track)[0] for track in TRACKS)
+    assert level(mix - vocals - accompaniment) < INAUDIBLE
+    alone, _, _ = songs.sound_of(server, run)  # of LeVo Render in the same style
+    assert level(alone - mix) < INAUDIBLE
+    for name in styled:
+        del prompt[STEMS]["inputs"][name]
+    unlike = [sounds(server, run_of(server, prompt), track)[0] for track in TRACKS[:2]]
+    assert not any(np.array_equal(a, b) for a, b in zip(unlike, (mix, vocals), strict=True))
 
 
 def test_latents_of_an_accompaniment_may_be_saved_and_loaded(server: ComfyServer):
