@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..levo import checkpoint, config, tiny
 from ..levo.checkpoint import MIXED_ENCODER, TRACK_ENCODER
@@ -162,10 +163,10 @@ class LeVoStyleFromAudio(io.ComfyNode):
         whole = recording(audio, "audio")
         start, clip = choose(whole, None if auto else start)
         stems = [
-            part and stem(recording(part, name), start, whole)
+            None if part is None else stem(recording(part, name), start, whole)
             for name, part in (("vocals", vocals), ("accompaniment", accompaniment))
         ]
-        if not any(part is not None for part in stems):
+        if vocals is None and accompaniment is None:
             stems[0] = sung(separator, clip)
         tracks = both_stems(clip, *stems)
         style = Style(encode(style_encoder, clip, *tracks), f"clip at {start:g} s", *tracks)
@@ -177,7 +178,7 @@ def recording(audio: dict, name: str) -> Recording:
     return Recording(audio["waveform"], audio["sample_rate"], name)
 
 
-def sung(separator: LoadedModel | None, clip):
+def sung(separator: LoadedModel | None, clip: Tensor) -> Tensor:
     """Vocals [1, 2, samples] of a clip.
 
     Raises:
@@ -191,7 +192,7 @@ def sung(separator: LoadedModel | None, clip):
     return split_audio(separator, {"waveform": clip, "sample_rate": SAMPLE_RATE}, seed=0).vocals
 
 
-def encode(encoder: LoadedStyleEncoder, clip, vocals, accompaniment):
+def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompaniment: Tensor) -> Tensor:
     """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
     clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
     steps = encoder.tracks.config.steps + encoder.mixed.config.steps

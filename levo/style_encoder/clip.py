@@ -83,8 +83,9 @@ def choose(recording: Recording, start: float | None) -> tuple[float, Tensor]:
         )
     clip = recording.clip(start)
     if clip.abs().max() < SILENCE:
+        end = start + clip.shape[2] / SAMPLE_RATE
         raise ClipError(
-            f"The {recording.name} is silent for {SECONDS} s from {start:g} s on; choose another start."
+            f"The {recording.name} is silent from {start:g} s to {end:g} s; choose another start."
         )
     return start, clip
 
@@ -97,7 +98,7 @@ def stem(recording: Recording, start: float, of: Recording) -> Tensor:
     """
     if abs(recording.seconds - of.seconds) > MARGIN:
         raise ClipError(
-            f"The {recording.name} lasts {recording.seconds:.1f} s and the {of.name} {of.seconds:.1f} s; "
+            f"The {of.name} has {of.seconds:.1f} s and its {recording.name} {recording.seconds:.1f} s; "
             f"connect the {recording.name} of this very recording."
         )
     return recording.clip(start)
