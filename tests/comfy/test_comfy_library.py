@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import libraries
+import numpy as np
 import pytest
 import songs
 from server import ComfyServer, PromptRejected, Run
@@ -145,3 +146,34 @@ def test_a_style_of_somebody_elses_library_is_refused_with_those_that_are_there(
     libraries.write(models / "new_prompt.pt", libraries.unspoken())
     assert "new_prompt" in refusal(server, style="Pop (new_auto_prompt)")
     assert "choose one of Auto, Pop" in refusal(server, style="Polka (new_prompt)")
+
+
+# In a song ----------------------------------------------------------------------------------------------
+
+
+def styled(style: str | None, seed: int = 1) -> dict[str, Any]:
+    """The prompt of a song of 2 s, in a style or in none."""
+    asked = songs.song_prompt(compose={"max_seconds": 2})
+    if style is not None:
+        asked["pick"] = prompt(style, seed)["pick"]
+        asked[songs.CONDITIONING]["inputs"]["style"] = ["pick", 0]
+        del asked[songs.CONDITIONING]["inputs"]["description"], asked[songs.DESCRIPTION]
+    return asked
+
+
+def sound(server: ComfyServer, asked: dict[str, Any]) -> np.ndarray:
+    run = server.run(asked)
+    assert run.status == "success", run.error
+    return songs.sound_of(server, run)[0]
+
+
+def test_a_style_decides_the_song_and_so_does_its_seed(server: ComfyServer, models: Path):
+    libraries.write(models / "new_auto_prompt.pt", libraries.spoken())
+    without, first, other = (
+        sound(server, styled(style, seed))
+        for style, seed in ((None, 0), ("Pop (new_auto_prompt)", 0), ("Pop (new_auto_prompt)", 1))
+    )
+    server.clear_cache()
+    again = sound(server, styled("Pop (new_auto_prompt)", 0))
+    assert np.array_equal(first, again)
+    assert not any(np.array_equal(first, song) for song in (without, other))
