@@ -38,6 +38,15 @@ def inference() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For small models: on a busy machine threads wait for each other longer than those compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def object_info(server: ComfyServer) -> dict[str, Any]:
     """The schemas of all nodes, as GET /object_info gives them."""

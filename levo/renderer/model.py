@@ -15,16 +15,12 @@ from torch.nn import functional as F
 
 from ..attention import Attention, sdpa
 from ..config import RendererConfig
+from ..tables import rows
 from .quantizer import Quantizer
 
 NORM_EPS = 1e-5
 ROTARY_THETA = 10_000.0
 KNOWN, TO_MAKE = 1, 2  # rows of the mask table; row 0 (no frame) does not occur in a filled window
-
-
-def _rows(table: nn.Module, like: Tensor) -> Tensor:
-    """All rows of a small table. Tables are embeddings because ComfyUI can stream those."""
-    return table(torch.arange(table.num_embeddings, device=like.device)).to(like.dtype)
 
 
 def rotary_table(count: int, head_width: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,13 +118,13 @@ class FlowTransformer(nn.Module):
         """Prepare steps at the moments `times` [S] over `frames` frames, in the dtype of `like`."""
         moments = self._embed_time(times, like.dtype)  # [S, width]
         shared = self.time_modulation(F.silu(moments)).unflatten(-1, (6, -1))
-        tables = torch.stack([_rows(block.modulation, like) for block in self.blocks])[:, None]
-        final = _rows(self.modulation, like) + moments[:, None]
+        tables = torch.stack([rows(block.modulation, like) for block in self.blocks])[:, None]
+        final = rows(self.modulation, like) + moments[:, None]
         # Scales are learned as what is added to one.
         tables[:, :, 1::3] += 1
         final[:, 1] += 1
         rotary = rotary_table(frames, self.config.width // self.config.heads, like)
-        return Schedule(shared, final, tables, _rows(self.positions, like)[:frames], rotary)
+        return Schedule(shared, final, tables, rows(self.positions, like)[:frames], rotary)
 
     def step(self, x: Tensor, schedule: Schedule, moments: slice) -> Tensor:
         """Transform frames at one moment for all rows, or at one for each.
@@ -183,10 +179,10 @@ class Renderer(nn.Module):
 
     def normalise(self, latents: Tensor) -> Tensor:
         """[B, T, 64] latents of the VAE -> mean 0, deviation 1."""
-        mean, deviation = _rows(self.statistics, latents)
+        mean, deviation = rows(self.statistics, latents)
         return (latents - mean) / deviation
 
     def denormalise(self, latents: Tensor) -> Tensor:
         """Undo `normalise`."""
-        mean, deviation = _rows(self.statistics, latents)
+        mean, deviation = rows(self.statistics, latents)
         return latents * deviation + mean

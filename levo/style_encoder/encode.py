@@ -18,7 +18,8 @@ from ..config import (
     StyleEncoderConfig,
 )
 from ..renderer.windows import tile
-from .musicfm import MusicFM, OnStep, _rows
+from ..tables import rows
+from .musicfm import MusicFM, OnStep
 
 STREAMS = ("mixed", "vocal", "accompaniment")  # rows of a style prompt
 PEAK = 0.8  # louder clips are brought down to it
@@ -37,7 +38,7 @@ class Quantizer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, T, width] -> codes [B, T]: the rows of the codebook at the smallest angle."""
-        codebook = F.normalize(_rows(self.codebook, features), dim=-1)
+        codebook = F.normalize(rows(self.codebook, features), dim=-1)
         return (F.normalize(self.into(features), dim=-1) @ codebook.t()).argmax(dim=-1)
 
 

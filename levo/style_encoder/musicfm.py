@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..attention import Attention
 from ..config import StyleEncoderConfig
+from ..tables import rows
 
 HOP = 240  # samples between two columns of the spectrogram
 FRAME = 4 * HOP  # samples of a frame of features
@@ -25,11 +26,6 @@ SILENCE = 1e-10  # power: -100 dB
 MEAN, DEVIATION = 6.768444971712967, 18.417922652295623  # of the training data's decibels
 NORM_EPS = 1e-5
 OnStep = Callable[[int, int], None]
-
-
-def _rows(table: nn.Module, like: Tensor) -> Tensor:
-    """All rows of a small table. Tables are embeddings because ComfyUI can stream those."""
-    return table(torch.arange(table.num_embeddings, device=like.device)).to(like.dtype)
 
 
 class Halving(nn.Module):
@@ -135,10 +131,10 @@ class MusicFM(nn.Module):
         Returns:
             [B, mels, samples // 240].
         """
-        window = _rows(self.window, audio)[0]
+        window = rows(self.window, audio)[0]
         spectrum = torch.stft(audio, FFT, HOP, window=window, pad_mode="reflect", return_complex=True)
         power = spectrum.abs().square()
-        bands = _rows(self.filters, audio).t() @ power
+        bands = rows(self.filters, audio).t() @ power
         decibels = 10 * bands.clamp(min=SILENCE).log10()
         return (decibels[..., :-1] - MEAN) / DEVIATION
 
@@ -183,7 +179,7 @@ class MusicFM(nn.Module):
         x = self.embed_repeating(audio, period) if period else self.embed(audio)
         on_step(1, layers + 1)
         positions = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)
-        angle = torch.outer(positions, _rows(self.rates, x)[0])[:, None]
+        angle = torch.outer(positions, rows(self.rates, x)[0])[:, None]
         table = angle.cos(), angle.sin()
         for done, layer in enumerate(self.layers[:layers], start=2):
             x = layer(x, table)

@@ -20,18 +20,11 @@ from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM
 
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
 SMALL = replace(tiny.LELM, layers_sub=2, lyric_length=6, style_length=4, delays=(0, 3, 3))
 GREEDY = Sampling(top_k=1)
 FRAMES = 70  # more than the repetition window
-
-
-@pytest.fixture(autouse=True)
-def _small_steps(inference: None) -> Iterator[None]:
-    # On a busy machine threads wait for each other longer than these small models compute.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

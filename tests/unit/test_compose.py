@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -21,19 +21,11 @@ from levo.lelm.delay import delay, steps_for
 from levo.lelm.kv_cache import KVCache
 from levo.lelm.model import LeLM
 
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
 GREEDY = Sampling(temperature=0.0, repetition_window=0)
 FRAMES, DELAYS = 6, (0, 2, 3)
 SMALL = replace(tiny.LELM, lyric_length=6, style_length=4, delays=(0, 3, 3))
-
-
-@pytest.fixture(autouse=True)
-def _small_steps() -> Iterator[None]:
-    # On a busy machine threads wait for each other longer than these small models compute.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(threads)
 
 
 def asked(config: LelmConfig, banned: tuple[int, ...] = ()) -> Conditions:

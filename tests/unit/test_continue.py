@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import golden
 import pytest
@@ -20,18 +19,11 @@ from levo.lelm.kv_cache import SPAN
 from levo.lelm.model import LeLM
 from levo.memory import compose_bytes
 
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
 TEN = 10
 GOLDEN = {path.stem: TEN for path in golden.files_in(golden.GOLDEN) if path.stem.startswith("lelm")}
 GOLDEN |= {"lelm_v1_en_prompt": 2, "lelm_v2_zh": 2}  # these have the released delays, and take long
-
-
-@pytest.fixture(autouse=True)
-def _small_steps() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

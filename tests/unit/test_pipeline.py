@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -19,6 +19,8 @@ from levo.pipeline import compose_and_render
 from levo.renderer.model import Renderer
 from levo.song import Prompt, SongLatents, SongRendering, render_songs, seeded_noise
 
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
 GREEDY = Sampling(temperature=0.0, repetition_window=0)
 WINDOW, OVERLAP, DELAY, STEPS = 20, 5, 3, 2
 FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
@@ -28,15 +30,6 @@ FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=
 TAKES = 4  # at most
 Run = Callable[..., list[Composition]]  # composes all takes
 Made = tuple[list[Composition], dict[int, SongLatents]]
-
-
-@pytest.fixture(autouse=True)
-def _small_steps() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from levo.lelm.model import LeLM
 from levo.lelm.sampling import discourage, draw, guide
 from levo.lelm.takes import Takes
 
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
 GREEDY = Sampling(temperature=0.0)
 WAYS = {
     "greedy": GREEDY,
@@ -34,15 +36,6 @@ WAYS = {
     "guidance off": Sampling(guidance=1.0),
     "long memory": Sampling(repetition_window=1_000),
 }
-
-
-@pytest.fixture(autouse=True)
-def _small_steps() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
