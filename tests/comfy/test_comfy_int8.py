@@ -20,9 +20,10 @@ def song(server: ComfyServer) -> songs.Song:
 
 
 def test_int8_makes_a_song_that_is_heard(song: songs.Song):
-    assert song.sound.shape == (4 * songs.SAMPLE_RATE, 2)
-    loudness = np.sqrt((song.sound.reshape(4, -1, 2) ** 2).mean(axis=1))  # of every second
-    assert (loudness > 1e-3).all()
+    assert song.seconds > 3  # it may end before its limit
+    assert song.sound.shape == (round(song.seconds * songs.SAMPLE_RATE), 2)
+    seconds = song.sound[: 3 * songs.SAMPLE_RATE].reshape(3, -1, 2)
+    assert (np.sqrt((seconds**2).mean(axis=1)) > 1e-3).all()
 
 
 def test_the_same_seed_makes_the_same_song_again(server: ComfyServer, song: songs.Song):
