@@ -266,6 +266,23 @@ def progress() -> Callable[[int, int], None]:
     return on_step
 
 
+def obey_cancel() -> None:
+    """Stop here if Cancel was pressed; for loops that no progress bar goes over."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def is_watched() -> bool:
+    """Whether an editor, or another client that gave its name, queued what runs now."""
+    server = getattr(PromptServer, "instance", None)
+    return server is not None and server.client_id is not None
+
+
+def send(event: str, data: dict[str, Any]) -> None:
+    """Send an event of ours, with the run it is of, to who queued what runs now; see `is_watched`."""
+    server = PromptServer.instance
+    server.send_sync(event, {**data, "prompt_id": server.last_prompt_id}, server.client_id)
+
+
 def tell(node_id: str | None, text: str) -> None:
     """Show a line of text on the node and write it to the log."""
     log.warning(text)

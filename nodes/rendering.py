@@ -26,17 +26,15 @@ CATEGORY = "audio/LeVo"
 CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
 
 
-def style_inputs() -> list[io.Input]:
-    """A style whose sound leads, and the VAE that it is encoded with."""
+def style_inputs(vae: str = "needed for a style, and only then.") -> list[io.Input]:
+    """A style whose sound leads, and the VAE that it is encoded with; `vae` ends the latter's tooltip."""
     return [
         StyleSocket.Input(
             "style",
             optional=True,
             tooltip="A style from LeVo Style from Audio: the sound, too, goes on from its 10 s.",
         ),
-        VaeSocket.Input(
-            "vae", optional=True, tooltip="From LeVo Load VAE; needed for a style, and only then."
-        ),
+        VaeSocket.Input("vae", optional=True, tooltip=f"From LeVo Load VAE; {vae}"),
     ]
 
 

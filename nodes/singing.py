@@ -7,14 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, Sampling
+from ..levo.config import FRAME_RATE, SAMPLE_RATE, Sampling
+from ..levo.early import EarlySound
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions
+from ..levo.memory import decode_bytes
 from ..levo.pipeline import Compose, compose_and_render
-from ..levo.song import Prompt, SongRendering, seeded_noise
+from ..levo.song import OnWindow, Prompt, SongRendering, seeded_noise
 from . import placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
 from .composing import memory_for as memory_to_compose
@@ -54,7 +56,10 @@ class LeVoSong(io.ComfyNode):
                     "The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
                 ),
                 *rendering_inputs("render_"),
-                *style_inputs(),
+                *style_inputs(
+                    "with it the first take can be heard window by window while the rest is made. Needed "
+                    "for a style."
+                ),
             ],
             outputs=[
                 io.Latent.Output(
@@ -91,10 +96,12 @@ class LeVoSong(io.ComfyNode):
         seeds = [(seed + take) % SEEDS for take in range(takes)]
         # First of all, as its model may have to go for the others.
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Song")
-        how_to_render = track, render_steps, render_guidance, prompt
-        rendering = _rendering(renderer, takes, render_seed, how_to_render, report)
         memory = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
-        bring = _placed(lelm, renderer, *memory)
+        early = _early(lelm, renderer, vae, sum(memory))
+        bring = None if early is not None else _placed(lelm, renderer, *memory)
+        how_to_render = track, render_steps, render_guidance, prompt
+        on_window = _telling(report, early, cls.hidden.unique_id)
+        rendering = _rendering(renderer, takes, render_seed, how_to_render, on_window)
         telling = partial(report.composing, conditioning.lyrics, frames)
         run = _composing(lelm, conditions, frames, how, seeds, cuda_graph, telling)
         made, latents = compose_and_render(run, rendering, frames, bring, placement.progress())
@@ -102,6 +109,21 @@ class LeVoSong(io.ComfyNode):
         report.composed(tokens.lengths, tokens.ended)
         songs = [latent_of(song) for song in latents.values()]
         return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
+
+
+def _early(
+    lelm: LoadedLelm, renderer: LoadedModel, vae: LoadedModel | None, memory: int
+) -> EarlySound | None:
+    """Bring all three models to their device, if they fit and somebody listens: what decodes on the way."""
+    if vae is None or not placement.is_watched():
+        return None
+    device, weight = vae.patcher.load_device, vae.patcher.model.decoder.first.weight
+    memory += decode_bytes(vae.config, weight.element_size())
+    together = device == lelm.patcher.load_device == renderer.patcher.load_device
+    if together and placement.place_together([lelm, renderer, vae], memory):
+        return EarlySound(vae.patcher.model, device, weight.dtype)
+    log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
+    return None
 
 
 def _placed(
@@ -115,18 +137,29 @@ def _placed(
     return partial(placement.place, renderer, to_render)
 
 
+def _telling(report: Report, early: EarlySound | None, node_id: str | None) -> OnWindow:
+    """Reports how much is rendered, and lets the editor play as much of the first take."""
+
+    def on_window(take: int, start: int, latents: Tensor) -> None:
+        report.rendered((start + latents.shape[2]) / FRAME_RATE)
+        if early is None or take:
+            return
+        early.add(latents, lambda _: placement.obey_cancel())
+        if early.sound.shape[2]:
+            audio = {"waveform": early.sound, "sample_rate": SAMPLE_RATE}
+            placement.send("levo.early", {"node": node_id, "file": ui.PreviewAudio(audio).values[0]})
+
+    return on_window
+
+
 def _rendering(
     renderer: LoadedModel,
     takes: int,
     seed: int,
     how: tuple[str, int, float, Prompt | None],
-    report: Report,
+    on_window: OnWindow,
 ) -> SongRendering:
-    """What renders all takes, from the same noise, and reports how much of them is rendered."""
-
-    def on_window(take: int, start: int, latents: Tensor) -> None:
-        report.rendered((start + latents.shape[2]) / FRAME_RATE)
-
+    """What renders all takes, from the same noise, and hands over their windows."""
     noises = [seeded_noise(seed, 1, renderer.config) for _ in range(takes)]
     patcher = renderer.patcher
     return SongRendering(patcher.model, noises, *how, patcher.load_device, on_window)

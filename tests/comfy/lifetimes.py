@@ -12,7 +12,9 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -28,6 +30,7 @@ from comfy.cli_args import args
 args.cpu = True
 
 import comfy.model_management as mm
+import folder_paths
 import pack
 import torch
 from births import Births
@@ -72,6 +75,20 @@ def tensors(value: Any) -> list[Tensor]:
     return tensors(list(vars(value).values())) if hasattr(value, "__dict__") else []
 
 
+def heard(fits: bool = True, **inputs: Any) -> tuple[Any, ...]:
+    """LeVo Song for an editor that plays what is rendered, which it gets if all models fit."""
+    files: list[dict[str, Any]] = []
+    watched, send = placement.is_watched, placement.send
+    placement.is_watched, placement.send = lambda: True, lambda event, data: files.append(data["file"])
+    try:
+        result = run("LeVoSong", **inputs)
+    finally:
+        placement.is_watched, placement.send = watched, send
+    if bool(files) != fits:
+        raise SystemExit(f"{len(files)} pieces were heard")
+    return result
+
+
 def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
     """What runs each of the nodes on the tiny models."""
     tiny.LELM = replace(tiny.LELM, delays=(0, 3, 3), lyric_length=30)  # for short runs
@@ -86,6 +103,7 @@ def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
         "LeVoCompose": lambda: run("LeVoCompose", **composing),
         "LeVoRender": lambda: run("LeVoRender", renderer=renderer, tokens=tokens, **RENDER),
         "LeVoSong": lambda: run("LeVoSong", **composing, **rendering),
+        "LeVoSong heard": partial(heard, vae=vae, **composing, **rendering),
         "LeVoDecode": lambda: run("LeVoDecode", vae=vae, latent=latent),
     }
 
@@ -143,16 +161,16 @@ def look(prompt: Callable[[], Any]) -> dict[str, Any]:
     return {**found, **repeated(prompt)}
 
 
-def same_in_one(made: dict[str, Callable[[], tuple[Any, ...]]]) -> bool:
-    """Whether LeVo Song gives what LeVo Compose and LeVo Render give, whether or not both models fit."""
+def same_in_one(made: dict[str, Callable[..., tuple[Any, ...]]]) -> bool:
+    """Whether LeVo Song gives what LeVo Compose and LeVo Render give, however many of the models fit."""
     tokens, latents = made["LeVoCompose"]()[0], made["LeVoRender"]()[0]
-    together = made["LeVoSong"]()
+    together, early = made["LeVoSong"](), made["LeVoSong heard"]()
     placement.place_together = lambda models, memory: False
-    apart = made["LeVoSong"]()
+    apart, silent = made["LeVoSong"](), made["LeVoSong heard"](fits=False)
     return all(
         torch.equal(tokens.codes, song[1].codes)
         and all(torch.equal(a["samples"], b["samples"]) for a, b in zip(latents, song[0], strict=True))
-        for song in (together, apart)
+        for song in (together, early, apart, silent)
     )
 
 
@@ -163,8 +181,10 @@ def main() -> None:
     made = prompts()
     gc.collect()
     gc.disable()
-    findings: dict[str, Any] = {name: look(prompt) for name, prompt in made.items()}
-    sys.stdout.write(json.dumps({"nodes": findings, "same in one": same_in_one(made)}))
+    with TemporaryDirectory() as temp:
+        folder_paths.set_temp_directory(temp)
+        findings: dict[str, Any] = {name: look(prompt) for name, prompt in made.items()}
+        sys.stdout.write(json.dumps({"nodes": findings, "same in one": same_in_one(made)}))
 
 
 if __name__ == "__main__":

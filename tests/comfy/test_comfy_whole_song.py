@@ -1,4 +1,5 @@
-"""LeVo Song in a real ComfyUI: the song that LeVo Compose and LeVo Render make, under one progress bar."""
+"""LeVo Song in a real ComfyUI: the song that LeVo Compose and LeVo Render make, under one progress bar, and
+heard while it is made."""
 
 from __future__ import annotations
 
@@ -9,16 +10,21 @@ import pytest
 import songs
 from server import ComfyServer, Run
 
+from levo import tiny
+from levo.config import FRAME_RATE
+
 LONG = {"seed": 5, "max_seconds": 48}  # two windows, and an end before the limit
 STEPS = 48 * 25 + 250
+HELD = tiny.VAE.overlap / 2 / FRAME_RATE  # seconds at the end that wait for the next window
 
 
 def in_one(prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with LeVo Song in place of Compose and Render."""
+    """The prompt with LeVo Song, and the VAE that lets it be heard, in place of Compose and Render."""
     compose, render = prompt[songs.COMPOSE]["inputs"], prompt.pop(songs.RENDER)["inputs"]
     names = {"seed": "render_seed", "steps": "render_steps", "guidance": "render_guidance"}
     rendering = {names.get(name, name): value for name, value in render.items() if name != "tokens"}
     prompt[songs.COMPOSE] = {"class_type": "LeVoSong", "inputs": {**compose, **rendering}}
+    prompt[songs.COMPOSE]["inputs"]["vae"] = prompt[songs.DECODE]["inputs"]["vae"]
     prompt[songs.DECODE]["inputs"]["latent"] = [songs.COMPOSE, 0]
     prompt[songs.ENDED]["inputs"]["source"] = [songs.COMPOSE, 2]
     prompt[songs.SECONDS]["inputs"]["source"] = [songs.COMPOSE, 3]
@@ -46,3 +52,24 @@ def test_one_progress_bar_goes_over_both_models(run: Run):
     assert values == sorted(values)
     assert updates[0]["max"] == STEPS + 2 * 10  # at most
     assert values[-1] == updates[-1]["max"] < STEPS + 2 * 10
+
+
+def test_each_window_can_be_heard_while_the_rest_is_made(server: ComfyServer, run: Run):
+    types = [message.type for message in run.messages]
+    heard = [message.data for message in run.of_type("levo.early")]
+    assert {event["node"] for event in heard} == {songs.COMPOSE}
+    assert "progress" in types[types.index("levo.early") :]
+    sounds = [songs.sound_of_entry(server, event["file"]) for event in heard]
+    assert {rate for _, rate, _ in sounds} == {songs.SAMPLE_RATE}
+    first, whole = (len(sound) / songs.SAMPLE_RATE for sound, _, _ in sounds)
+    seconds = songs.song_of(server, run).seconds
+    assert (first, whole) == (40 - HELD, pytest.approx(seconds - HELD))
+
+
+def test_a_program_that_does_not_listen_gets_its_song_and_no_other_file(server: ComfyServer):
+    before = set((server.base / "temp").iterdir())
+    prompt = in_one(songs.song_prompt(compose={"seed": 6, "max_seconds": 2}, render={"steps": 1}))
+    queued = server.queue(prompt)
+    server.clear_cache()  # returns when the queue is done
+    assert server.get(f"/history/{queued}")[queued]["status"]["status_str"] == "success"
+    assert set((server.base / "temp").iterdir()) == before

@@ -1,0 +1,43 @@
+"""Sound of a song under way: the same as of the whole song, as far as it is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from levo import tiny
+from levo.config import SAMPLES_PER_FRAME
+from levo.early import EarlySound
+from levo.song import decode_chunks
+from levo.vae.oobleck import Vae
+
+HELD = tiny.VAE.overlap // 2
+
+
+@pytest.mark.parametrize("pieces", [[100], [60, 40], [40, 30, 30], [5, 8, 87], [97, 3]])
+def test_pieces_sound_like_the_whole_song_but_for_its_last_frames(inference: None, pieces: list[int]):
+    vae = Vae(tiny.VAE)
+    tiny.fill(vae)
+    latents = torch.randn(1, 64, 100, generator=torch.Generator().manual_seed(1))
+    early = EarlySound(vae)
+    for piece in latents.split(pieces, dim=2):
+        early.add(piece)
+    heard = decode_chunks(vae, latents)[..., : (100 - HELD) * SAMPLES_PER_FRAME]
+    assert early.sound.shape == heard.shape
+    assert torch.allclose(early.sound, heard, atol=1e-6)
+
+
+def test_a_song_of_a_few_frames_waits_for_more():
+    early = EarlySound(Vae(tiny.VAE))
+    early.add(torch.zeros(1, 64, HELD))
+    assert early.sound.shape == (1, 2, 0)
+
+
+def test_decoding_can_be_stopped(inference: None):
+    early = EarlySound(Vae(tiny.VAE))
+    with pytest.raises(InterruptedError):
+        early.add(torch.zeros(1, 64, 100), stop)
+
+
+def stop(frames: int) -> None:
+    raise InterruptedError

@@ -1,0 +1,48 @@
+// LeVo Song with a VAE: what is rendered so far can be heard in the node while the rest is made.
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { addPanel, element } from "./panel.js";
+import { t } from "./words.js";
+
+const HEIGHT = 74;
+const players = new WeakMap(); // node -> its audio element, and the run that it plays
+
+app.registerExtension({
+  name: "LeVo.EarlySound",
+  setup() {
+    api.addEventListener("levo.early", ({ detail }) => {
+      const node = nodeOf(detail.node);
+      if (node?.type === "LeVoSong") // another workflow may be open by now
+        hear(node, detail.prompt_id, api.apiURL(`/view?${new URLSearchParams(detail.file)}`));
+    });
+  },
+});
+
+// The node of an id as runs name it: with the subgraphs that it is in, "5:3".
+function nodeOf(id) {
+  let graph = app.rootGraph ?? app.graph, node;
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(part);
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
+// Plays the longer sound from where the shorter one of the same run was.
+function hear(node, run, source) {
+  if (!players.has(node)) players.set(node, { audio: addPlayer(node) });
+  const player = players.get(node), { audio } = player;
+  const known = player.run === run;
+  const goesOn = known && (!audio.paused || audio.ended);
+  const at = known ? audio.currentTime : 0;
+  player.run = run;
+  audio.src = source;
+  audio.currentTime = at;
+  if (goesOn) audio.play().catch(() => {}); // the browser may want a click first
+}
+
+function addPlayer(node) {
+  const audio = element("audio", { controls: true, "aria-label": t("What is rendered so far") });
+  addPanel(node, "levo_early", element("div", { class: "levo-early" }, audio), HEIGHT);
+  return audio;
+}
