@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from server import comfyui_folder
 
 SCRIPT = Path(__file__).with_name("lifetimes.py")
 NODES = ["LeVoCompose", "LeVoRender", "LeVoSong", "LeVoSong heard", "LeVoDecode"]
-MOST_GROWTH = 8_000_000  # bytes over seven runs; one cache of the tiny model that stayed would be more
+MOST_GROWTH = 1_000_000  # bytes a run; one cache of the tiny model that stayed would be more
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def test_no_tensor_of_a_run_lives_on(findings: dict[str, Any], node: str, way: s
 def test_ten_runs_hold_no_more_than_the_first(findings: dict[str, Any], node: str):
     held, memory = (findings["nodes"][node][what] for what in ("tensors", "memory"))
     assert held == held[:1] * 10
-    assert memory[-1] - memory[2] < MOST_GROWTH
+    # What stays grows with each run; memory that the allocator keeps or returns comes in single steps.
+    assert median(after - before for before, after in pairwise(memory)) < MOST_GROWTH
 
 
 def test_song_gives_what_compose_and_render_give_however_many_models_fit(findings: dict[str, Any]):
