@@ -23,7 +23,7 @@ export async function withBrowser(url, use, settings = {}) {
 
 // A page with the editor in it; `page.problems()` are the console's errors that are not the frontend's own.
 export async function openEditor(browser, url) {
-  const page = await browser.newPage({ viewport: { width: 1960, height: 1240 } });
+  const page = await browser.newPage({ viewport: { width: 1960, height: 1640 } });
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
