@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { runTo } from "../frontend.mjs";
 
-const ASKS_FIRST = ["LeVo Get the Models"]; // not run by anybody who has not accepted the licence in it
+// They run once the licence in it is accepted, or a song of one's own was saved and chosen in it.
+const ASKS_FIRST = ["LeVo Get the Models", "LeVo Re-render Saved Tokens"];
 
 export async function every_example_opens_from_the_template_browser_and_runs(page, url) {
   const listed = await (await fetch(`${url}/workflow_templates`)).json();
