@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint, int8
+from . import checkpoint, filling, int8
 from .catalogue import LICENCE
 from .checkpoint import LELM, RENDERER, VAE, Layout, Source
 from .config import LelmConfig, RendererConfig, VaeConfig
@@ -163,7 +163,7 @@ def save(
         with unfinished.open("wb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
             for name, tensor in tensors.items():
-                file.write(_bytes(name, tensor, dtype or tensor.dtype))
+                file.write(_bytes(name, filling.value(model, name), dtype or tensor.dtype))
                 on_step(file.tell() - len(header) - 8, total)
         os.replace(unfinished, path)
     finally:

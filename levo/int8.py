@@ -89,8 +89,14 @@ class Int8Linear(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.scale = nn.Parameter(scale, requires_grad=False)
 
-    def quantise(self, weight: Tensor) -> None:
-        """Take over float weights [out, in], a few rows at a time: no copy of the whole is made."""
+    def take(self, weight: Tensor) -> None:
+        """Round float weights [out, in], a few rows at a time: no copy of the whole is made.
+
+        Bytes are taken as they are; their scales are a parameter of their own.
+        """
+        if not weight.is_floating_point():
+            self.weight.data.copy_(weight)
+            return
         parts = (weight.split(BLOCK), self.weight.data.split(BLOCK), self.scale.data.split(BLOCK))
         for rows, whole, scales in zip(*parts, strict=True):
             numbers, scale = quantise(rows)
@@ -124,19 +130,3 @@ def operations(base: Any, linear: type[Int8Linear] = Int8Linear) -> SimpleNamesp
 def scale_names(model: nn.Module) -> set[str]:
     """Names of the scales in a model's state dict: they follow from float weights."""
     return {f"{name}.scale" for name, layer in model.named_modules() if isinstance(layer, Int8Linear)}
-
-
-def fill(model: nn.Module, name: str, value: Tensor) -> None:
-    """Set one tensor of a model's state dict; float weights of an int8 layer are rounded on the way.
-
-    Args:
-        model: whose parameter is overwritten.
-        name: in its state dict.
-        value: of the parameter's shape, of any dtype.
-    """
-    owner, _, leaf = name.rpartition(".")
-    layer = model.get_submodule(owner)
-    if isinstance(layer, Int8Linear) and leaf == "weight" and value.is_floating_point():
-        layer.quantise(value)
-    else:
-        getattr(layer, leaf).data.copy_(value)

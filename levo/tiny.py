@@ -11,7 +11,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from . import int8
+from . import filling, int8
 from .config import (
     CODES,
     PROMPT_FRAMES,
@@ -60,7 +60,7 @@ def fill(model: nn.Module) -> None:
     with torch.no_grad():
         for name, parameter in model.state_dict().items():
             if name not in scales:
-                int8.fill(model, name, _weight(name, parameter.shape))
+                filling.fill(model, name, _weight(name, parameter.shape))
 
 
 def style() -> Tensor:

@@ -67,8 +67,9 @@ class LeVoLoadLeLM(io.ComfyNode):
             inputs=[
                 _file_input(LELM),
                 _dtype_input(
-                    "bf16 or fp16 where the GPU is fast at it, else fp32. int8: large matrices take half "
-                    "the memory of bf16 and are rounded more. fp8_e4m3fn: as small, and rounded far more.",
+                    "bf16 or fp16 where the GPU is fast at it; on a CPU fp16, computed in fp32; else fp32. "
+                    "int8: large matrices take half the memory of bf16 and are rounded more. fp8_e4m3fn: "
+                    "as small, and rounded far more.",
                     placement.INT8,
                     placement.FP8,
                 ),

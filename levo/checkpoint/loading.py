@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import int8
+from ..filling import fill
 from ..weightfile import CheckpointError
 from .layout import ALSO, KINDS, Layout, Source
 
@@ -99,7 +100,7 @@ def load(model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Lay
             if taken > MAPPED:
                 del tensors  # the old mapping, before there is a new one
                 tensors, taken = _plain(read()), 0
-            int8.fill(model, ours, source.build(*(tensors[name] for name in source.names)))
+            fill(model, ours, source.build(*(tensors[name] for name in source.names)))
             taken += sum(tensors[name].nbytes for name in source.names)
 
 

@@ -12,7 +12,7 @@ from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import checkpoint, converted, int8, parts, tiny
+from levo import checkpoint, converted, filling, int8, parts, tiny
 from levo.checkpoint import LELM
 from levo.config import END
 from levo.converted import Provenance
@@ -194,7 +194,7 @@ def test_no_copy_of_a_matrix_is_made_on_the_way():
             return out
 
     with Watch():
-        layer.quantise(weight)
+        layer.take(weight)
     assert 0 < max(made) <= BLOCK * 64 * 4
 
 
@@ -285,7 +285,7 @@ def models(name: str) -> tuple[LeLM, LeLM, Tensor]:
         )
     model = rounded(config=plain.config)
     for tensor_name, tensor in plain.state_dict().items():
-        int8.fill(model, tensor_name, tensor)
+        filling.fill(model, tensor_name, tensor)
     return plain, model, codes.expand(2, -1, -1)
 
 
