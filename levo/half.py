@@ -51,7 +51,7 @@ class HalfLinear(nn.Module):
 
 
 def operations(base: Any) -> SimpleNamespace:
-    """Layer classes whose matrices are fp16; norms and embeddings are those of `base` (torch.nn's or other).
+    """Layer classes whose matrices are fp16; norms and embeddings are those of `base` (say, torch.nn).
 
     Embeddings are looked up a row at a time, so that their size does not cost time.
     """

@@ -50,7 +50,7 @@ class LeVoRender(io.ComfyNode):
             description="Renders a song's tokens to latents by flow matching: the mix or one track alone.",
             inputs=[
                 RendererSocket.Input("renderer", tooltip="From LeVo Load Renderer."),
-                TokensSocket.Input("tokens", tooltip="From LeVo Compose."),
+                TokensSocket.Input("tokens", tooltip="From LeVo Compose or LeVo Load Tokens."),
                 *rendering_inputs(),
                 *style_inputs(),
             ],

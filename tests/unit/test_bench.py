@@ -10,11 +10,11 @@ from itertools import count
 import pytest
 import torch
 from bench import composing, published_lelm, rendering
-from bench.composing import at_depth, in_dtype, in_int8, pace, random_conditions, without_layers
+from bench.composing import at_depth, in_dtype, in_fp16, in_int8, pace, random_conditions, without_layers
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
 
-from levo import int8, tiny
+from levo import filling, int8, tiny
 from levo.config import CODES, END, RendererConfig, Sampling
 from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
@@ -106,6 +106,14 @@ def test_a_copy_in_another_dtype_has_the_same_weights():
     assert half.stage1.blocks[0].qkv.weight.dtype == torch.bfloat16
     for name, tensor in half.state_dict().items():
         assert torch.equal(tensor, made.state_dict()[name].bfloat16()), name
+
+
+def test_an_fp16_copy_has_the_same_weights_rounded():
+    made = composing.random_model(SMALL)
+    packed = in_fp16(made)
+    for name, tensor in made.state_dict().items():
+        wanted = tensor.half().float() if packed.state_dict()[name].is_meta else tensor
+        assert torch.equal(filling.value(packed, name), wanted), name
 
 
 def test_an_int8_copy_has_all_but_the_bridge_rounded():
