@@ -27,7 +27,7 @@ def test_auto_loads_fp16_matrices_and_float32_tables(server: ComfyServer, tmp_pa
     assert run.status == "success", run.error
     path = Path(run.outputs["path"]["text"][0])
     with safe_open(path, framework="pt") as file:
-        dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}
+        dtypes = {name: file.get_slice(name).get_dtype() for name in file}
     assert dtypes["heads.0.weight"] == dtypes["bridge_in.weight"] == "F16"
     assert dtypes["bridge_in.bias"] == dtypes["codes.0.weight"] == "F32"
     options = server.get("/object_info/LeVoLoadLeLM")["LeVoLoadLeLM"]["input"]["required"]["checkpoint"][1]
