@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .half import HalfLinear
 from .int8 import Int8Linear
+from .packed import HalfLinear, PackedInt8Linear
 
 
 def fill(model: nn.Module, name: str, value: Tensor) -> None:
@@ -24,11 +24,15 @@ def fill(model: nn.Module, name: str, value: Tensor) -> None:
 
 
 def value(model: nn.Module, name: str) -> Tensor:
-    """One tensor; of packed weights a float32 copy."""
+    """One tensor; of packed weights a copy."""
+    layer, _ = _owner(model, name)
+    return layer.matrix() if is_packed(model, name) else model.get_parameter(name).detach()
+
+
+def is_packed(model: nn.Module, name: str) -> bool:
+    """Whether a tensor of the state dict has no numbers, because its layer keeps them in another order."""
     layer, leaf = _owner(model, name)
-    if leaf == "weight" and isinstance(layer, HalfLinear):
-        return layer.matrix()
-    return getattr(layer, leaf).detach()
+    return leaf == "weight" and isinstance(layer, HalfLinear | PackedInt8Linear)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

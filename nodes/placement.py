@@ -17,7 +17,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from server import PromptServer
 from torch import Tensor, nn
 
-from ..levo import fp8, half, int8
+from ..levo import fp8, int8, packed
 from ..levo.attention import Attention, Flash, Visible, flash_package, flash_refusal
 from .sockets import LoadedModel
 
@@ -39,7 +39,7 @@ SMALLER = {  # what to do about a model that does not fit
 
 def lelm_dtype(choice: str) -> torch.dtype:
     """The dtype of activations; under `auto` and a byte a weight bf16 or fp16 where fast, else fp32."""
-    if _takes_half(choice):
+    if _is_packed(choice):
         return torch.float32
     if choice not in (AUTO, INT8, FP8):
         return DTYPES[choice]
@@ -82,14 +82,15 @@ def lelm_operations(choice: str) -> Any:
     if choice == FP8:  # as with int8, the bridge stays
         return fp8.operations(_casting_operations(lelm_dtype(choice)), biased=False)
     operations = operations_for(lelm_dtype(choice))
-    if _takes_half(choice):
-        operations = half.operations(operations)
-    return int8.operations(operations, Int8Linear) if choice == INT8 else operations
+    linear = Int8Linear
+    if _is_packed(choice):
+        operations, linear = packed.operations(operations), packed.PackedInt8Linear
+    return int8.operations(operations, linear) if choice == INT8 else operations
 
 
-def _takes_half(choice: str) -> bool:
-    """Whether LeLM runs on a CPU with fp16 matrices and fp32 activations: what is fast there."""
-    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and half.is_there()
+def _is_packed(choice: str) -> bool:
+    """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
+    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and packed.is_there()
 
 
 def flow_operations(choice: str) -> Any:

@@ -22,7 +22,7 @@ from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, machine, show
 from torch import nn
 
-from levo import filling, half, int8, tiny
+from levo import filling, int8, packed, tiny
 from levo.config import (
     CODES,
     EMPTY,
@@ -125,7 +125,8 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
 
 def in_int8(model: LeLM) -> LeLM:
     """A copy of a model as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    other = LeLM(model.config, int8.operations(half.operations(nn)), device="meta")
+    operations = int8.operations(packed.operations(nn), packed.PackedInt8Linear)
+    other = LeLM(model.config, operations, device="meta")
     weights = model.state_dict()
     for scale in int8.scale_names(other):
         name = scale.removesuffix("scale") + "weight"
@@ -135,21 +136,16 @@ def in_int8(model: LeLM) -> LeLM:
 
 def in_fp16(model: LeLM) -> LeLM:
     """A copy of a model as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_weights(LeLM(model.config, half.operations(nn), device="meta"), model.state_dict())
+    return with_weights(LeLM(model.config, packed.operations(nn), device="meta"), model.state_dict())
 
 
 def with_weights(model: LeLM, weights: dict[str, torch.Tensor]) -> LeLM:
     """A model, built on the meta device, with these weights; what is packed is filled, the rest shared."""
-    packed = {name for name, tensor in model.state_dict().items() if is_packed(model, name)}
-    model.load_state_dict({n: t for n, t in weights.items() if n not in packed}, strict=False, assign=True)
-    for name in packed:
+    to_fill = {name for name in model.state_dict() if filling.is_packed(model, name)}
+    model.load_state_dict({n: t for n, t in weights.items() if n not in to_fill}, strict=False, assign=True)
+    for name in to_fill:
         filling.fill(model, name, weights[name])
     return model
-
-
-def is_packed(model: LeLM, name: str) -> bool:
-    layer, _, leaf = name.rpartition(".")
-    return leaf == "weight" and isinstance(model.get_submodule(layer), half.HalfLinear)
 
 
 def without_layers(model: LeLM) -> LeLM:
@@ -175,8 +171,8 @@ def cases(size: str) -> dict[tuple[str, int], tuple[Begin, Begin]]:
     def ours(model: LeLM, takes: int) -> Begin:
         return lambda on_step: compose(model, conditions, FRAMES, seeds=range(takes), on_step=on_step)
 
-    packed, small = in_fp16(model), in_int8(model)
-    kinds = [("ours, fp32", model, 1), *(("ours, fp16 (auto)", packed, takes) for takes in TAKES)]
+    half, small = in_fp16(model), in_int8(model)
+    kinds = [("ours, fp32", model, 1), *(("ours, fp16 (auto)", half, takes) for takes in TAKES)]
     kinds += [("ours, int8", small, 1), ("ours, int8", small, TAKES[-1])]
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():  # without its instructions bf16 takes minutes
         kinds.append(("ours, bf16", in_dtype(model, torch.bfloat16), 1))

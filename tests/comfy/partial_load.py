@@ -46,7 +46,7 @@ from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.levo.vae.oobleck import Snake, Vae
 from levo_pack.nodes import placement
 
-placement.half.is_there = lambda: False  # nobody asks for fp16 layers of a CPU where there is a card
+placement.packed.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
 
 CPU, CARD = torch.device("cpu"), torch.device("meta")
 COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")

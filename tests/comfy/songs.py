@@ -43,6 +43,21 @@ def listen_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
     return song_prompt(LISTEN_PROMPT, **changes)
 
 
+def saving(prompt: dict[str, Any], name: str, dtype: str = "as loaded") -> dict[str, Any]:
+    """The prompt with LeVo Save Checkpoint behind LeVo Load LeLM; node "path" shows where the file lies."""
+    loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")
+    inputs = {"model": [loader, 0], "name": name, "dtype": dtype}
+    save = {"class_type": "LeVoSaveCheckpoint", "inputs": inputs}
+    return {**prompt, "save": save, "path": {"class_type": "PreviewAny", "inputs": {"source": ["save", 0]}}}
+
+
+def choice_of(server: ComfyServer, path: Path) -> str:
+    """How LeVo Load LeLM's list names a file."""
+    info = server.get("/object_info/LeVoLoadLeLM")["LeVoLoadLeLM"]
+    options = info["input"]["required"]["checkpoint"][1]["options"]
+    return next(option for option in options if path.stem in option)
+
+
 def make(server: ComfyServer, **changes: dict[str, Any]) -> tuple[Song, Run]:
     """Run the prompt with changes to its good end."""
     run = server.run(song_prompt(**changes))

@@ -44,16 +44,12 @@ def test_an_int8_model_is_saved_as_loaded_and_makes_the_same_song(
     server: ComfyServer, song: songs.Song, tmp_path: Path
 ):
     prompt = songs.song_prompt(loadlelm=INT8, compose=SHORT)
-    loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")
-    inputs = {"model": [loader, 0], "name": f"{tmp_path.name}/int8", "dtype": "as loaded"}
-    prompt["save"] = {"class_type": "LeVoSaveCheckpoint", "inputs": inputs}
-    prompt["path"] = {"class_type": "PreviewAny", "inputs": {"source": ["save", 0]}}
-    run = server.run(prompt)
+    run = server.run(songs.saving(prompt, f"{tmp_path.name}/int8"))
     assert run.status == "success", run.error
     path = Path(run.outputs["path"]["text"][0])
     with safe_open(path, framework="pt") as file:
         assert file.get_slice("heads.0.weight").get_dtype() == "I8"
-    from_file = {**INT8, "checkpoint": choice_of(server, path)}
+    from_file = {**INT8, "checkpoint": songs.choice_of(server, path)}
     again, _ = songs.make(server, loadlelm=from_file, compose=SHORT)
     path.unlink()
     assert np.array_equal(again.sound, song.sound)
@@ -61,18 +57,9 @@ def test_an_int8_model_is_saved_as_loaded_and_makes_the_same_song(
 
 def test_an_int8_model_is_not_saved_in_another_dtype(server: ComfyServer):
     prompt = songs.song_prompt(loadlelm=INT8, compose=SHORT)
-    loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")
-    inputs = {"model": [loader, 0], "name": "never", "dtype": "bf16"}
-    run = server.run(
-        {loader: prompt[loader], "save": {"class_type": "LeVoSaveCheckpoint", "inputs": inputs}}
-    )
+    prompt = songs.saving(prompt, "never", "bf16")
+    loader, _ = prompt["save"]["inputs"]["model"]
+    run = server.run({name: prompt[name] for name in (loader, "save")})
     assert run.status == "error"
     songs.assert_one_sentence(run.error["exception_message"])
     assert "as loaded" in run.error["exception_message"]
-
-
-def choice_of(server: ComfyServer, path: Path) -> str:
-    """How the loader's list names a file."""
-    info = server.get("/object_info/LeVoLoadLeLM")["LeVoLoadLeLM"]
-    options = info["input"]["required"]["checkpoint"][1]["options"]
-    return next(option for option in options if path.stem in option)

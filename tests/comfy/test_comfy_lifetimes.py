@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from server import comfyui_folder
+from inside import findings_of
 
-SCRIPT = Path(__file__).with_name("lifetimes.py")
 NODES = ["LeVoCompose", "LeVoRender", "LeVoSong", "LeVoSong heard", "LeVoDecode"]
 MOST_GROWTH = 1_000_000  # bytes a run; one cache of the tiny model that stayed would be more
 
@@ -22,11 +16,7 @@ MOST_GROWTH = 1_000_000  # bytes a run; one cache of the tiny model that stayed 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Any]:
     """What lifetimes.py saw."""
-    command = [sys.executable, str(SCRIPT), str(comfyui_folder())]
-    environment = {**os.environ, "COMFYUI_DIR": str(comfyui_folder()), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return findings_of("lifetimes.py")
 
 
 @pytest.mark.parametrize("way", ["returned", "cancelled", "failed"])

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import songs
-from server import comfyui_folder
-
-SCRIPT = Path(__file__).with_name("low_memory.py")
+from inside import findings_of
 
 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Any]:
     """What low_memory.py saw."""
-    command = [sys.executable, str(SCRIPT), str(comfyui_folder())]
-    environment = {**os.environ, "COMFYUI_DIR": str(comfyui_folder()), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return findings_of("low_memory.py")
 
 
 @pytest.mark.parametrize(

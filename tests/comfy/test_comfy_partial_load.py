@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from server import comfyui_folder
+from inside import findings_of
 from torch import nn
 
 from levo import int8, tiny
 from levo.lelm.model import LeLM
 
-SCRIPT = Path(__file__).with_name("partial_load.py")
 MODELS = [
     f"{model} {layers}"
     for model in ("lelm", "renderer", "vae", "style_encoder")
@@ -35,11 +29,7 @@ SHAPES = {name: tensor.shape for name, tensor in LeLM(tiny.LELM, device="meta").
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Any]:
     """What partial_load.py saw: by model and layer classes, then by share."""
-    command = [sys.executable, str(SCRIPT), str(comfyui_folder())]
-    environment = {**os.environ, "COMFYUI_DIR": str(comfyui_folder()), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return findings_of("partial_load.py")
 
 
 @pytest.mark.parametrize("model", MODELS)

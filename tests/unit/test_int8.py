@@ -12,19 +12,21 @@ from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import checkpoint, converted, filling, int8, parts, tiny
+from levo import checkpoint, converted, filling, int8, packed, parts, tiny
 from levo.checkpoint import LELM
 from levo.config import END
 from levo.converted import Provenance
 from levo.int8 import BLOCK, FEW_ROWS, Int8Linear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
+from levo.packed import PackedInt8Linear
 from levo.weightfile import CheckpointError, inventory, read
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 LAYOUT = checkpoint.lelm_layout(tiny.LELM)
 MODELS = ["tiny", *sorted(path.stem for path in GOLDEN.glob("lelm_*.safetensors"))]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+LAYERS = [Int8Linear, *([PackedInt8Linear] if packed.is_there() else [])]
 # A row of normal numbers ends near 3 to 4 deviations, so a step is about 3.5 / 127 of one and its rounding
 # 1 / sqrt(12) of that: 0.8 %. bf16 adds 0.3 % on a CPU. Errors of the matrices on the way from a code to a
 # logit (at most 22 here) add as squares, and most of them enter beside an undisturbed residual.
@@ -113,11 +115,11 @@ def test_few_rows_take_the_kernel_and_many_do_not():
             return func(*args, **(kwargs or {}))
 
     numbers, scale = int8.quantise(torch.randn(8, 32))
-    for rows, width, packed in ((FEW_ROWS, 32, True), (FEW_ROWS + 1, 32, False), (2, 24, False)):
+    for rows, width, fast in ((FEW_ROWS, 32, True), (FEW_ROWS + 1, 32, False), (2, 24, False)):
         calls.clear()
         with Watch():
             int8.product(torch.randn(rows, width), numbers[:, :width].contiguous(), scale)
-        assert any("int8pack" in call for call in calls) == packed
+        assert any("int8pack" in call for call in calls) == fast
 
 
 @pytest.mark.parametrize("registered", [True, False])
@@ -272,7 +274,7 @@ def test_the_file_holds_bytes(tmp_path: Path):
 # ------------------------------------------------------------------ logits
 
 
-def models(name: str) -> tuple[LeLM, LeLM, Tensor]:
+def models(name: str, linear: type[Int8Linear]) -> tuple[LeLM, LeLM, Tensor]:
     """A float model, its int8 counterpart and codes [2, 3, T] to read."""
     if name == "tiny":
         plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
@@ -283,7 +285,7 @@ def models(name: str) -> tuple[LeLM, LeLM, Tensor]:
             golden.build_lelm(file, golden.lelm_config(file.meta)),
             file.tensors["tokens"][..., :16],
         )
-    model = rounded(config=plain.config)
+    model = LeLM(plain.config, int8.operations(nn, linear))
     for tensor_name, tensor in plain.state_dict().items():
         filling.fill(model, tensor_name, tensor)
     return plain, model, codes.expand(2, -1, -1)
@@ -302,9 +304,10 @@ def logits_of(model: LeLM, codes: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("inference")
+@pytest.mark.parametrize("linear", LAYERS)
 @pytest.mark.parametrize("name", MODELS)
-def test_logits_stay_close_to_those_of_float_weights(name: str):
-    plain, model, codes = models(name)
+def test_logits_stay_close_to_those_of_float_weights(name: str, linear: type[Int8Linear]):
+    plain, model, codes = models(name, linear)
     wanted, made = logits_of(plain, codes), logits_of(model, codes)
     error = relative(made[..., :END], wanted[..., :END])  # golden END rows are long, to end songs on time
     agreement = float((made.argmax(-1) == wanted.argmax(-1)).float().mean())

@@ -1,4 +1,4 @@
-"""Fp16 layers of a CPU against float32 ones: what they compute, what they hold, files and whole songs."""
+"""Packed layers of a CPU against plain ones: what they compute, what they hold, files and whole songs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 
-from levo import checkpoint, converted, filling, half, int8, parts, tiny
+from levo import checkpoint, converted, filling, int8, packed, parts, tiny
 from levo.checkpoint import LELM
 from levo.converted import Provenance
-from levo.half import HalfLinear
 from levo.lelm.model import LeLM
+from levo.packed import HalfLinear, PackedInt8Linear
 from levo.weightfile import CheckpointError, read
 
-pytestmark = pytest.mark.skipif(not half.is_there(), reason="this CPU has no FBGEMM")
+pytestmark = pytest.mark.skipif(not packed.is_there(), reason="this CPU has no FBGEMM")
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 LAYOUT = checkpoint.lelm_layout(tiny.LELM)
@@ -38,7 +38,7 @@ def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
 
 def halved(model: LeLM) -> LeLM:
     """The same model with fp16 matrices."""
-    other = LeLM(model.config, half.operations(nn))
+    other = LeLM(model.config, packed.operations(nn))
     for name, tensor in model.state_dict().items():
         filling.fill(other, name, tensor)
     return other
@@ -50,7 +50,7 @@ def tiny_lelm() -> LeLM:
     return model
 
 
-# ------------------------------------------------------------------ layers
+# ------------------------------------------------------------------ fp16 layers
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 8, 300])
@@ -93,11 +93,72 @@ def test_a_layer_counts_as_fp16_and_stays_where_it_is():
     assert layer.to("cpu").to(torch.bfloat16)(x).equal(before)
 
 
+# ------------------------------------------------------------------ int8 layers
+
+
+def bytes_layer_of(weight: Tensor) -> PackedInt8Linear:
+    layer = PackedInt8Linear(weight.shape[1], weight.shape[0])
+    layer.take(weight)
+    return layer
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, 300])
+@pytest.mark.parametrize(("width_out", "width_in"), [(64, 96), (37, 41), (1, 7), (16, 9_000)])
+def test_an_int8_layer_rounds_x_by_less_than_bf16_would(rows: int, width_out: int, width_in: int):
+    weight, x = random(width_out, width_in), random(2, rows, width_in, seed=2)
+    layer = bytes_layer_of(weight)
+    numbers, scale = int8.quantise(weight)
+    assert torch.equal(layer.matrix(), numbers)
+    assert torch.equal(layer.scale.data, scale)
+    exact = int8.dequantise(numbers, scale).double().t()
+    made, wanted = layer(x), x.double() @ exact
+    assert (made.dtype, made.shape) == (torch.float32, (2, rows, width_out))
+    assert (made - wanted).norm() < (x.bfloat16().double() @ exact - wanted).norm() / 5
+
+
+def test_no_sum_of_an_int8_layer_overflows():
+    # The largest numbers that there are, all of one sign: AVX2 adds pairs of products in 16 bits.
+    layer = bytes_layer_of(torch.full((3, 9_000), 0.5))
+    for x in (torch.full((2, 9_000), 7.0), torch.full((2, 9_000), -7.0)):
+        torch.testing.assert_close(layer(x), x.sum(1, keepdim=True).expand(2, 3) * 0.5, rtol=5e-3, atol=0)
+
+
+def test_rows_of_an_int8_layer_are_rounded_by_their_own_size():
+    layer, x = bytes_layer_of(random(64, 96)), random(2, 96, seed=2)
+    small = layer(torch.stack((x[0] * 1e-6, x[1] * 1e4)))
+    torch.testing.assert_close(small[0] * 1e6, layer(x)[0], rtol=1e-3, atol=1e-3)
+    assert torch.equal(layer(torch.zeros(1, 96)), torch.zeros(1, 64))
+
+
+def test_packing_leaves_the_engine_of_others_alone():
+    engine = torch.backends.quantized.engine
+    bytes_layer_of(random(4, 8))
+    assert torch.backends.quantized.engine == engine
+
+
+def int8_lelm() -> LeLM:
+    return LeLM(tiny.LELM, int8.operations(packed.operations(nn), PackedInt8Linear))
+
+
+def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_path: Path):
+    plain, model = LeLM(tiny.LELM, int8.operations(nn)), int8_lelm()
+    paths = [tmp_path / "plain.safetensors", tmp_path / "packed.safetensors"]
+    for path, one in zip(paths, (plain, model), strict=True):
+        tiny.fill(one)
+        converted.save(path, one, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
+    again = int8_lelm()
+    for path in paths:
+        parts.fill(again, path, LAYOUT)
+        for name, tensor in plain.state_dict().items():
+            fp16 = name in ("bridge_in.weight", "bridge_out.weight")
+            assert torch.equal(filling.value(again, name), tensor.half().float() if fp16 else tensor), name
+
+
 # ------------------------------------------------------------------ the model and its files
 
 
 def test_all_linear_layers_are_fp16_and_nothing_else():
-    state = LeLM(tiny.LELM, half.operations(nn)).state_dict()
+    state = LeLM(tiny.LELM, packed.operations(nn)).state_dict()
     linear = {
         f"{name}.weight" for name, layer in LeLM(tiny.LELM).named_modules() if isinstance(layer, nn.Linear)
     }
@@ -106,12 +167,12 @@ def test_all_linear_layers_are_fp16_and_nothing_else():
 
 def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
-    plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, half.operations(nn))
+    plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, packed.operations(nn))
     parts.fill(plain, tmp_path / "model.pt", LAYOUT)
     parts.fill(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
-        packed = model.state_dict()[name].is_meta
-        assert torch.equal(filling.value(model, name), tensor.half().float() if packed else tensor), name
+        wanted = tensor.half().float() if filling.is_packed(model, name) else tensor
+        assert torch.equal(filling.value(model, name), wanted), name
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])
@@ -119,7 +180,7 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
     model, path = halved(tiny_lelm()), tmp_path / "lelm.safetensors"
     converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     assert read(path)["heads.0.weight"].dtype == (dtype or torch.float16)
-    again = LeLM(tiny.LELM, half.operations(nn))
+    again = LeLM(tiny.LELM, packed.operations(nn))
     parts.fill(again, path, LAYOUT)
     for name in model.state_dict():
         assert torch.equal(filling.value(again, name), filling.value(model, name)), name
@@ -131,7 +192,7 @@ def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
     tiny.fill(small)
     path = tmp_path / "lelm.safetensors"
     converted.save(path, small, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
-    model = LeLM(tiny.LELM, half.operations(nn))
+    model = LeLM(tiny.LELM, packed.operations(nn))
     parts.fill(model, path, LAYOUT)
     stood_for = int8.dequantise(small.heads[0].weight, small.heads[0].scale)
     assert torch.equal(model.heads[0].matrix(), stood_for.half().float())
