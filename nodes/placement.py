@@ -18,7 +18,15 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ..levo import fp8, int8, packed
-from ..levo.attention import Attention, Flash, Visible, flash_package, flash_refusal
+from ..levo.attention import (
+    Attention,
+    Flash,
+    Visible,
+    flash_package,
+    flash_refusal,
+    is_quick_as_products,
+    one_query,
+)
 from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -112,6 +120,8 @@ def torch_attention(
     query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
 ) -> Tensor:
     """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    if visible is not None and is_quick_as_products(query):
+        return one_query(query, key, value, visible.mask)
     mask = None if visible is None else visible.mask
     out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)

@@ -23,7 +23,7 @@ from bench.table import machine, show
 from release_texts import config_text
 from torch import nn
 
-from levo import checkpoint, converted, parts
+from levo import checkpoint, converted, packed, parts
 from levo.checkpoint import LELM
 from levo.converted import Provenance
 from levo.lelm.model import LeLM
@@ -50,10 +50,16 @@ def touched(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
         tensor.view(torch.int16).sum()
 
 
-WAYS = {way.__name__: way for way in (plainly, ours, touched)}
+def for_a_cpu(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+    """As the nodes do it where the model runs on the CPU: its matrices become fp16 and are packed."""
+    parts.fill(model, path, layout)
+
+
+WAYS = {way.__name__: way for way in (plainly, ours, touched, for_a_cpu)}
 CASES = [
     ("model.pt, whole file first", "plainly", "model.pt"),
     ("model.pt, as the node loads it", "ours", "model.pt"),
+    ("model.pt, packed as fp16 for a CPU", "for_a_cpu", "model.pt"),
     ("converted, as the node loads it", "ours", "converted.safetensors"),
     ("converted, and every weight read", "touched", "converted.safetensors"),
 ]
@@ -88,7 +94,8 @@ def measure(way: str, path: Path) -> None:
         start = time.perf_counter()
         config = parts.lelm_config(path.with_name("model.pt"))
         # As ComfyUI's layers are built: without numbers.
-        model = LeLM(config, device="meta", dtype=DTYPE).to_empty(device="cpu")
+        layers, dtype = (packed.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
+        model = LeLM(config, layers, device="meta", dtype=dtype).to_empty(device="cpu")
         WAYS[way](model, path, checkpoint.lelm_layout(config))
         seconds = time.perf_counter() - start
         print(seconds, peak(), sum(t.nbytes for t in model.state_dict().values()))
