@@ -196,7 +196,7 @@ def load_lelm(choice: str, dtype: str, attention: str = placement.AUTO) -> Loade
     config = parts.lelm_config(path) if path else tiny.LELM
     number = placement.lelm_dtype(dtype)
     operations, device = placement.lelm_operations(dtype), placement.offload_device()
-    attend = placement.lelm_attention(attention, number, config.head_width)
+    attend = placement.lelm_attention(attention, dtype, config.head_width)
     model = LeLM(config, operations, attend, device, number)
     fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)

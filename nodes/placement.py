@@ -18,15 +18,7 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ..levo import fp8, int8, packed
-from ..levo.attention import (
-    Attention,
-    Flash,
-    Visible,
-    flash_package,
-    flash_refusal,
-    is_quick_as_products,
-    one_query,
-)
+from ..levo.attention import Attention, Flash, Visible, by_products, flash_package, flash_refusal
 from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -120,8 +112,6 @@ def torch_attention(
     query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
 ) -> Tensor:
     """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
-    if visible is not None and is_quick_as_products(query):
-        return one_query(query, key, value, visible.mask)
     mask = None if visible is None else visible.mask
     out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
@@ -136,16 +126,18 @@ def comfy_attention(
     )
 
 
-def lelm_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
-    """LeLM's attention for the choice made by name; `auto` takes flash-attn where it is there and fits.
+def lelm_attention(choice: str, dtype: str, head_width: int) -> Attention:
+    """LeLM's attention for choices made by name; `auto` takes flash-attn where it is there and fits.
 
     Raises:
         ValueError: flash-attn was chosen and cannot be used.
     """
     if choice == FLASH:
-        return _flash(dtype, head_width)
-    package = flash_package() if choice == AUTO else None
-    return Flash(package, torch_attention) if package else torch_attention
+        return _flash(lelm_dtype(dtype), head_width)
+    if choice == SDPA:
+        return torch_attention
+    package, own = flash_package(), by_products if _is_packed(dtype) else torch_attention
+    return Flash(package, own) if package else own
 
 
 def flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:

@@ -23,6 +23,7 @@ from bench.table import in_turns, machine, show
 from torch import nn
 
 from levo import filling, int8, packed, tiny
+from levo.attention import by_products
 from levo.config import (
     CODES,
     EMPTY,
@@ -125,7 +126,7 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
 def in_int8(model: LeLM) -> LeLM:
     """A copy of a model as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
     operations = int8.operations(packed.operations(nn), packed.PackedInt8Linear)
-    other = LeLM(model.config, operations, device="meta")
+    other = LeLM(model.config, operations, by_products, device="meta")
     weights = model.state_dict()
     for scale in int8.scale_names(other):
         name = scale.removesuffix("scale") + "weight"
@@ -135,7 +136,9 @@ def in_int8(model: LeLM) -> LeLM:
 
 def in_fp16(model: LeLM) -> LeLM:
     """A copy of a model as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_weights(LeLM(model.config, packed.operations(nn), device="meta"), model.state_dict())
+    return with_weights(
+        LeLM(model.config, packed.operations(nn), by_products, device="meta"), model.state_dict()
+    )
 
 
 def with_weights(model: LeLM, weights: dict[str, torch.Tensor]) -> LeLM:

@@ -15,6 +15,7 @@ const FIRST = 40 - 0.64; // seconds: a window but for what waits for the next on
 const VALUES = {
   LeVoLyrics: { text: "[Verse]\nhello there\n[chorus]\nla la la" },
   LeVoDescription: { gender: "female", genre: "pop", emotion: "", instruments: "piano", tags: "" },
+  LeVoLoadLeLM: { dtype: "fp32" }, // in which its length is known
   LeVoSong: { seed: 5, render_steps: 1, max_seconds: 48 },
 };
 
