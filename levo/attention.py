@@ -73,7 +73,7 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visib
 def by_products(
     query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
 ) -> Tensor:
-    """As `sdpa`, but a step is two products, which read keys faster on a CPU in float32; see `Attention`."""
+    """As `sdpa`, but a step is two products, by which a CPU reads keys faster; see `Attention`."""
     if visible is None:
         return sdpa(query, key, value, causal)
     scores = (key @ query.transpose(2, 3)).transpose(2, 3) * query.shape[-1] ** -0.5
