@@ -274,7 +274,7 @@ def test_the_file_holds_bytes(tmp_path: Path):
 # ------------------------------------------------------------------ logits
 
 
-def models(name: str, linear: type[Int8Linear]) -> tuple[LeLM, LeLM, Tensor]:
+def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
     """A float model, its int8 counterpart and codes [2, 3, T] to read."""
     if name == "tiny":
         plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
