@@ -16,6 +16,7 @@ LISTEN_PROMPT = PROMPT.with_name("listen.json")
 LYRICS, DESCRIPTION, CONDITIONING, COMPOSE, RENDER, DECODE, SAVE, ENDED, SECONDS = map(str, range(4, 13))
 LISTEN = "13"
 SAMPLE_RATE = 48_000
+EXACT = {"dtype": "fp32"}  # for LeVo Load LeLM where it matters when the song of a seed ends
 
 
 @dataclass(frozen=True)

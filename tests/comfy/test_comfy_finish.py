@@ -12,7 +12,6 @@ from server import ComfyServer, Run
 FINISH, FINISHED, LOUDNESS, PEAK = "finish", "finished", "loudness", "peak"
 # The takes of these seeds: in float32 one is cut at the limit, one ends by itself.
 COMPOSED = {"seed": 2, "max_seconds": 12, "takes": 2}
-EXACT = {"dtype": "fp32"}
 ALL_OFF = {"trim": False, "fade": "off", "normalise": False, "limiter": False}
 LEVELS = {"silence_db": -60.0, "fade_seconds": 2.0, "loudness_lufs": -14.0, "ceiling_db": -1.0}
 
@@ -22,7 +21,7 @@ def finishing_prompt(**inputs: Any) -> dict[str, Any]:
     defaults = {"audio": [songs.DECODE, 0], "tokens": [songs.COMPOSE, 0]}
     wanted = defaults | ALL_OFF | LEVELS | inputs
     given = {name: value for name, value in wanted.items() if value is not None}
-    prompt = songs.song_prompt(compose=COMPOSED, render={"steps": 2}, loadlelm=EXACT)
+    prompt = songs.song_prompt(compose=COMPOSED, render={"steps": 2}, loadlelm=songs.EXACT)
     prompt[FINISH] = {"class_type": "LeVoFinishSong", "inputs": given}
     saved = {"audio": [FINISH, 0], "filename_prefix": "audio/finished"}
     prompt[FINISHED] = {"class_type": "SaveAudio", "inputs": saved}

@@ -13,11 +13,10 @@ from server import ComfyServer, Message
 AT_ONCE = 2.0  # seconds
 MESSAGES_MOST = 5  # on their way when Cancel was pressed
 LONG = {"seed": 5, "max_seconds": 48}  # in float32 a song that does not end before its limit
-EXACT = {"dtype": "fp32"}
 CASES = {
     "compose": (songs.COMPOSE, {"compose": LONG}),
     "render": (songs.RENDER, {"compose": {"max_seconds": 2}, "render": {"steps": 200}}),
-    "decode": (songs.DECODE, {"compose": LONG, "loadlelm": EXACT, "render": {"steps": 1}}),
+    "decode": (songs.DECODE, {"compose": LONG, "loadlelm": songs.EXACT, "render": {"steps": 1}}),
 }
 
 

@@ -106,11 +106,11 @@ def test_another_compose_seed_makes_another_song(server: ComfyServer, song: song
 
 def test_takes_are_songs_of_the_next_seeds_each_as_long_as_it_is(server: ComfyServer):
     seeds = [ENDS_EARLY["seed"] + take for take in range(3)]
-    changes, exact = {**ENDS_EARLY, "max_seconds": 12}, {"dtype": "fp32"}
-    run = server.run(songs.song_prompt(compose={**changes, "takes": 3}, loadlelm=exact))
+    changes = {**ENDS_EARLY, "max_seconds": 12}
+    run = server.run(songs.song_prompt(compose={**changes, "takes": 3}, loadlelm=songs.EXACT))
     assert run.status == "success", run.error
     takes = [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[songs.SAVE]["audio"]]
-    alone = [songs.make(server, compose={**changes, "seed": s}, loadlelm=exact)[0] for s in seeds]
+    alone = [songs.make(server, compose={**changes, "seed": s}, loadlelm=songs.EXACT)[0] for s in seeds]
     assert len({len(song.sound) for song in alone}) > 1
     for take, song in zip(takes, alone, strict=True):
         np.testing.assert_allclose(take, song.sound, atol=2e-3)

@@ -14,7 +14,6 @@ from levo import tiny
 from levo.config import FRAME_RATE
 
 LONG = {"seed": 5, "max_seconds": 48}  # two windows, and an end before the limit
-EXACT = {"dtype": "fp32"}
 STEPS = 48 * 25 + 250
 HELD = tiny.VAE.overlap / 2 / FRAME_RATE  # seconds at the end that wait for the next window
 
@@ -34,13 +33,13 @@ def in_one(prompt: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def run(server: ComfyServer) -> Run:
-    run = server.run(in_one(songs.song_prompt(compose=LONG, loadlelm=EXACT, render={"seed": 3})))
+    run = server.run(in_one(songs.song_prompt(compose=LONG, loadlelm=songs.EXACT, render={"seed": 3})))
     assert run.status == "success", run.error
     return run
 
 
 def test_the_song_is_that_of_compose_and_render(server: ComfyServer, run: Run):
-    whole, _ = songs.make(server, compose=LONG, loadlelm=EXACT, render={"seed": 3})
+    whole, _ = songs.make(server, compose=LONG, loadlelm=songs.EXACT, render={"seed": 3})
     song = songs.song_of(server, run)
     assert np.array_equal(song.sound, whole.sound)
     assert (song.ended, song.seconds) == (whole.ended, whole.seconds)

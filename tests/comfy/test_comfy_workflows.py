@@ -70,9 +70,8 @@ def test_an_example_runs_as_it_is_or_says_what_it_needs(
         songs.assert_one_sentence(said)
         assert NEEDS_THE_USER[path.stem] in said
         return
-    shutil.rmtree(
-        server.base / "output" / "batch", ignore_errors=True
-    )  # whose songs would not be made again
+    # Songs of the batch that are there already would not be made again.
+    shutil.rmtree(server.base / "output" / "batch", ignore_errors=True)
     server.clear_cache()
     run = server.run(prompt)
     assert run.status == "success", run.error
