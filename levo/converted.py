@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint, filling, int8
+from . import checkpoint, int8, weights
 from .catalogue import LICENCE
 from .checkpoint import LELM, RENDERER, VAE, Layout, Source
 from .config import LelmConfig, RendererConfig, VaeConfig
@@ -79,25 +79,22 @@ def config_in(path: Path, found: Inventory, wanted: str) -> Any:
         raise CheckpointError(f"{shown(path)} has a broken config; make or download it again.") from error
 
 
-def load(model: nn.Module, path: Path, kind: str) -> None:
-    """Fill `model` from a converted file; numbers that are as the model wants them stay mapped.
+def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | None = None) -> None:
+    """Give `model` the tensors of a converted file; those that are as the model has them stay mapped.
 
-    An int8 file fills a float model and the other way round.
+    An int8 file fits a float model and the other way round.
+
+    Args:
+        model: whose tensors are replaced.
+        path: of the file.
+        kind: of CONFIGS.
+        device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
     """
-    own = model.state_dict()
-    tensors = read(path)
-    layout = Layout(kind, path.name, _sources(own, tensors, int8.scale_names(model)), unused=())
-    checkpoint.check(tensors, layout, model)
-    if tensors.keys() == own.keys() and all(
-        t.dtype == own[name].dtype and t.device == own[name].device for name, t in tensors.items()
-    ):
-        model.load_state_dict(tensors, assign=True)
-        return
-    del tensors
-    checkpoint.load(model, partial(read, path), layout)
+    sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
+    checkpoint.load(model, partial(read, path), Layout(kind, path.name, sources, unused=()), device)
 
 
 def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
@@ -163,7 +160,7 @@ def save(
         with unfinished.open("wb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
             for name, tensor in tensors.items():
-                file.write(_bytes(name, filling.value(model, name), dtype or tensor.dtype))
+                file.write(_bytes(name, weights.value(model, name), dtype or tensor.dtype))
                 on_step(file.tell() - len(header) - 8, total)
         os.replace(unfinished, path)
     finally:

@@ -33,10 +33,14 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
         [out, in] int8, and [out] float32 scales that bf16 holds exactly, so that any activations may use
         them; each number is off by half a scale at most.
     """
-    weight = weight.float()
-    exact = weight.abs().amax(dim=1) / LEVELS
-    scale = exact.bfloat16().float().clamp(min=torch.finfo(torch.bfloat16).tiny)  # a row may be all zero
-    return (weight / scale[:, None]).round_().clamp_(-LEVELS, LEVELS).to(torch.int8), scale
+    numbers = torch.empty_like(weight, dtype=torch.int8, memory_format=torch.contiguous_format)
+    scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
+    # A few rows at a time: no copy of the whole is made.
+    for rows, whole, scale in zip(*(x.split(BLOCK) for x in (weight, numbers, scales)), strict=True):
+        exact = rows.float().abs().amax(dim=1) / LEVELS
+        scale.copy_(exact.bfloat16().clamp(min=torch.finfo(torch.bfloat16).tiny))  # a row may be all zero
+        whole.copy_((rows.float() / scale[:, None]).round_().clamp_(-LEVELS, LEVELS))
+    return numbers, scales
 
 
 def dequantise(weight: Tensor, scale: Tensor) -> Tensor:
@@ -88,20 +92,6 @@ class Int8Linear(nn.Module):
         scale = torch.empty(width_out, dtype=torch.float32, device=device)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.scale = nn.Parameter(scale, requires_grad=False)
-
-    def take(self, weight: Tensor) -> None:
-        """Round float weights [out, in], a few rows at a time: no copy of the whole is made.
-
-        Bytes are taken as they are; their scales are a parameter of their own.
-        """
-        if not weight.is_floating_point():
-            self.weight.data.copy_(weight)
-            return
-        parts = (weight.split(BLOCK), self.weight.data.split(BLOCK), self.scale.data.split(BLOCK))
-        for rows, whole, scales in zip(*parts, strict=True):
-            numbers, scale = quantise(rows)
-            whole.copy_(numbers)
-            scales.copy_(scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return product(x, self.weight, self.scale)

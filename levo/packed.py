@@ -28,7 +28,7 @@ def is_there() -> bool:
 class _Packed(nn.Module):
     """A layer whose matrix no tensor can show: its parameter `weight` has shape and dtype, but no numbers.
 
-    x is float32, and so is what comes out. `levo.filling` sets and reads the numbers.
+    x is float32, and so is what comes out. `levo.weights` sets and reads the numbers.
     """
 
     _packed: Any = None
@@ -49,7 +49,7 @@ class HalfLinear(_Packed):
         self.weight = nn.Parameter(shape, requires_grad=False)
         self.bias = nn.Parameter(torch.empty(width_out), requires_grad=False) if bias else None
 
-    def take(self, weight: Tensor) -> None:
+    def pack(self, weight: Tensor) -> None:
         """Round float weights [out, in] to fp16 and pack them."""
         self._packed = torch.ops.quantized.linear_prepack_fp16(weight.float().contiguous(), None)
 
@@ -73,7 +73,7 @@ class PackedInt8Linear(_Packed, Int8Linear):
         super().__init__(width_in, width_out, device="meta")
         self.scale = nn.Parameter(torch.empty(width_out), requires_grad=False)
 
-    def take(self, weight: Tensor) -> None:
+    def pack(self, weight: Tensor) -> None:
         """Pack bytes [out, in] as they are, or float weights after rounding them."""
         if weight.is_floating_point():
             weight, scale = quantise(weight)

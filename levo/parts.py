@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from . import checkpoint, converted, library
@@ -116,21 +117,22 @@ def separator_config(path: Path) -> SeparatorConfig:
     return released.config_of(path)
 
 
-def fill(model: nn.Module, path: Path, layout: Layout) -> None:
-    """Fill a model from a file, released or converted.
+def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None) -> None:
+    """Give a model the tensors of a file, released or converted.
 
     Args:
         model: of the file's config.
         path: of the file.
         layout: of a released file of this kind.
+        device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: the file does not hold what the model needs; the model is then untouched.
     """
     if converted.kind_in(inventory(path)):
-        converted.load(model, path, layout.kind)
+        converted.load(model, path, layout.kind, device)
     else:
-        checkpoint.load(model, partial(read, path), layout)
+        checkpoint.load(model, partial(read, path), layout, device)
 
 
 def _not_a(wanted: str, path: Path, found: Inventory) -> CheckpointError:

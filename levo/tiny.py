@@ -11,7 +11,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from . import filling, int8
+from . import int8, weights
 from .config import (
     CODES,
     PROMPT_FRAMES,
@@ -54,13 +54,17 @@ def _weight(name: str, shape: torch.Size) -> Tensor:
     return scale * x / (x[0].numel() ** 0.5)
 
 
-def fill(model: nn.Module) -> None:
-    """Set every parameter of a model by its name and shape."""
+def fill(model: nn.Module, device: torch.device | str | None = None) -> None:
+    """Give a model tensors that follow from their names and shapes.
+
+    Args:
+        model: whose tensors are replaced.
+        device: where the tensors go; None for where the model has them now.
+    """
+    names = model.state_dict().items()
     scales = int8.scale_names(model)  # follow from their weights
-    with torch.no_grad():
-        for name, parameter in model.state_dict().items():
-            if name not in scales:
-                filling.fill(model, name, _weight(name, parameter.shape))
+    values = ((name, _weight(name, tensor.shape)) for name, tensor in names if name not in scales)
+    weights.assign(model, values, device)
 
 
 def style() -> Tensor:

@@ -217,8 +217,7 @@ def _compose(
 
 def memory_for(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) -> int:
     """Bytes that composing needs beside the weights; see `compose_bytes`."""
-    item = lelm.patcher.model.conditioner.lyric.weight.element_size()
-    return compose_bytes(lelm.config, frames, item, takes, kept)
+    return compose_bytes(lelm.config, frames, lelm.dtype.itemsize, takes, kept)
 
 
 def composer_of(lelm: LoadedLelm) -> Composer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
 from . import files, placement
-from .loaders import FILE_HINT, fill
+from .loaders import FILE_HINT, build, fill
 from .separating import split_audio
 from .sockets import (
     LoadedModel,
@@ -82,11 +84,10 @@ def load_encoder(kind: str, choice: str) -> LoadedModel:
     path = files.path_of(kind, choice)
     released, small = SIZES[kind]
     sizes: StyleEncoderConfig = released if path else small
-    number = placement.flow_dtype(placement.AUTO)
-    operations, device = placement.operations_for(number), placement.offload_device()
-    model = StyleEncoder(sizes, operations, placement.comfy_attention, device, number)
+    precision = placement.audio_precision()
+    model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
     fill(model, path, checkpoint.style_encoder_layout(sizes))
-    return LoadedModel(placement.managed(model), sizes, path)
+    return LoadedModel(placement.managed(model), sizes, path, precision.dtype)
 
 
 def _stem_inputs() -> list[io.Input]:

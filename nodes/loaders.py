@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import torch
 from comfy_api.latest import io
 from torch import nn
 
-from ..levo import checkpoint, parts, tiny
+from ..levo import checkpoint, parts, tiny, weights
 from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.damage import shown
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
-from ..levo.separator.model import build
+from ..levo.separator.model import build as build_htdemucs
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from ..levo.weightfile import CheckpointError
@@ -194,56 +197,66 @@ def load_lelm(choice: str, dtype: str, attention: str = placement.AUTO) -> Loade
     """Build LeLM and fill it from the file chosen in the combo."""
     path = files.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
-    number = placement.lelm_dtype(dtype)
-    operations, device = placement.lelm_operations(dtype), placement.offload_device()
-    attend = placement.lelm_attention(attention, dtype, config.head_width)
-    model = LeLM(config, operations, attend, device, number)
+    precision = placement.lelm_precision(dtype, attention, config.head_width)
+    model = build(partial(LeLM, config, attention=precision.attention), precision)
     fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
-    return LoadedLelm(placement.managed(model), config, path, tokenizer)
+    return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer)
 
 
 def load_renderer(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
     path = files.path_of(RENDERER, choice)
     config = parts.renderer_config(path) if path else tiny.RENDERER
-    number = placement.flow_dtype(dtype)
-    operations, device = placement.flow_operations(dtype), placement.offload_device()
-    attend = placement.flow_attention(attention, number, config.width // config.heads)
-    model = Renderer(config, operations, attend, device, number)
+    precision = placement.renderer_precision(dtype, attention, config.width // config.heads)
+    model = build(partial(Renderer, config, attention=precision.attention), precision)
     fill(model, path, checkpoint.renderer_layout(config))
-    return LoadedModel(placement.managed(model), config, path)
+    return LoadedModel(placement.managed(model), config, path, precision.dtype)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
     path = files.path_of(VAE, choice)
     config = parts.vae_config(path) if path else tiny.VAE
-    number = placement.flow_dtype(dtype)
-    model = Vae(config, placement.operations_for(number), placement.offload_device(vae=True), number)
-    fill(model, path, checkpoint.vae_layout(config))
-    return LoadedModel(placement.managed(model, vae=True), config, path)
+    precision = placement.audio_precision(dtype)
+    model = build(partial(Vae, config), precision)
+    fill(model, path, checkpoint.vae_layout(config), vae=True)
+    return LoadedModel(placement.managed(model, vae=True), config, path, precision.dtype)
 
 
 def load_separator(choice: str) -> LoadedModel:
     """Build HTDemucs and fill it from the file chosen in the combo, as fp32: rounding is audible."""
     path = files.path_of(SEPARATOR, choice)
     config = parts.separator_config(path) if path else tiny.SEPARATOR
-    model = build(config, placement.offload_device())
+    model = build_htdemucs(config, "meta")
     fill(model, path, checkpoint.separator_layout(model))
-    return LoadedModel(placement.managed(model), config, path)
+    return LoadedModel(placement.managed(model), config, path, torch.float32)
 
 
-def fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout) -> None:
-    """Fill a model from its file, or with the tiny set's numbers where there is none.
+def build(kind: Callable[..., nn.Module], precision: placement.Precision) -> nn.Module:
+    """Build a model that shows what it needs, and holds no numbers yet.
+
+    Args:
+        kind: builds it for `operations`, `device` and `dtype`.
+        precision: how it computes.
+    """
+    place = {"device": "meta", "dtype": precision.dtype}
+    model = kind(operations=precision.operations, **place)
+    weights.declare(model, kind(operations=precision.plain, **place).state_dict())
+    return model
+
+
+def fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout, vae: bool = False) -> None:
+    """Give a model the tensors of its file, or those of the tiny set where there is none.
 
     Raises:
         CheckpointError: the file does not hold the model; says which file.
     """
+    device = placement.offload_device(vae)
     if path is None:
-        tiny.fill(model)
+        tiny.fill(model, device)
         return
     try:
-        parts.fill(model, path, layout)
+        parts.fill(model, path, layout, device)
     except CheckpointError as error:
         raise CheckpointError(f"{shown(path)}: {error}") from error

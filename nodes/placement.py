@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeVar
 
@@ -37,8 +38,58 @@ SMALLER = {  # what to do about a model that does not fit
 }
 
 
-def lelm_dtype(choice: str) -> torch.dtype:
-    """The dtype of activations; under `auto` and a byte a weight bf16 or fp16 where fast, else fp32."""
+@dataclass(frozen=True)
+class Precision:
+    """How a model stores its weights and computes: decided by its loader, once."""
+
+    dtype: torch.dtype  # of activations, and of weights that are not stored smaller
+    operations: Any  # ComfyUI's layer classes
+    plain: Any  # torch's, which store the same: their tensors are those that the model needs
+    attention: Attention
+
+
+def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
+    """How LeLM computes, for choices made by name.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    dtype, on_cpu = _lelm_dtype(choice), _is_packed(choice)
+
+    def layers(base: Any, int8_linear: type[int8.Int8Linear]) -> Any:
+        if choice == FP8:  # as with int8, the bridge stays
+            return fp8.operations(base, biased=False)
+        if on_cpu:
+            base, int8_linear = packed.operations(base), packed.PackedInt8Linear
+        return int8.operations(base, int8_linear) if choice == INT8 else base
+
+    own = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
+    attend = _lelm_attention(attention, dtype, head_width, by_products if on_cpu else torch_attention)
+    return Precision(dtype, layers(own, Int8Linear), layers(nn, int8.Int8Linear), attend)
+
+
+def renderer_precision(choice: str, attention: str, head_width: int) -> Precision:
+    """How the renderer computes, for choices made by name.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    dtype = _audio_dtype(choice)
+    attend = _flow_attention(attention, dtype, head_width)
+    if choice != FP8:
+        return Precision(dtype, _operations_for(dtype), nn, attend)
+    own, plain = (fp8.operations(base, biased=True) for base in (_casting_operations(dtype), nn))
+    return Precision(dtype, own, plain, attend)
+
+
+def audio_precision(choice: str = AUTO) -> Precision:
+    """How VAE and style encoder compute, for a dtype chosen by name."""
+    dtype = _audio_dtype(choice)
+    return Precision(dtype, _operations_for(dtype), nn, comfy_attention)
+
+
+def _lelm_dtype(choice: str) -> torch.dtype:
+    """Under `auto` and a byte a weight bf16 or fp16 where fast, else fp32."""
     if _is_packed(choice):
         return torch.float32
     if choice not in (AUTO, INT8, FP8):
@@ -49,12 +100,12 @@ def lelm_dtype(choice: str) -> torch.dtype:
     return torch.float16 if mm.should_use_fp16(device) else torch.float32
 
 
-def flow_dtype(choice: str) -> torch.dtype:
-    """The dtype of activations: fp32 where none is named, because rounding garbles flow and waveform."""
+def _audio_dtype(choice: str) -> torch.dtype:
+    """fp32 where none is named, because rounding garbles flow and waveform."""
     return DTYPES.get(choice, torch.float32)
 
 
-def operations_for(dtype: torch.dtype) -> type:
+def _operations_for(dtype: torch.dtype) -> type:
     """ComfyUI's layer classes for weights stored and computed in `dtype`."""
     return comfy.ops.pick_operations(dtype, dtype, load_device=mm.get_torch_device())
 
@@ -77,30 +128,9 @@ class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
         return y
 
 
-def lelm_operations(choice: str) -> Any:
-    """LeLM's layer classes for the dtype chosen by name."""
-    if choice == FP8:  # as with int8, the bridge stays
-        return fp8.operations(_casting_operations(lelm_dtype(choice)), biased=False)
-    operations = operations_for(lelm_dtype(choice))
-    linear = Int8Linear
-    if _is_packed(choice):
-        operations, linear = packed.operations(operations), packed.PackedInt8Linear
-    return int8.operations(operations, linear) if choice == INT8 else operations
-
-
 def _is_packed(choice: str) -> bool:
     """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
     return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and packed.is_there()
-
-
-def flow_operations(choice: str) -> Any:
-    """The renderer's layer classes for the dtype chosen by name."""
-    number = flow_dtype(choice)
-    return (
-        fp8.operations(_casting_operations(number), biased=True)
-        if choice == FP8
-        else operations_for(number)
-    )
 
 
 def _casting_operations(dtype: torch.dtype) -> type:
@@ -126,26 +156,18 @@ def comfy_attention(
     )
 
 
-def lelm_attention(choice: str, dtype: str, head_width: int) -> Attention:
-    """LeLM's attention for choices made by name; `auto` takes flash-attn where it is there and fits.
-
-    Raises:
-        ValueError: flash-attn was chosen and cannot be used.
-    """
+def _lelm_attention(choice: str, dtype: torch.dtype, head_width: int, own: Attention) -> Attention:
+    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `own`."""
     if choice == FLASH:
-        return _flash(lelm_dtype(dtype), head_width)
+        return _flash(dtype, head_width)
     if choice == SDPA:
         return torch_attention
-    package, own = flash_package(), by_products if _is_packed(dtype) else torch_attention
+    package = flash_package()
     return Flash(package, own) if package else own
 
 
-def flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
-    """The renderer's attention for the choice made by name; `auto` takes ComfyUI's own.
-
-    Raises:
-        ValueError: flash-attn was chosen and cannot be used.
-    """
+def _flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
+    """For the choice made by name; `auto` takes ComfyUI's own."""
     if choice == FLASH:
         return _flash(dtype, head_width)
     return comfy_attention if choice == AUTO else torch_attention
@@ -163,7 +185,9 @@ def _flash(dtype: torch.dtype, head_width: int) -> Attention:
 
 
 def managed(model: nn.Module, vae: bool = False) -> Any:
-    """Hand a model to ComfyUI's memory manager."""
+    """Hand a model with its weights to ComfyUI's memory manager."""
+    # What pages weights in later casts them to the dtypes that they have now.
+    getattr(mm, "archive_model_dtypes", lambda model: None)(model)
     load = mm.vae_device() if vae else mm.get_torch_device()
     # Looked up now: ComfyUI replaces the class when it manages memory dynamically.
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)

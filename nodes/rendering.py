@@ -120,8 +120,7 @@ def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
 
 def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
     """Bytes that rendering takes side by side needs beside the weights."""
-    item = renderer.patcher.model.flow.norm.weight.element_size()
-    return render_bytes(renderer.config, item, takes * (2 if guidance != 1 else 1))
+    return render_bytes(renderer.config, renderer.dtype.itemsize, takes * (2 if guidance != 1 else 1))
 
 
 class LeVoDecode(io.ComfyNode):
@@ -164,11 +163,10 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
-    weight = vae.patcher.model.encoder.first.weight
-    needed = decode_bytes(vae.config, weight.element_size(), PROMPT_FRAMES)
+    needed = decode_bytes(vae.config, vae.dtype.itemsize, PROMPT_FRAMES)
     device = placement.place(vae, needed, whole=True)
     return style_prompt(
-        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, weight.dtype
+        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
     )
 
 
@@ -179,8 +177,7 @@ def latent_of(song: SongLatents) -> dict:
 
 def decoder(vae: LoadedModel, rows: int) -> Decode:
     """Bring a VAE to its device; gives what decodes one track of `rows` songs there."""
-    weight, config = vae.patcher.model.decoder.first.weight, RendererConfig()
-    item = weight.element_size()
+    config, item = RendererConfig(), vae.dtype.itemsize
     device = placement.place(vae, decode_bytes(vae.config, item) * rows, whole=True)
     # Half of what is free: the rest of the machine goes on.
     free = placement.free_memory(device) // 2
@@ -189,7 +186,7 @@ def decoder(vae: LoadedModel, rows: int) -> Decode:
     def decode(latents: SongLatents, on_step: OnStep) -> torch.Tensor:
         model, least = vae.patcher.model, 2 * vae.config.overlap
         return placement.fitting(
-            lambda frames: decode_song(model, latents, config, device, weight.dtype, frames, on_step),
+            lambda frames: decode_song(model, latents, config, device, vae.dtype, frames, on_step),
             chunk,
             least,
         )

@@ -117,11 +117,11 @@ def _early(
     """Bring all three models to their device, if they fit and somebody listens: what decodes on the way."""
     if vae is None or not placement.is_watched():
         return None
-    device, weight = vae.patcher.load_device, vae.patcher.model.decoder.first.weight
-    memory += decode_bytes(vae.config, weight.element_size())
+    device = vae.patcher.load_device
+    memory += decode_bytes(vae.config, vae.dtype.itemsize)
     together = device == lelm.patcher.load_device == renderer.patcher.load_device
     if together and placement.place_together([lelm, renderer, vae], memory):
-        return EarlySound(vae.patcher.model, device, weight.dtype)
+        return EarlySound(vae.patcher.model, device, vae.dtype)
     log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
     return None
 

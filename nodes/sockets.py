@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -34,6 +35,7 @@ class LoadedModel:
     patcher: Any  # comfy.model_patcher.ModelPatcher
     config: Any  # of the model's kind
     file: Path | None  # that the weights came from; None for the built-in tiny set
+    dtype: torch.dtype  # of what it computes
 
 
 @dataclass(frozen=True)

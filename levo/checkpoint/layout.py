@@ -22,12 +22,17 @@ KINDS = {
 ALSO = {RENDERER: TRACK_ENCODER}  # a second part in a released file of a kind
 
 
+def unchanged(tensor: Tensor) -> Tensor:
+    """A tensor that is stored as our models have it."""
+    return tensor
+
+
 @dataclass(frozen=True)
 class Source:
     """Where one tensor of ours comes from."""
 
     names: tuple[str, ...]  # released names
-    build: Callable[..., Tensor] = lambda tensor: tensor
+    build: Callable[..., Tensor] = unchanged
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,14 @@ Every tensor of a file is used, listed as known to be unused, or an error that n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from .. import int8
-from ..filling import fill
+from .. import int8, weights
 from ..weightfile import CheckpointError
-from .layout import ALSO, KINDS, Layout, Source
+from .layout import ALSO, KINDS, Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
@@ -78,30 +77,53 @@ def _complaint(layout: Layout, **found: Iterable[str]) -> str:
     return f"This file does not hold a {layout.kind} of the expected size ({'; '.join(lists)})."
 
 
-def load(model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Layout) -> None:
-    """Fill `model` from released tensors, one at a time, cast to its dtypes; nothing is left uninitialised.
+def load(
+    model: nn.Module,
+    read: Callable[[], Mapping[str, Tensor]],
+    layout: Layout,
+    device: torch.device | str | None = None,
+) -> None:
+    """Give `model` released tensors, cast to its dtypes; nothing is left uninitialised.
 
     Args:
-        model: whose parameters are overwritten.
+        model: whose tensors are replaced.
         read: maps the file: released name -> tensor, of any dtype. Called again and again, so that no more
-            than about MAPPED bytes of the file are in memory beside the model.
+            than about MAPPED bytes of the file are in memory beside the model. What is stored as the model
+            has it stays mapped.
         layout: of this kind of file.
+        device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: as `check`; the model is then untouched.
     """
-    tensors, taken = _plain(read()), 0
-    check(tensors, layout, model)
+    check(_plain(read()), layout, model)
     with torch.no_grad():
-        for ours in model.state_dict():
-            source = layout.sources.get(ours)
-            if source is None:  # a scale, which follows from its weights
-                continue
-            if taken > MAPPED:
-                del tensors  # the old mapping, before there is a new one
-                tensors, taken = _plain(read()), 0
-            fill(model, ours, source.build(*(tensors[name] for name in source.names)))
-            taken += sum(tensors[name].nbytes for name in source.names)
+        weights.assign(model, _values(model, read, layout), device)
+
+
+def _values(
+    model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Layout
+) -> Iterator[tuple[str, Tensor]]:
+    """Our name and tensor of all that a file holds; one at a time is in memory beside what stays mapped."""
+    kept, passing, taken = _plain(read()), _plain(read()), 0
+    for ours, expected in model.state_dict().items():
+        source = layout.sources.get(ours)
+        if source is None:  # a scale, which follows from its weights
+            continue
+        stored = kept[source.names[0]]
+        if source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous():
+            yield ours, stored
+            continue
+        if taken > MAPPED:
+            del passing  # the old mapping, before there is a new one
+            passing, taken = _plain(read()), 0
+        parts = [passing[name] for name in source.names]
+        built = source.build(*parts)
+        # What only looks at the file in another way would hold the mapping.
+        views = built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr()
+        yield ours, built.clone(memory_format=torch.contiguous_format) if views else built
+        taken += sum(part.nbytes for part in parts)
+        del parts, built
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
+from typing import Any
 
 import pack  # noqa: F401
 import torch
@@ -22,7 +23,7 @@ from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, machine, show
 from torch import nn
 
-from levo import filling, int8, packed, tiny
+from levo import int8, packed, tiny, weights
 from levo.attention import by_products
 from levo.config import (
     CODES,
@@ -125,29 +126,19 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
 
 def in_int8(model: LeLM) -> LeLM:
     """A copy of a model as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    operations = int8.operations(packed.operations(nn), packed.PackedInt8Linear)
-    other = LeLM(model.config, operations, by_products, device="meta")
-    weights = model.state_dict()
-    for scale in int8.scale_names(other):
-        name = scale.removesuffix("scale") + "weight"
-        weights[name], weights[scale] = int8.quantise(weights[name])
-    return with_weights(other, weights)
+    return with_layers(model, int8.operations(packed.operations(nn), packed.PackedInt8Linear))
 
 
 def in_fp16(model: LeLM) -> LeLM:
     """A copy of a model as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_weights(
-        LeLM(model.config, packed.operations(nn), by_products, device="meta"), model.state_dict()
-    )
+    return with_layers(model, packed.operations(nn))
 
 
-def with_weights(model: LeLM, weights: dict[str, torch.Tensor]) -> LeLM:
-    """A model, built on the meta device, with these weights; what is packed is filled, the rest shared."""
-    to_fill = {name for name in model.state_dict() if filling.is_packed(model, name)}
-    model.load_state_dict({n: t for n, t in weights.items() if n not in to_fill}, strict=False, assign=True)
-    for name in to_fill:
-        filling.fill(model, name, weights[name])
-    return model
+def with_layers(model: LeLM, operations: Any) -> LeLM:
+    """A copy of a model of other layers; what they store as it is in the model is shared."""
+    other = LeLM(model.config, operations, by_products, device="meta")
+    weights.assign(other, model.state_dict().items(), "cpu")
+    return other
 
 
 def without_layers(model: LeLM) -> LeLM:

@@ -35,17 +35,21 @@ GB = 1e9
 def plainly(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
     """As it is often done: the whole file in RAM, then copied into the model."""
     tensors = torch.load(path, weights_only=True)
-    checkpoint.load(model, lambda: tensors, layout)
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            source = layout.sources[name]
+            tensor.copy_(source.build(*(tensors[f"audiolm.{each}"] for each in source.names)))
 
 
 def ours(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
     """As the nodes do it."""
-    parts.fill(model, path, layout)
+    parts.fill(model, path, layout, "cpu")
 
 
 def touched(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
     """As the nodes do it, and every number read once, as the first song does."""
-    parts.fill(model, path, layout)
+    parts.fill(model, path, layout, "cpu")
     for tensor in model.state_dict().values():
         tensor.view(torch.int16).sum()
 
@@ -89,9 +93,8 @@ def measure(way: str, path: Path) -> None:
     with torch.inference_mode():
         start = time.perf_counter()
         config = parts.lelm_config(path.with_name("model.pt"))
-        # As ComfyUI's layers are built: without numbers.
         layers, dtype = (packed.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
-        model = LeLM(config, layers, device="meta", dtype=dtype).to_empty(device="cpu")
+        model = LeLM(config, layers, device="meta", dtype=dtype)
         WAYS[way](model, path, checkpoint.lelm_layout(config))
         seconds = time.perf_counter() - start
         print(seconds, peak(), sum(t.nbytes for t in model.state_dict().values()))

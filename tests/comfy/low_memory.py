@@ -74,7 +74,7 @@ def said_of(model: torch.nn.Module, loaded: float) -> list[str]:
     """The lines about a model of which a share is on the card."""
     lines = Lines()
     placement.log.addHandler(lines)
-    placement.place(LoadedModel(Patcher(model, loaded), None, None), MEMORY)
+    placement.place(LoadedModel(Patcher(model, loaded), None, None, torch.float32), MEMORY)
     placement.log.removeHandler(lines)
     return lines.said
 
@@ -83,7 +83,7 @@ def together(share: float, other: int = 0) -> bool:
     """Whether both models are placed together on a card of a share of their bytes."""
     mm.get_free_memory = lambda device: share * 2 * SIZE - other
     mm.loaded_models = lambda: [Other(other)] if other else []
-    models = [LoadedModel(Patcher(model), None, None) for model in (LELM, RENDERER)]
+    models = [LoadedModel(Patcher(model), None, None, torch.float32) for model in (LELM, RENDERER)]
     return placement.place_together(models, MEMORY)
 
 

@@ -53,8 +53,14 @@ COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")
 SHARES = (0.0, 0.1, 0.5)
 OPERATIONS = {"plain": (comfy.ops.disable_weight_init, torch.float32)}
 OPERATIONS["cast"] = (comfy.ops.manual_cast, torch.bfloat16)
-OPERATIONS["int8"] = (placement.lelm_operations(placement.INT8), torch.float32)
-OPERATIONS["fp8"] = (placement.flow_operations(placement.FP8), torch.float32)
+OPERATIONS["int8"] = (
+    placement.lelm_precision(placement.INT8, placement.SDPA, 16).operations,
+    torch.float32,
+)
+OPERATIONS["fp8"] = (
+    placement.renderer_precision(placement.FP8, placement.AUTO, 16).operations,
+    torch.float32,
+)
 ONLY = {"int8": "lelm", "fp8": "renderer"}  # the model that these layers are for
 ALL = 2.0  # more than the whole model
 

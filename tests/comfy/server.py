@@ -131,15 +131,17 @@ def free_port() -> int:
 class ComfyServer:
     """Context manager: ComfyUI on 127.0.0.1 with everything it writes below `base`.
 
-    `pack` is linked as custom_nodes/ComfyUI-LeVo, `arguments` are added to ComfyUI's own, `environment` to
-    its variables (without it Hugging Face is offline), and `timeout` bounds the start in seconds. Entering
-    raises ServerError if ComfyUI does not answer or could not import the pack.
+    `pack` is linked as custom_nodes/ComfyUI-LeVo and `more_packs` beside it, `arguments` are added to
+    ComfyUI's own, `environment` to its variables (without it Hugging Face is offline), and `timeout` bounds
+    the start in seconds. Entering raises ServerError if ComfyUI does not answer or could not import the
+    pack.
     """
 
     def __init__(
         self,
         base: Path,
         pack: Path = ROOT,
+        more_packs: Sequence[Path] = (),
         arguments: Sequence[str] = (),
         timeout: float = 240.0,
         environment: Mapping[str, str] | None = None,
@@ -148,7 +150,7 @@ class ComfyServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = self.base / "comfyui.log"
-        self._pack = Path(pack).resolve()
+        self._packs = {PACK_NAME: Path(pack).resolve(), **{path.name: path for path in more_packs}}
         self._arguments = tuple(arguments)
         self._timeout = timeout
         self._environment = {**OFFLINE, **(environment or {})}
@@ -243,7 +245,8 @@ class ComfyServer:
     def _lay_out(self) -> None:
         for name in ("custom_nodes", "input", "models", "output", "temp", "user"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
-        (self.base / "custom_nodes" / PACK_NAME).symlink_to(self._pack, target_is_directory=True)
+        for name, folder in self._packs.items():
+            (self.base / "custom_nodes" / name).symlink_to(folder, target_is_directory=True)
 
     def _start(self) -> None:
         command = [sys.executable, str(comfyui_folder() / "main.py"), "--cpu", "--disable-auto-launch"]

@@ -105,8 +105,9 @@ def test_another_compose_seed_makes_another_song(server: ComfyServer, song: song
 
 
 def test_takes_are_songs_of_the_next_seeds_each_as_long_as_it_is(server: ComfyServer):
-    seeds = [ENDS_EARLY["seed"] + take for take in range(3)]
-    changes = {**ENDS_EARLY, "max_seconds": 12}
+    # Short ones: with each draw grows the chance that rounding, which a batch changes, turns one.
+    changes = {"seed": 9, "max_seconds": 12, "top_k": 250}
+    seeds = [changes["seed"] + take for take in range(3)]
     run = server.run(songs.song_prompt(compose={**changes, "takes": 3}, loadlelm=songs.EXACT))
     assert run.status == "success", run.error
     takes = [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[songs.SAVE]["audio"]]

@@ -14,7 +14,7 @@ from bench.composing import at_depth, in_dtype, in_fp16, in_int8, pace, random_c
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
 
-from levo import filling, int8, tiny
+from levo import int8, tiny, weights
 from levo.config import CODES, END, RendererConfig, Sampling
 from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
@@ -112,8 +112,8 @@ def test_an_fp16_copy_has_the_same_weights_rounded():
     made = composing.random_model(SMALL)
     half = in_fp16(made)
     for name, tensor in made.state_dict().items():
-        wanted = tensor.half().float() if filling.is_packed(half, name) else tensor
-        assert torch.equal(filling.value(half, name), wanted), name
+        wanted = tensor.half().float() if weights.is_packed(half, name) else tensor
+        assert torch.equal(weights.value(half, name), wanted), name
 
 
 def test_an_int8_copy_has_all_but_the_bridge_rounded():

@@ -10,7 +10,7 @@ import torch
 from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 
-from levo import checkpoint, converted, filling, int8, packed, parts, tiny
+from levo import checkpoint, converted, int8, packed, parts, tiny, weights
 from levo.checkpoint import LELM
 from levo.converted import Provenance
 from levo.lelm.model import LeLM
@@ -30,7 +30,7 @@ def random(*shape: int, seed: int = 1) -> Tensor:
 
 def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
     layer = HalfLinear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.take(weight)
+    layer.pack(weight)
     if bias is not None:
         layer.bias.data.copy_(bias)
     return layer
@@ -39,8 +39,7 @@ def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
 def halved(model: LeLM) -> LeLM:
     """The same model with fp16 matrices."""
     other = LeLM(model.config, packed.operations(nn))
-    for name, tensor in model.state_dict().items():
-        filling.fill(other, name, tensor)
+    weights.assign(other, model.state_dict().items())
     return other
 
 
@@ -98,7 +97,7 @@ def test_a_layer_counts_as_fp16_and_stays_where_it_is():
 
 def bytes_layer_of(weight: Tensor) -> PackedInt8Linear:
     layer = PackedInt8Linear(weight.shape[1], weight.shape[0])
-    layer.take(weight)
+    layer.pack(weight)
     return layer
 
 
@@ -151,7 +150,7 @@ def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_pat
         parts.fill(again, path, LAYOUT)
         for name, tensor in plain.state_dict().items():
             fp16 = name in ("bridge_in.weight", "bridge_out.weight")
-            assert torch.equal(filling.value(again, name), tensor.half().float() if fp16 else tensor), name
+            assert torch.equal(weights.value(again, name), tensor.half().float() if fp16 else tensor), name
 
 
 # ------------------------------------------------------------------ the model and its files
@@ -171,8 +170,8 @@ def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     parts.fill(plain, tmp_path / "model.pt", LAYOUT)
     parts.fill(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
-        wanted = tensor.half().float() if filling.is_packed(model, name) else tensor
-        assert torch.equal(filling.value(model, name), wanted), name
+        wanted = tensor.half().float() if weights.is_packed(model, name) else tensor
+        assert torch.equal(weights.value(model, name), wanted), name
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])
@@ -183,8 +182,8 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
     again = LeLM(tiny.LELM, packed.operations(nn))
     parts.fill(again, path, LAYOUT)
     for name in model.state_dict():
-        assert torch.equal(filling.value(again, name), filling.value(model, name)), name
-        assert torch.equal(read(path)[name].float(), filling.value(model, name).float()), name
+        assert torch.equal(weights.value(again, name), weights.value(model, name)), name
+        assert torch.equal(read(path)[name].float(), weights.value(model, name).float()), name
 
 
 def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
@@ -216,8 +215,7 @@ def test_a_file_of_another_size_leaves_the_model_as_it_was(tmp_path: Path):
 def test_weights_that_fp16_holds_sing_as_in_float32(name: str):
     file = golden.GoldenFile(GOLDEN / f"{name}.safetensors")
     plain = golden.build_lelm(file, golden.lelm_config(file.meta))
-    for tensor_name, tensor in plain.state_dict().items():
-        filling.fill(plain, tensor_name, tensor.half().float())
+    weights.assign(plain, [(n, tensor.half().float()) for n, tensor in plain.state_dict().items()])
     (wanted,) = golden.sing(file, plain)
     for song in golden.sing(file, halved(plain), seeds=[1, 2]):
         assert torch.equal(song.raw, wanted.raw)

@@ -1,0 +1,80 @@
+"""Tensors of a model, set and read by their names, whatever form its layers keep them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from . import int8
+from .packed import HalfLinear, PackedInt8Linear
+
+
+def declare(model: nn.Module, expected: Mapping[str, Tensor]) -> None:
+    """Give layers that were built without their tensors the shapes and dtypes of those, without numbers.
+
+    ComfyUI builds layers so where it manages memory dynamically. Afterwards the state dict of the model
+    names all that it needs, as that of a model of torch's own layers does.
+
+    Args:
+        model: to be loaded by `assign`.
+        expected: name -> tensor on the meta device, of a model that its config alone decides.
+    """
+    for name, tensor in expected.items():
+        layer, leaf = _owner(model, name)
+        if getattr(layer, leaf) is None:
+            setattr(layer, leaf, nn.Parameter(tensor, requires_grad=False))
+
+
+def assign(
+    model: nn.Module, values: Iterable[tuple[str, Tensor]], device: torch.device | str | None = None
+) -> None:
+    """Give a model its tensors in place of those that it has; they are rounded where its layers want that.
+
+    Args:
+        model: of any layers; may be on the meta device.
+        values: name in its state dict -> tensor of that shape, of any dtype. All but the scales of int8
+            weights that are given as floats. What has the right dtype is not copied.
+        device: where the tensors go; None for where the model has them now.
+
+    Raises:
+        RuntimeError: a name is missing or unknown, or a shape is wrong.
+    """
+    expected, state = model.state_dict(), {}
+    followed: set[str] = set()  # names that no tensor stands for, or whose numbers follow from others
+    for name, value in values:
+        layer, leaf = _owner(model, name)
+        scale = f"{name.removesuffix('weight')}scale"
+        if leaf == "weight" and isinstance(layer, HalfLinear | PackedInt8Linear):
+            layer.pack(value)
+            followed |= {name, scale} if value.is_floating_point() else {name}
+        elif expected[name].dtype == torch.int8 and value.is_floating_point():
+            numbers = int8.quantise(value)
+            state |= {n: _fit(t, expected[n], device) for n, t in zip((name, scale), numbers, strict=True)}
+        else:
+            state[name] = _fit(value, expected[name], device)
+    missing, unknown = model.load_state_dict(state, strict=False, assign=True)
+    if unknown or not followed.issuperset(missing):
+        raise RuntimeError(f"Tensors do not fit the model: missing {missing}, unknown {unknown}.")
+
+
+def _fit(value: Tensor, expected: Tensor, device: torch.device | str | None) -> Tensor:
+    return value.to(device or expected.device, expected.dtype)
+
+
+def value(model: nn.Module, name: str) -> Tensor:
+    """One tensor; of packed weights a copy."""
+    layer, _ = _owner(model, name)
+    return layer.matrix() if is_packed(model, name) else model.get_parameter(name).detach()
+
+
+def is_packed(model: nn.Module, name: str) -> bool:
+    """Whether a tensor of the state dict has no numbers, because its layer keeps them in another order."""
+    layer, leaf = _owner(model, name)
+    return leaf == "weight" and isinstance(layer, HalfLinear | PackedInt8Linear)
+
+
+def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    owner, _, leaf = name.rpartition(".")
+    return model.get_submodule(owner), leaf
