@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Protocol
 
@@ -14,70 +14,48 @@ FLASH_WIDTH = 256  # of the widest heads that flash-attn knows
 FLASH_CARD = 8  # major compute capability of the oldest cards that it runs on, Ampere
 
 
-class Visible:
-    """Which keys a step sees: those up to a position that is a number on the device.
+@dataclass(frozen=True)
+class CacheMask:
+    """Which keys of a cache a step sees, in the forms that different kernels know."""
 
-    Each attention takes the form that it knows; it is made once for all layers of a pass.
-    """
-
-    def __init__(self, last: Tensor, span: int, rows: int, dtype: torch.dtype):
-        """Describe a step.
-
-        Args:
-            last: [1] int64, the last position seen.
-            span: how many positions are given, of which those after `last` are hidden.
-            rows: of the batch.
-            dtype: of the scores.
-        """
-        self._last, self._span, self._rows, self._dtype = last, span, rows, dtype
-
-    @cached_property
-    def mask(self) -> Tensor:
-        """What is added to scores, [1, 1, 1, span]."""
-        hidden = torch.arange(self._span, device=self._last.device) > self._last
-        visible = torch.zeros(1, 1, 1, self._span, device=self._last.device, dtype=self._dtype)
-        return visible.masked_fill(hidden, -torch.inf)
-
-    @cached_property
-    def lengths(self) -> Tensor:
-        """How many positions each row sees, [rows] int32."""
-        return (self._last + 1).to(torch.int32).repeat(self._rows)
+    scores: Tensor  # [1, 1, 1, span], added to scores: 0 or minus infinity
+    lengths: Tensor  # [rows] int32, how many positions each row sees
 
 
 class Attention(Protocol):
     """Softmax attention over [B, heads, T, head width]; key and value may be longer than query."""
 
     def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
     ) -> Tensor:
         """Attend.
 
         Args:
             query, key, value: [B, heads, T, head width].
             causal: position i sees positions 0 .. i only; asked for only where query and key cover the
-                same positions, and never together with `visible`.
-            visible: what a query of one position sees; None where everything is visible.
+                same positions, and never together with `mask`.
+            mask: what a query of one position sees; None where it sees everything.
 
         Returns:
             [B, T, heads * head width].
         """
 
 
-def sdpa(query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None) -> Tensor:
+def sdpa(query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None) -> Tensor:
     """Torch's fused attention; see `Attention`."""
-    mask = None if visible is None else visible.mask
-    out = scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+    scores = None if mask is None else mask.scores
+    out = scaled_dot_product_attention(query, key, value, attn_mask=scores, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
 
 
 def by_products(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
 ) -> Tensor:
     """As `sdpa`, but a step is two products, by which a CPU reads keys faster; see `Attention`."""
-    if visible is None:
+    if mask is None:
         return sdpa(query, key, value, causal)
     scores = (key @ query.transpose(2, 3)).transpose(2, 3) * query.shape[-1] ** -0.5
-    return (torch.softmax(scores.add_(visible.mask), dim=-1) @ value).transpose(1, 2).flatten(2)
+    return (torch.softmax(scores.add_(mask.scores), dim=-1) @ value).transpose(1, 2).flatten(2)
 
 
 def flash_package() -> ModuleType | None:
@@ -116,13 +94,13 @@ class Flash:
         self._package, self._otherwise = package, otherwise
 
     def __call__(
-        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+        self, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
     ) -> Tensor:
         if self._otherwise and flash_refusal(query.device, query.dtype, query.shape[-1]):
-            return self._otherwise(query, key, value, causal, visible)
+            return self._otherwise(query, key, value, causal, mask)
         # It counts positions before heads and reads strides, so nothing is copied.
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        if visible is None:
+        if mask is None:
             return self._package.flash_attn_func(query, key, value, causal=causal).flatten(2)
-        seen = visible.lengths
-        return self._package.flash_attn_with_kvcache(query, key, value, cache_seqlens=seen).flatten(2)
+        out = self._package.flash_attn_with_kvcache(query, key, value, cache_seqlens=mask.lengths)
+        return out.flatten(2)

@@ -18,7 +18,10 @@ from .style_encoder.musicfm import EDGE
 
 
 def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0) -> int:
-    """Keys and values of both stages for whole songs, and the widest activations of the prefill.
+    """Keys and values of both stages, and the widest activations beside them.
+
+    One take is prefilled into the cache that it goes on with. For more, a cache of the known positions is
+    filled once and copied into theirs, when the activations of the prefill are gone.
 
     Args:
         config: of LeLM.
@@ -28,15 +31,21 @@ def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, ke
         kept: frames of a song to go on from, which the prefill runs too.
     """
     rows = 2  # with guidance
-    positions = capacity_for(config.prefix_length + steps_for(frames, config.delays)) * takes
+    capacity = capacity_for(config.prefix_length + steps_for(frames, config.delays))
     known = config.prefix_length + 1 + kept
-    if takes > 1:
-        positions += known
-    cache = 2 * (config.layers + config.layers_sub) * config.width * positions * rows * item
-    # At the widest point a block of stage 2 holds its input, gate and up side by side, the gate's curve
-    # and the product; around it live both inputs with what they were added up from, and stage 1's result.
-    prefill = (8 * config.width + 4 * config.inner) * known * rows * item
-    return cache + prefill + 8 * 3 * CODES * rows * takes * item
+    each = 2 * (config.layers + config.layers_sub) * config.width * rows * item  # keys, values
+    # At the widest point a block of stage 2 holds gate and up side by side, the gate's curve and what comes
+    # of them; around it live the prefix of both stages, both streams and stage 1's result.
+    prefill = (7 * config.width + 3 * config.inner) * known * rows * item
+    tables = 2 * 2 * config.head_width * capacity * item  # rotary, of both stages
+    # Logits, the same in float32 with and without guidance, and what sorts them.
+    sampling = 3 * CODES * rows * takes * (item + 5 * 4)
+    growing, fixed = each * known, each * capacity * takes + tables
+    return (
+        fixed + max(prefill, sampling)
+        if takes == 1
+        else max(growing + prefill, fixed + growing, fixed + sampling)
+    )
 
 
 def render_bytes(config: RendererConfig, item: int, rows: int = 2) -> int:

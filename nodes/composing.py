@@ -15,7 +15,7 @@ from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.text.style import conditioned
 from ..levo.tokens import Composer, SongRequest, SongTokens, config_hash
-from . import placement
+from . import graphs, placement
 from .inputs import guidance_input, seed_input
 from .reporting import Report
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, TokensSocket
@@ -204,10 +204,10 @@ def _compose(
 ) -> list[Composition]:
     model, known = lelm.patcher.model, 0 if kept is None else kept.shape[2]
     device = placement.place(lelm, memory_for(lelm, frames, len(seeds), known))
-    graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
+    how = graphs.execution(lelm, cuda_graph, frames)
     start = time.monotonic()
     songs = compose(
-        model, conditions, frames, sampling, seeds, device, graph=graph, kept=kept, on_step=on_step
+        model, conditions, frames, sampling, seeds, device, execution=how, kept=kept, on_step=on_step
     )
     spent = max(time.monotonic() - start, 1e-9)
     steps = max(song.steps for song in songs) - known

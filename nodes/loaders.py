@@ -19,7 +19,7 @@ from ..levo.separator.model import build as build_htdemucs
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from ..levo.weightfile import CheckpointError
-from . import files, placement
+from . import files, graphs, placement
 from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SeparatorSocket, VaeSocket
 
 CATEGORY = "audio/LeVo/loaders"
@@ -77,6 +77,15 @@ class LeVoLoadLeLM(io.ComfyNode):
                     placement.FP8,
                 ),
                 _attention_input("flash_attn where it is installed and fits, else sdpa."),
+                io.Combo.Input(
+                    "compile",
+                    options=[graphs.AUTO, graphs.ON, graphs.OFF],
+                    default=graphs.AUTO,
+                    optional=True,  # prompts from before it was there still run
+                    tooltip="Whether torch.compile fuses the small operations of a step, which takes some "
+                    "seconds once; changes speed, and sound by rounding alone. auto: for songs of 30 s and "
+                    "more on NVIDIA cards with Triton.",
+                ),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
@@ -86,12 +95,16 @@ class LeVoLoadLeLM(io.ComfyNode):
         return files.complaint(LELM, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> tuple:
-        return files.fingerprint(LELM, checkpoint), dtype, attention
+    def fingerprint_inputs(
+        cls, checkpoint: str, dtype: str, attention: str = placement.AUTO, compile: str = graphs.AUTO
+    ) -> tuple:
+        return files.fingerprint(LELM, checkpoint), dtype, attention, compile
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> io.NodeOutput:
-        return io.NodeOutput(load_lelm(checkpoint, dtype, attention))
+    def execute(
+        cls, checkpoint: str, dtype: str, attention: str = placement.AUTO, compile: str = graphs.AUTO
+    ) -> io.NodeOutput:
+        return io.NodeOutput(load_lelm(checkpoint, dtype, attention, compile))
 
 
 class LeVoLoadRenderer(io.ComfyNode):
@@ -193,7 +206,9 @@ class LeVoLoadSeparator(io.ComfyNode):
         return io.NodeOutput(load_separator(checkpoint))
 
 
-def load_lelm(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedLelm:
+def load_lelm(
+    choice: str, dtype: str, attention: str = placement.AUTO, compiled: str = graphs.AUTO
+) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
     path = files.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
@@ -201,7 +216,7 @@ def load_lelm(choice: str, dtype: str, attention: str = placement.AUTO) -> Loade
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
-    return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer)
+    return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
 
 def load_renderer(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedModel:

@@ -19,7 +19,7 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ..levo import fp8, int8, packed
-from ..levo.attention import Attention, Flash, Visible, by_products, flash_package, flash_refusal
+from ..levo.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
 from .sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -139,16 +139,16 @@ def _casting_operations(dtype: torch.dtype) -> type:
 
 
 def torch_attention(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
 ) -> Tensor:
     """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
-    mask = None if visible is None else visible.mask
-    out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+    scores = None if mask is None else mask.scores
+    out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=scores, is_causal=causal)
     return out.transpose(1, 2).flatten(2)
 
 
 def comfy_attention(
-    query: Tensor, key: Tensor, value: Tensor, causal: bool, visible: Visible | None = None
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
 ) -> Tensor:
     """Whatever ComfyUI was started with, without quantised kernels; everything is visible."""
     return optimized_attention(
@@ -213,7 +213,7 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
     patcher = model.patcher
     mm.load_models_gpu([patcher], memory_required=memory, force_full_load=whole)
     missing = patcher.model_size() - patcher.loaded_size()
-    if missing > 0 and not _is_dynamic(patcher):
+    if missing > 0 and not is_dynamic(patcher):
         name = type(patcher.model).__name__
         log.warning(
             "%s does not fit the GPU: %.0f MB of its %.0f MB stream from RAM at every step, as %.0f MB are "
@@ -245,16 +245,16 @@ def place_together(models: Sequence[LoadedModel], memory: int) -> bool:
         if needed > mm.get_free_memory(device) + sum(other.loaded_size() for other in theirs):
             return False
     mm.load_models_gpu(patchers, memory_required=memory)
-    return all(is_resident(model) or _is_dynamic(model.patcher) for model in models)
+    return all(is_resident(model) or is_dynamic(model.patcher) for model in models)
 
 
 def is_resident(model: LoadedModel) -> bool:
     """Whether all weights lie where they are computed with, now and during the run."""
     patcher = model.patcher
-    return patcher.loaded_size() >= patcher.model_size() and not _is_dynamic(patcher)
+    return patcher.loaded_size() >= patcher.model_size() and not is_dynamic(patcher)
 
 
-def _is_dynamic(patcher: Any) -> bool:
+def is_dynamic(patcher: Any) -> bool:
     """Whether ComfyUI brings weights only when they are used."""
     return getattr(patcher, "is_dynamic", lambda: False)()
 

@@ -17,7 +17,7 @@ from ..levo.lelm.conditions import Conditions
 from ..levo.memory import decode_bytes
 from ..levo.pipeline import Compose, compose_and_render
 from ..levo.song import OnWindow, Prompt, SongRendering, seeded_noise
-from . import placement
+from . import graphs, placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
 from .composing import memory_for as memory_to_compose
 from .rendering import latent_of, prompt_of, rendering_inputs, style_inputs
@@ -176,8 +176,8 @@ def _composing(
 ) -> Compose:
     """What composes all takes with LeLM where it was placed, and tells of itself on the way."""
     model, device = lelm.patcher.model, lelm.patcher.load_device
-    graph = cuda_graph and device.type == "cuda" and placement.is_resident(lelm)
-    composing = partial(compose, model, conditions, frames, sampling, seeds, device, graph=graph)
+    how = graphs.execution(lelm, cuda_graph, frames)
+    composing = partial(compose, model, conditions, frames, sampling, seeds, device, execution=how)
 
     def told(on_step: OnStep, **others: Any) -> list[Composition]:
         return composing(on_step=telling(on_step), **others)

@@ -43,6 +43,7 @@ class LoadedLelm(LoadedModel):
     """On LEVO_LELM."""
 
     tokenizer: Tokenizer
+    compile: str  # whether steps are compiled; see `nodes.graphs`
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Knows codes and steps only; texts, seconds and devices belong to its callers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,14 +16,23 @@ from torch import Tensor
 from ..config import CODES, EMPTY, Sampling
 from . import delay
 from .conditions import Conditions
-from .cuda_graph import Replay
-from .kv_cache import KVCache, capacity_for
-from .model import LeLM
+from .cuda_graph import Eager, Replay, Residency
+from .kv_cache import FixedCache, capacity_for
+from .model import LeLM, Run
 from .takes import NEVER, Takes, until_end
 
 OnStep = Callable[[int, int], None]
 OnFrames = Callable[[int, Callable[[], list[Tensor]]], None]
 LOOK = 8  # steps between two looks at whether the takes are over; each waits for the device
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How steps are run on their device."""
+
+    # Whether the weights are there: then steps are captured as CUDA graphs. None where that is not wanted.
+    residency: Residency | None = None
+    run: Run = Run()  # the blocks of a step that is not captured
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ def compose(
     seeds: Sequence[int] = (0,),
     device: torch.device | str = "cpu",
     run_out: bool = False,
-    graph: bool = False,
+    execution: Execution = Execution(),
     kept: Tensor | None = None,
     on_step: OnStep = lambda done, total: None,
     on_frames: OnFrames = lambda frames, codes: None,
@@ -59,7 +69,7 @@ def compose(
         device: where the loop runs.
         run_out: go on until all streams have ended, as the published loop does. By default a take is over
             as soon as no later step can change it.
-        graph: capture a step as a CUDA graph; for a model that is wholly on a CUDA device.
+        execution: how steps are run.
         kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
             draws what it draws in a song composed from its start: with the same conditions, sampling and
             seed the rest is the same song.
@@ -78,38 +88,43 @@ def compose(
     on_step(takes.first, takes.steps)
     on_frames(takes.final(takes.first), partial(takes.codes, takes.final(takes.first)))
 
-    def decode() -> None:
-        takes.place(model(takes.last(), caches))
+    def decode(run: Run) -> None:
+        takes.place(model(takes.last(), caches, run=run))
 
-    advance = Replay(decode) if graph else lambda span: decode()
     start = model.config.prefix_length
-    for step in range(takes.first + 1, takes.steps + 1):
-        if (step - takes.first) % LOOK == 1 and max(takes.over()) < NEVER:
-            break
-        for cache in caches:
-            cache.reach(start + step)
-        advance(caches[0].span)
-        on_step(step, takes.steps)
-        on_frames(takes.final(step), partial(takes.codes, takes.final(step)))
+    with closing(_stepper(decode, execution)) as advance:
+        for step in range(takes.first + 1, takes.steps + 1):
+            if (step - takes.first) % LOOK == 1 and max(takes.over()) < NEVER:
+                break
+            for cache in caches:
+                cache.reach(start + step)
+            advance(caches[0].span)
+            on_step(step, takes.steps)
+            on_frames(takes.final(step), partial(takes.codes, takes.final(step)))
     over = [min(end, takes.steps) for end in takes.over()]
     placed = takes.placed.cpu()
     return [_finish(take, end, frames, delays) for take, end in zip(placed, over, strict=True)]
 
 
+def _stepper(decode: Callable[[Run], None], execution: Execution) -> Eager | Replay:
+    """What takes the steps of a run."""
+    anywhere = partial(decode, execution.run)
+    if execution.residency is None:
+        return Eager(anywhere)
+    return Replay(partial(decode, Run(execution.run.block)), execution.residency, anywhere)
+
+
 def _prefill(
     model: LeLM, conditions: Conditions, takes: Takes, count: int
-) -> tuple[Tensor, tuple[KVCache, KVCache]]:
+) -> tuple[Tensor, tuple[FixedCache, FixedCache]]:
     """Run the prefix and all known steps once for all takes; gives logits of their first sampled step."""
     prefix = model.condition(conditions)
     length = model.config.prefix_length
-    caches = model.caches(2 * count, capacity_for(length + takes.steps), prefix.stage1)
-    first = caches if count == 1 else model.caches(2, length + takes.first, prefix.stage1)
-    logits = model(takes.known(), first, prefix)
-    for cache, shared in zip(caches, first, strict=True):
-        if shared is not cache:
-            cache.take(shared)
-        cache.fix()
-    return logits.repeat_interleave(count, dim=0), caches
+    capacity = capacity_for(length + takes.steps)
+    growing = model.caches(2, capacity if count == 1 else length + takes.first, prefix.stage1)
+    logits = model(takes.known(), growing, prefix)
+    first, second = (cache.fixed(capacity, count) for cache in growing)
+    return logits.repeat_interleave(count, dim=0), (first, second)
 
 
 def _finish(placed: Tensor, steps: int, frames: int, delays: Sequence[int]) -> Composition:

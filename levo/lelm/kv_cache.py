@@ -1,13 +1,22 @@
-"""Keys and values of one run, in memory reserved once."""
+"""Keys and values of one run, in memory reserved once: growing while known positions are run, then fixed.
+
+Made for a call and dropped with it. Positions are turned by the rotary tables that the caches hand out.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..attention import Visible
+from ..attention import CacheMask
 
 SPAN = 256  # a fixed cache is read in multiples of so many positions
+
+# First position, how many -> table [count, 2, head width]; see `levo.lelm.model.rotary_table`.
+Rotary = Callable[[int, int], Tensor]
 
 
 def capacity_for(positions: int) -> int:
@@ -15,14 +24,35 @@ def capacity_for(positions: int) -> int:
     return -(-positions // SPAN) * SPAN
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What all layers of a stage share in one pass."""
+
+    factors: Tensor  # see `factors`
+    mask: CacheMask | None = None  # which of a fixed cache's positions are seen
+
+
+def factors(table: Tensor) -> Tensor:
+    """What `levo.lelm.model.rotate` multiplies with: a table for queries and keys, 1 and 0 for values.
+
+    Args:
+        table: rotary, [count, 2, head width].
+
+    Returns:
+        [count, 2, 3, 1, head width].
+    """
+    count, _, width = table.shape
+    made = table.new_empty(count, 2, 3, 1, width)
+    made[:, :, :2, 0] = table[:, :, None]
+    made[:, 0, 2], made[:, 1, 2] = 1, 0
+    return made
+
+
 class KVCache:
-    """Keys and values of all layers of a stage for up to `capacity` positions.
+    """Keys and values of all layers of a stage for up to `capacity` positions; passes have any length.
 
-    One tensor [layers, 2, rows, heads, capacity, head width], made for a call and dropped with it.
-    Every layer calls `extend` with the positions of this pass; the caller then calls `advance` once.
-
-    A cache grows by slices until `fix` is called. From then on each pass has one position, which is a
-    number on the device, and all shapes stay the same until `span` is changed: what a CUDA graph needs.
+    One tensor [layers, 2, rows, heads, capacity, head width]. A stage calls `begin`, each of its layers
+    `extend` with the positions of this pass, and the stage `advance`.
     """
 
     def __init__(
@@ -32,82 +62,115 @@ class KVCache:
         heads: int,
         capacity: int,
         head_width: int,
+        rotary: Rotary,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        rotary: tuple[Tensor, ...] = (),
     ):
         # Zeros, because a masked position still takes part as 0 times its value.
         self.store = torch.zeros(layers, 2, rows, heads, capacity, head_width, device=device, dtype=dtype)
-        self.length = 0
-        self.span = 0  # of a fixed cache: positions read, masked from the present one on
-        self._rotary = rotary  # cosines and sines of all positions
-        self._at: Tensor | None = None  # [1], of a fixed cache
+        self.rotary = rotary
+        self.length = self.span = 0  # positions of the past, and those that a pass reads
 
     @property
     def capacity(self) -> int:
         return self.store.shape[4]
 
-    def fix(self) -> None:
-        """Let the position be a number on the device from now on."""
-        self._at = torch.tensor([self.length], device=self.store.device)
-        self.reach(self.length + 1)
+    def begin(self, x: Tensor) -> tuple[Tensor, Pass]:
+        """Start a pass over `x` [rows, T, width]; gives `x`, which layers may change in place.
+
+        Raises:
+            IndexError: the cache has fewer positions.
+        """
+        count = x.shape[1]
+        self.span = self.length + count
+        require(self.span, self.capacity)
+        return x, Pass(factors(self.rotary(self.length, count)))
+
+    def extend(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
+        """Write this pass's keys and values [2, rows, heads, T, head width]; return past and present."""
+        end = self.length + both.shape[3]
+        self.store[layer][..., self.length : end, :] = both
+        keys, values = self.store[layer][..., :end, :]
+        return keys, values
+
+    def advance(self, positions: int) -> None:
+        self.length += positions
+
+    def fixed(self, capacity: int, copies: int = 1) -> FixedCache:
+        """A cache that goes on from here, each row repeated `copies` times; this one is used no more.
+
+        Args:
+            capacity: of the new cache, a multiple of SPAN.
+            copies: how many rows there will be for each.
+        """
+        table = self.rotary(0, capacity)
+        if copies == 1 and capacity == self.capacity:
+            return FixedCache(self.store, self.length, table)
+        layers, _, rows, heads, _, width = self.store.shape
+        store = self.store.new_zeros(layers, 2, rows * copies, heads, capacity, width)
+        past = self.store[..., : self.length, :].unsqueeze(3)
+        store.unflatten(2, (rows, copies))[..., : self.length, :] = past
+        return FixedCache(store, self.length, table)
+
+
+class FixedCache:
+    """Takes one position at a time, which is a number on the device, as a CUDA graph needs.
+
+    Shapes stay the same until `reach` makes `span` longer, and every tensor that layers are given, `x`
+    included, stays where it is.
+    """
+
+    def __init__(self, store: Tensor, length: int, table: Tensor):
+        """Go on from a growing cache.
+
+        Args:
+            store: as `KVCache` has it.
+            length: positions of it that are filled.
+            table: rotary, of all positions.
+        """
+        _, _, rows, heads, capacity, width = store.shape
+        on_device = {"device": store.device}
+        self.store, self.span = store, 0
+        self._at = torch.full((1,), length, **on_device)
+        self._x = store.new_empty(rows, 1, heads * width)
+        self._table = table
+        self._factors = factors(table[:1])
+        self._mask = store.new_zeros(1, 1, 1, capacity)  # added to scores
+        self._mask[..., length:] = -torch.inf
+        self._lengths = torch.full((rows,), length, dtype=torch.int32, **on_device)
+        self.reach(length + 1)
+
+    @property
+    def capacity(self) -> int:
+        return self.store.shape[4]
 
     def reach(self, positions: int) -> None:
-        """Make a fixed cache read at least so many positions.
+        """Read at least so many positions.
 
         Raises:
             IndexError: the cache has fewer.
         """
-        self._check(positions)
+        require(positions, self.capacity)
         self.span = min(self.capacity, capacity_for(positions))
 
-    def take(self, other: KVCache) -> None:
-        """Begin with what another cache of fewer rows holds, each of its rows repeated for ours."""
-        past = other.store[..., : other.length, :]
-        copies = self.store.shape[2] // other.store.shape[2]
-        self.store[..., : other.length, :] = past.repeat_interleave(copies, dim=2)
-        self.length = other.length
+    def begin(self, x: Tensor) -> tuple[Tensor, Pass]:
+        """Start a pass over `x` [rows, 1, width]; gives its copy, which layers may change in place."""
+        self._factors[:, :, :2, 0] = self._table.index_select(0, self._at)[:, :, None]
+        self._mask.index_fill_(3, self._at, 0)
+        self._lengths.add_(1)
+        return self._x.copy_(x), Pass(self._factors, CacheMask(self._mask[..., : self.span], self._lengths))
 
-    def rotary(self, count: int) -> tuple[Tensor, ...]:
-        """Cosines and sines [count, head width] of this pass.
-
-        Raises:
-            IndexError: the cache is full.
-        """
-        if self._at is not None:
-            return tuple(table.index_select(0, self._at) for table in self._rotary)
-        self._check(self.length + count)
-        return tuple(table[self.length : self.length + count] for table in self._rotary)
-
-    def visible(self) -> Visible | None:
-        """What a pass over a fixed cache sees; None where it sees everything."""
-        if self._at is None:
-            return None
-        return Visible(self._at, self.span, self.store.shape[2], self.store.dtype)
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write this pass's [rows, heads, T, head width] behind the past; return past and present.
-
-        Raises:
-            IndexError: the cache is full.
-        """
-        keys, values = self.store[layer]
-        if self._at is not None:
-            keys.index_copy_(2, self._at, key)
-            values.index_copy_(2, self._at, value)
-            return keys[:, :, : self.span], values[:, :, : self.span]
-        end = self.length + key.shape[2]
-        self._check(end)
-        keys[:, :, self.length : end] = key
-        values[:, :, self.length : end] = value
-        return keys[:, :, :end], values[:, :, :end]
+    def extend(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
+        """Write this pass's keys and values [2, rows, heads, 1, head width]; return the first `span`."""
+        self.store[layer].index_copy_(3, self._at, both)
+        keys, values = self.store[layer][..., : self.span, :]
+        return keys, values
 
     def advance(self, positions: int) -> None:
-        if self._at is not None:
-            self._at += positions
-        else:
-            self.length += positions
+        self._at.add_(positions)
 
-    def _check(self, positions: int) -> None:
-        if positions > self.capacity:
-            raise IndexError(f"KV cache holds {self.capacity} positions, {positions} are needed")
+
+def require(positions: int, capacity: int) -> None:
+    """Raise IndexError where a cache has fewer positions than are needed."""
+    if positions > capacity:
+        raise IndexError(f"KV cache holds {capacity} positions, {positions} are needed")

@@ -6,33 +6,48 @@ Llama: Touvron et al., arXiv:2302.13971 (RMSNorm, SwiGLU, rotary on halves). LeV
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention, Visible, sdpa
+from ..attention import Attention, sdpa
 from ..config import CODES, LelmConfig
 from .conditions import Conditioner, Conditions, Prefix
-from .kv_cache import KVCache
+from .kv_cache import FixedCache, KVCache, Pass
 
 NORM_EPS = 1e-5
+Caches = tuple[KVCache, KVCache] | tuple[FixedCache, FixedCache]  # of both stages
 
 
-def rotary_table(
-    start: int, count: int, head_width: int, theta: float, like: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [count, head width] of positions start .. start + count - 1 (arXiv:2104.09864)."""
+def rotary_table(start: int, count: int, head_width: int, theta: float, like: Tensor) -> Tensor:
+    """What turns positions start .. start + count - 1 (arXiv:2104.09864).
+
+    Returns:
+        [count, 2, head width] in the dtype and on the device of `like`: factors of an element and of its
+            partner.
+    """
     pairs = torch.arange(0, head_width, 2, device=like.device, dtype=torch.float32)
     positions = torch.arange(start, start + count, device=like.device, dtype=torch.float32)
-    angle = torch.outer(positions, theta ** -(pairs / head_width)).repeat(1, 2)
-    return angle.cos().to(like.dtype), angle.sin().to(like.dtype)
+    angle = torch.outer(positions, theta ** -(pairs / head_width))
+    cos, sin = angle.cos().repeat(1, 2), torch.cat((-angle.sin(), angle.sin()), dim=1)
+    return torch.stack((cos, sin), dim=1).to(like.dtype)
 
 
-def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn [B, heads, T, head width] by its positions; element i pairs with i + half."""
-    cos, sin = table
-    low, high = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-high, low), dim=-1) * sin
+def rotate(x: Tensor, factors: Tensor) -> Tensor:
+    """Turn query and key of [rows, T, 3, heads, head width], and leave value; i pairs with i + half.
+
+    Args:
+        x: query, key and value.
+        factors: [T, 2, 3, 1, head width] of `levo.lelm.kv_cache.factors`.
+    """
+    own, partner = factors.unbind(1)
+    partners = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
+    return (x * own).addcmul_(partners, partner)
 
 
 class Block(nn.Module):
@@ -50,22 +65,39 @@ class Block(nn.Module):
         self.gate_up = operations.Linear(width, 2 * inner, bias=False, **place)
         self.down = operations.Linear(inner, width, bias=False, **place)
 
-    def forward(
-        self,
-        x: Tensor,
-        table: tuple[Tensor, Tensor],
-        visible: Visible | None,
-        layer: int,
-        cache: KVCache,
-    ) -> Tensor:
-        rows, count, _ = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv  # each [B, heads, T, head width]
-        key, value = cache.extend(layer, rotate(key, table), value)
-        # A pass of several positions is a prefill and starts from nothing, so "causal" hides enough.
-        x = x + self.out(self.attend(rotate(query, table), key, value, count > 1, visible))
+    def forward(self, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> None:
+        """Change `x` [rows, T, width] in place."""
+        x += self._attention(x, shared, layer, cache)
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        x += self.down(F.silu(gate).mul_(up))
+
+    def _attention(self, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> Tensor:
+        qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
+        turned = rotate(qkv, shared.factors).permute(2, 0, 3, 1, 4)  # [3, rows, heads, T, head width]
+        keys, values = cache.extend(layer, turned[1:])
+        # A pass of several positions is a prefill and starts from nothing, so "causal" hides enough.
+        return self.out(self.attend(turned[0], keys, values, x.shape[1] > 1, shared.mask))
+
+
+def plainly(block: Block, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> None:
+    """Run a block as it is."""
+    block(x, shared, layer, cache)
+
+
+def in_turn(blocks: Sequence[nn.Module], run_block: Callable[[int], None], _span: int) -> None:
+    """Run blocks one after the other."""
+    for layer in range(len(blocks)):
+        run_block(layer)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a pass runs blocks."""
+
+    block: Callable[[Block, Tensor, Pass, int, Any], None] = plainly
+    # Runs all blocks of a stage by calling what runs the one of a number. Also given the positions that are
+    # read: while they stay the same, so do the shapes and places of all tensors in a block of a step.
+    blocks: Callable[[Sequence[nn.Module], Callable[[int], None], int], None] = in_turn
 
 
 class Stage(nn.Module):
@@ -79,17 +111,20 @@ class Stage(nn.Module):
         self.norm = operations.RMSNorm(config.width, eps=NORM_EPS, **place)
 
     def cache(self, rows: int, capacity: int, like: Tensor) -> KVCache:
-        """A fresh cache for `capacity` positions, placed and typed as `like`."""
+        """A fresh cache for `capacity` positions, on the device and in the dtype of `like`."""
         layers, width = len(self.blocks), self.head_width
-        rotary = rotary_table(0, capacity, width, self.theta, like)
-        return KVCache(layers, rows, self.heads, capacity, width, like.device, like.dtype, rotary)
+        rotary = partial(rotary_table, head_width=width, theta=self.theta, like=like.new_empty(0))
+        return KVCache(layers, rows, self.heads, capacity, width, rotary, like.device, like.dtype)
 
-    def forward(self, x: Tensor, cache: KVCache) -> Tensor:
-        count = x.shape[1]
-        table, visible = cache.rotary(count), cache.visible()
-        for layer, block in enumerate(self.blocks):
-            x = block(x, table, visible, layer, cache)
-        cache.advance(count)
+    def forward(self, x: Tensor, cache: KVCache | FixedCache, run: Run) -> Tensor:
+        """[rows, T, width], which may be changed, to the same."""
+        x, shared = cache.begin(x)
+
+        def run_block(layer: int) -> None:
+            run.block(self.blocks[layer], x, shared, layer, cache)
+
+        run.blocks(self.blocks, run_block, cache.span)
+        cache.advance(x.shape[1])
         return self.norm(x)
 
 
@@ -121,11 +156,20 @@ class LeLM(nn.Module):
         return self.conditioner(conditions)
 
     def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
-        """Fresh caches of both stages for `capacity` positions, placed and typed as `like`."""
+        """Fresh caches of both stages for `capacity` positions, on the device of `like`, in its dtype."""
         return self.stage1.cache(rows, capacity, like), self.stage2.cache(rows, capacity, like)
 
+    def get_dynamic_vram__units(self) -> tuple[list[Any], list[Any]]:
+        """What ComfyUI asks of a model whose weights it pages in: modules to keep together, first and last.
+
+        A step reads all but the tables of the conditions. Blocks come last of what it reads, because their
+        weights can be fetched ahead.
+        """
+        every_step = [*self.codes, self.bridge_in, self.bridge_out, *self.heads]
+        return [every_step, *self.stage1.blocks, *self.stage2.blocks], [self.conditioner]
+
     def forward(
-        self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: Prefix | None = None
+        self, codes: Tensor, caches: Caches, prefix: Prefix | None = None, run: Run = Run()
     ) -> Tensor:
         """Logits of the position after the last code.
 
@@ -133,6 +177,7 @@ class LeLM(nn.Module):
             codes: [rows, 3, T] int64, 0 .. EMPTY.
             caches: one for each stage; empty on the first call, which also takes the prefix.
             prefix: embeddings of the conditions, on the first call.
+            run: how blocks are run.
 
         Returns:
             [rows, 3, CODES + 1]: codes and END.
@@ -142,8 +187,8 @@ class LeLM(nn.Module):
         if prefix is not None:
             own1 = torch.cat((prefix.stage1, own1), dim=1)
             own2 = torch.cat((prefix.stage2, own2), dim=1)
-        hidden1 = self.stage1(own1, caches[0])
+        hidden1 = self.stage1(own1, caches[0], run)
         bridged = self.bridge_out(F.gelu(self.bridge_in(torch.cat((own2, hidden1), dim=-1))))
-        hidden2 = self.stage2(bridged, caches[1])
+        hidden2 = self.stage2(bridged, caches[1], run)
         last = (hidden1[:, -1], hidden2[:, -1], hidden2[:, -1])
         return torch.stack([head(h) for head, h in zip(self.heads, last, strict=True)], dim=1)

@@ -15,8 +15,8 @@ from flash_stand_in import softmax_attention
 from torch import Tensor
 
 from levo import attention
-from levo.attention import Flash, Visible, by_products, flash_package, flash_refusal, sdpa
-from levo.lelm.kv_cache import SPAN, KVCache
+from levo.attention import Flash, by_products, flash_package, flash_refusal, sdpa
+from levo.lelm.kv_cache import SPAN, FixedCache, KVCache
 
 WAYS = {"sdpa": sdpa, "by_products": by_products, "flash_attn": Flash(flash_stand_in.package())}
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}
@@ -53,16 +53,27 @@ def test_dense_attention_is_the_defined_one(way: str, dtype: torch.dtype, causal
 @pytest.mark.parametrize("way", WAYS)
 def test_a_step_over_a_fixed_cache_attends_to_what_was_written(way: str, dtype: torch.dtype, past: int):
     query, keys, values = numbers(2 * SPAN, dtype)
-    cache = KVCache(1, ROWS, HEADS, 2 * SPAN, WIDTH, dtype=dtype)
-    cache.extend(0, keys[:, :, :past], values[:, :, :past])
-    cache.advance(past)
-    cache.fix()
+    both = torch.stack((keys, values))
+    cache = fixed_cache(both[:, :, :, :past])
     cache.store[..., past + 1 :, :] = 7  # what lies beyond must not be heard
-    present = (x[:, :, past : past + 1] for x in (keys, values))
-    made = WAYS[way](query[:, :, :1], *cache.extend(0, *present), False, cache.visible())
+    _, shared = cache.begin(query[:, :, :1].transpose(1, 2).flatten(2))
+    present = cache.extend(0, both[:, :, :, past : past + 1])
+    made = WAYS[way](query[:, :, :1], *present, False, shared.mask)
     seen = (x[:, :, : past + 1] for x in (keys, values))
     wanted = defined(query[:, :, :1], *seen, torch.ones(1, past + 1, dtype=torch.bool))
     torch.testing.assert_close(made.float(), wanted, rtol=0, atol=LIMITS[dtype])
+
+
+def fixed_cache(past: Tensor, layers: int = 1) -> FixedCache:
+    """A cache that holds keys and values [2, B, heads, T, head width] in its last layer."""
+
+    def rotary(start: int, count: int) -> Tensor:
+        return torch.zeros(count, 2, WIDTH, dtype=past.dtype)
+
+    cache = KVCache(layers, ROWS, HEADS, 2 * SPAN, WIDTH, rotary, dtype=past.dtype)
+    cache.extend(layers - 1, past)
+    cache.advance(past.shape[3])
+    return cache.fixed(2 * SPAN)
 
 
 def test_flash_attn_reads_the_cache_where_it_lies():
@@ -73,20 +84,14 @@ def test_flash_attn_reads_the_cache_where_it_lies():
             seen.update(how, places=(k_cache.data_ptr(), v_cache.data_ptr()), shape=k_cache.shape)
             return q
 
-    cache = KVCache(2, ROWS, HEADS, 2 * SPAN, WIDTH)
-    cache.fix()
-    keys, values = cache.extend(1, *numbers(1, torch.float32)[1:])
-    Flash(Watch("watch"))(numbers(1, torch.float32)[0], keys, values, False, cache.visible())
+    query, *both = numbers(1, torch.float32)
+    cache = fixed_cache(torch.stack(both)[:, :, :, :0], layers=2)
+    _, shared = cache.begin(query.transpose(1, 2).flatten(2))
+    keys, values = cache.extend(1, torch.stack(both))
+    Flash(Watch("watch"))(query, keys, values, False, shared.mask)
     assert seen["places"] == (cache.store[1, 0].data_ptr(), cache.store[1, 1].data_ptr())
     assert seen["shape"] == (ROWS, SPAN, HEADS, WIDTH)
     assert seen["cache_seqlens"].tolist() == [1] * ROWS
-
-
-def test_what_a_step_sees_is_computed_once_for_all_layers():
-    visible = Visible(torch.tensor([3]), 8, ROWS, torch.float32)
-    assert visible.mask is visible.mask
-    assert visible.lengths is visible.lengths
-    assert visible.lengths.tolist() == [4] * ROWS
 
 
 def test_the_stand_in_writes_new_keys_and_values_into_the_cache():

@@ -19,7 +19,7 @@ from levo.lelm.compose import LOOK, Composition, compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.delay import delay, steps_for
 from levo.lelm.kv_cache import KVCache
-from levo.lelm.model import LeLM
+from levo.lelm.model import Caches, LeLM, Run
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
@@ -39,6 +39,10 @@ def asked(config: LelmConfig, banned: tuple[int, ...] = ()) -> Conditions:
     return Conditions(lyric, torch.zeros_like(lyric), prompt, style, "", "")
 
 
+def no_rotary(start: int, count: int) -> Tensor:
+    return torch.zeros(count, 2, 2)
+
+
 class Script:
     """A model whose logits are written down: `logits(step)` gives [3, CODES + 1] for both rows."""
 
@@ -53,16 +57,17 @@ class Script:
         return SimpleNamespace(stage1=torch.zeros(2, 4, 1))
 
     def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
-        made = tuple(KVCache(1, rows, 1, capacity, 1) for _ in range(2))
+        made = tuple(KVCache(1, rows, 1, capacity, 2, no_rotary) for _ in range(2))
         self.stores += [weakref.ref(cache.store) for cache in made]
         return made
 
-    def __call__(self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: object = None) -> Tensor:
+    def __call__(self, codes: Tensor, caches: Caches, prefix: object = None, run: Run = Run()) -> Tensor:
         self.inputs.extend(codes[0].unbind(1))
         self.prefixes += prefix is not None
         positions = codes.shape[2] + (0 if prefix is None else self.config.prefix_length)
         for cache in caches:
-            cache.extend(0, *torch.zeros(2, len(codes), 1, positions, 1))
+            cache.begin(torch.zeros(len(codes), positions, 2))
+            cache.extend(0, torch.zeros(2, len(codes), 1, positions, 2))
             cache.advance(positions)
         return self.logits(len(self.inputs)).expand(len(codes), -1, -1)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 
 import flash_stand_in
 import golden
 import pytest
 import torch
+from cuda_stand_in import Cuda
 
 from levo.attention import Attention, Flash, sdpa
-from levo.lelm import compose as composing
-from levo.lelm.compose import Composition
-from levo.lelm.cuda_graph import Replay
+from levo.lelm.compose import Composition, Execution
+from levo.lelm.cuda_graph import Resident
 
 FILES = sorted(golden.GOLDEN.glob("lelm_*.safetensors"), key=lambda path: path.stem)
 LONG = {"lelm_v1_en_prompt", "lelm_v2_zh"}  # 12 s: once is enough, with all paths together
@@ -55,41 +54,15 @@ def test_flash_attn_sings_the_published_tokens(path: Path):
 
 @each
 def test_replayed_steps_sing_the_published_tokens(path: Path, monkeypatch: pytest.MonkeyPatch):
-    replayed = capture_on_the_cpu(monkeypatch)
-    (song,) = songs_of(path, graph=True)
+    cuda = Cuda().install(monkeypatch)
+    (song,) = songs_of(path, execution=Execution(Resident()))
     assert wrong(path, song) == []
-    assert len(replayed) > song.steps // 2
+    assert cuda.events.count("replay") > song.steps // 2
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.stem in LONG], ids=lambda path: path.stem)
 def test_all_paths_together_sing_the_published_tokens(path: Path, monkeypatch: pytest.MonkeyPatch):
-    replayed = capture_on_the_cpu(monkeypatch)
-    takes = songs_of(path, Flash(flash_stand_in.package()), seeds=[1, 2], graph=True)
+    cuda, flash = Cuda().install(monkeypatch), Flash(flash_stand_in.package())
+    takes = songs_of(path, flash, seeds=[1, 2], execution=Execution(Resident()))
     assert [wrong(path, take) for take in takes] == [[], []]
-    assert len(replayed) > takes[0].steps // 2
-
-
-def capture_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Put something in place of CUDA graphs that runs the captured step; gives a 1 for each replay."""
-    steps, replayed = [], []
-
-    class Watched(Replay):
-        def __init__(self, step: Callable[[], None]):
-            super().__init__(step)
-            steps.append(step)
-
-    class Graph:
-        def __init__(self):
-            self.ran = True  # a CPU cannot capture a step without running it
-
-        def replay(self) -> None:
-            if not self.ran:
-                steps[-1]()
-            self.ran = False
-            replayed.append(1)
-
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph, pool: nullcontext())
-    monkeypatch.setattr(composing, "Replay", Watched)
-    return replayed
+    assert cuda.events.count("replay") > takes[0].steps // 2

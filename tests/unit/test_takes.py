@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
+from cuda_stand_in import Cuda
 from test_compose import SMALL, Script, asked, song_script
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,10 +17,10 @@ from levo import tiny
 from levo.config import CODES, EMPTY, END, Sampling
 from levo.lelm import compose as composing
 from levo.lelm import cuda_graph, delay
-from levo.lelm.compose import LOOK, Composition, compose
-from levo.lelm.cuda_graph import Replay
-from levo.lelm.kv_cache import SPAN, KVCache
-from levo.lelm.model import LeLM
+from levo.lelm.compose import LOOK, Composition, Execution, compose
+from levo.lelm.cuda_graph import Replay, Residency, Resident
+from levo.lelm.kv_cache import SPAN, FixedCache
+from levo.lelm.model import Caches, LeLM, Run
 from levo.lelm.sampling import discourage, draw, guide
 from levo.lelm.takes import Takes
 
@@ -112,7 +112,7 @@ class Ends(Script):
         super().__init__(lambda step: torch.zeros(3, CODES + 1))
         self.frames = frames
 
-    def __call__(self, codes: Tensor, caches: tuple[KVCache, KVCache], prefix: object = None) -> Tensor:
+    def __call__(self, codes: Tensor, caches: Caches, prefix: object = None, run: Run = Run()) -> Tensor:
         super().__call__(codes, caches, prefix)
         scripts = [song_script((end,) * 3).logits(len(self.inputs)) for end in self.frames]
         rows = torch.stack(scripts)
@@ -198,75 +198,123 @@ def test_the_buffers_of_a_run_stay_where_they_are(lelm: LeLM):
 
 
 def test_a_fixed_cache_reads_no_more_than_the_span_it_needs():
-    cache = KVCache(layers=1, rows=1, heads=1, capacity=4 * SPAN, head_width=2)
-    cache.length = SPAN - 1
-    cache.fix()
+    store, x = torch.zeros(1, 2, 1, 1, 4 * SPAN, 2), torch.ones(1, 1, 2)
+    cache = FixedCache(store, SPAN - 1, torch.zeros(4 * SPAN, 2, 2))
     assert cache.span == SPAN
-    keys, _ = cache.extend(0, torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
+    _, shared = cache.begin(x)
+    keys, _ = cache.extend(0, torch.ones(2, 1, 1, 1, 2))
     assert keys.shape[2] == SPAN
     assert keys[0, 0, :, 0].nonzero().flatten().tolist() == [SPAN - 1]
-    assert cache.visible().mask[0, 0, 0].tolist() == [0.0] * SPAN
+    assert shared.mask.scores[0, 0, 0].tolist() == [0.0] * SPAN
+    assert shared.mask.lengths.tolist() == [SPAN]
     cache.advance(1)
     cache.reach(SPAN + 1)
     assert cache.span == 2 * SPAN
-    assert cache.visible().mask[0, 0, 0].isinf().nonzero().flatten().tolist() == list(
-        range(SPAN + 1, 2 * SPAN)
-    )
+    _, shared = cache.begin(x)
+    hidden = shared.mask.scores[0, 0, 0].isinf().nonzero().flatten()
+    assert hidden.tolist() == list(range(SPAN + 1, 2 * SPAN))
     with pytest.raises(IndexError, match=f"{4 * SPAN} positions, {4 * SPAN + 1} are needed"):
         cache.reach(4 * SPAN + 1)
 
 
-class FakeGraph:
-    """What replays: counts instead of launching."""
-
-    def __init__(self, log: list[str]):
-        self.log = log
-
-    def replay(self) -> None:
-        self.log.append("replay")
+def captured_song(lelm: LeLM, residency: Residency) -> Composition:
+    (song,) = compose(lelm, asked(SMALL), 12, Sampling(), [5], execution=Execution(residency))
+    return song
 
 
-@pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """torch.cuda's graphs as far as Replay uses them; gives what happened in order."""
-    log: list[str] = []
-
-    @contextmanager
-    def graph(_graph: FakeGraph, pool: str) -> Iterator[None]:
-        assert pool == "pool"
-        log.append("capture")
-        yield
-        log.append("captured")
-
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: FakeGraph(log))
-    monkeypatch.setattr(torch.cuda, "graph", graph)
-    return log
-
-
-def test_a_step_runs_then_is_captured_then_replayed_for_each_shape(cuda: list[str]):
-    replay = Replay(lambda: cuda.append("step"))
+def test_a_step_runs_then_is_captured_then_replayed_for_each_shape(monkeypatch: pytest.MonkeyPatch):
+    cuda, steps = Cuda().install(monkeypatch), []
+    replay = Replay(lambda: cuda.events.append("step"), Resident(), lambda: steps.append("elsewhere"))
     for shape in (256, 256, 256, 512, 512, 512):
         replay(shape)
-    once = ["step", "capture", "step", "captured", "replay", "replay"]
-    assert cuda == once + once
+    assert cuda.events == ["step", "capture", "step", "replay", "replay"] * 2
+    assert steps == []
 
 
-@pytest.mark.parametrize("graph", [True, False])
+def test_replayed_steps_sing_what_plain_ones_do(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
+    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    cuda = Cuda().install(monkeypatch)
+    assert_same(captured_song(lelm, Resident()), plain)
+    assert cuda.events == ["capture", *["replay"] * 13]  # of 15 steps
+    assert cuda.alive == []
+
+
 def test_a_refused_capture_is_said_once_and_the_song_goes_on(
-    cuda: list[str], caplog: pytest.LogCaptureFixture, graph: bool, lelm: LeLM, monkeypatch
+    caplog: pytest.LogCaptureFixture, lelm: LeLM, monkeypatch: pytest.MonkeyPatch
 ):
-    @contextmanager
-    def refuse(_graph: FakeGraph, pool: str) -> Iterator[None]:
-        raise RuntimeError("operation not permitted when stream is capturing\nmore")
-        yield
-
-    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    cuda = Cuda("operation not permitted when stream is capturing\nmore").install(monkeypatch)
     with caplog.at_level(logging.WARNING, logger=cuda_graph.__name__):
-        (song,) = compose(lelm, asked(SMALL), 12, Sampling(), [5], graph=graph)
-    assert_same(song, compose(lelm, asked(SMALL), 12, Sampling(), [5])[0])
+        song = captured_song(lelm, Resident())
+    assert_same(song, plain)
     refused = "LeLM runs without a CUDA graph (operation not permitted when stream is capturing)."
-    assert caplog.messages == ([refused] if graph else [])
+    assert caplog.messages == [refused]
+    assert cuda.events == ["capture"]
+
+
+class Pages:
+    """Weights that are on the device, are elsewhere, or come back to another place, by the step.
+
+    Whatever a graph still reads at a place that they have left is not a number.
+    """
+
+    def __init__(self, model: LeLM, away: set[int], moved: set[int] = frozenset()):
+        self._model, self._away = model, away  # steps during which they are elsewhere
+        self._moved = moved  # steps before which they went and came back
+        self._step = self._place = 0
+        self.held = False
+        self.answers: list[int | None] = []
+
+    def hold(self) -> int | None:
+        assert not self.held
+        self._step += 1
+        if self._step in self._away | self._moved:
+            self._move()
+        self.held = self._step not in self._away
+        self.answers.append(self._place if self.held else None)
+        return self.answers[-1]
+
+    def release(self) -> None:
+        assert self.held
+        self.held = False
+
+    def _move(self) -> None:
+        self._place += 1
+        for parameter in self._model.parameters():
+            old = parameter.data
+            parameter.data = old.clone()
+            old.fill_(torch.nan)
+
+
+@pytest.mark.parametrize("moved", [set(), {5}, {6, 7, 12}])
+@pytest.mark.parametrize("away", [set(), {4}, {6, 7, 8}, {1, 3, 5, 7, 9, 11}, set(range(1, 99))])
+def test_no_step_is_replayed_with_weights_that_have_moved(
+    lelm: LeLM, monkeypatch: pytest.MonkeyPatch, away: set[int], moved: set[int]
+):
+    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    cuda, model = Cuda().install(monkeypatch), deepcopy(lelm)
+    pages = Pages(model, away, moved)
+    assert_same(captured_song(model, pages), plain)
+    assert len(pages.answers) == 14  # every step asks
+    assert not pages.held
+    places = [place for place in pages.answers if place is not None]
+    # One step runs first; from then on each place is captured once and every step there replayed.
+    assert cuda.events.count("replay") == max(0, len(places) - 1)
+    assert cuda.events.count("capture") == len(set(places[1:]))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_weights_are_let_go_after_a_cancel(lelm: LeLM, monkeypatch: pytest.MonkeyPatch, error):
+    cuda, pages = Cuda().install(monkeypatch), Pages(lelm, set())
+
+    def stop(done: int, total: int) -> None:
+        if done == 6:
+            raise error
+
+    with pytest.raises(error):
+        compose(lelm, asked(SMALL), 12, execution=Execution(pages), on_step=stop)
+    assert pages.answers and not pages.held
+    assert "replay" in cuda.events and cuda.alive == []
 
 
 def test_the_loop_looks_at_the_device_only_now_and_then(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):

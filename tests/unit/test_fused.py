@@ -1,0 +1,97 @@
+"""Steps whose blocks are compiled, by the real torch.compile: the same song, plainly where that fails."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+import golden
+import pytest
+import torch
+from test_compose import SMALL, asked
+from torch import nn
+
+from levo import int8, tiny
+from levo.lelm import fused
+from levo.lelm.compose import Execution, compose
+from levo.lelm.fused import FusedBlocks
+from levo.lelm.model import LeLM, Run
+
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+
+compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+
+
+def small(operations=nn) -> LeLM:
+    model = LeLM(SMALL, operations)
+    tiny.fill(model)
+    return model
+
+
+class Counting(FusedBlocks):
+    """Counts the blocks that ran compiled."""
+
+    count = 0
+
+    def _run(self, *arguments: object) -> None:
+        super()._run(*arguments)
+        self.count += 1
+
+
+@compiler
+def test_compiled_steps_give_the_logits_of_plain_ones():
+    model, conditions = small(), asked(SMALL)
+    logits = {}
+    for name, run in (("plain", Run()), ("compiled", Run(Counting()))):
+        prefix = model.condition(conditions)
+        growing = model.caches(2, 300, prefix.stage1)
+        model(torch.full((2, 3, 1), 7), growing, prefix)
+        caches = tuple(cache.fixed(512) for cache in growing)
+        steps = [model(torch.full((2, 3, 1), code), caches, run=run) for code in (8, 9, 10)]
+        logits[name] = torch.stack(steps)
+    assert run.block.count == 3 * (SMALL.layers + SMALL.layers_sub)
+    torch.testing.assert_close(logits["compiled"], logits["plain"], rtol=1e-5, atol=1e-5)
+
+
+@compiler
+def test_compiled_steps_sing_the_published_tokens():
+    file = golden.GoldenFile(golden.GOLDEN / "lelm_v2_eos.safetensors")
+    model, blocks = golden.build_lelm(file, golden.lelm_config(file.meta)), Counting()
+    (song,) = golden.sing(file, model, execution=Execution(run=Run(blocks)))
+    assert [str(result) for result in golden.run_song_tokens(file, song) if not result.passed] == []
+    assert blocks.count >= song.steps
+
+
+def test_blocks_with_other_matrices_run_as_they_are():
+    model, blocks = small(int8.operations(nn)), Counting()
+    (plain,) = compose(model, asked(SMALL), 8)
+    (song,) = compose(model, asked(SMALL), 8, execution=Execution(run=Run(blocks)))
+    assert torch.equal(song.raw, plain.raw)
+    assert blocks.count == 0
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_where_compiling_fails_that_is_said_once_and_the_song_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, half: int
+):
+    def fail(*_: object) -> None:
+        raise ImportError("no compiler found\nat all")
+
+    halves = [fused.project, fused.finish]
+    halves[half] = fail
+    monkeypatch.setattr(fused, "_compiled", lambda: halves)
+    model = small()
+    (plain,) = compose(model, asked(SMALL), 8)
+    with caplog.at_level(logging.WARNING, logger=fused.__name__):
+        (song,) = compose(model, asked(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
+    assert torch.equal(song.raw, plain.raw)
+    assert caplog.messages == ["LeLM runs without compiled steps (no compiler found)."]
+
+
+def test_memory_that_runs_out_is_not_taken_for_a_compilers_fault(monkeypatch: pytest.MonkeyPatch):
+    def exhaust(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fused, "_compiled", lambda: (exhaust, exhaust))
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        compose(small(), asked(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
