@@ -130,7 +130,8 @@ def save(
         kind: of CONFIGS.
         config: the model's.
         origin: where its weights came from.
-        dtype: of the numbers in the file; None keeps each tensor's, which an int8 or fp8 model needs.
+        dtype: of the numbers in the file, but for those that stay float32 in a model of that dtype; None
+            keeps each tensor's, which an int8 or fp8 model needs.
         on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
 
     Raises:
@@ -153,14 +154,16 @@ def save(
         "levo.source_sha256": origin.sha256,
         "levo.licence": LICENCE,
     }
-    header, total = _header(tensors, metadata, dtype)
+    stored = type(model)(config, device="meta", dtype=dtype).state_dict() if dtype else tensors
+    dtypes = {name: tensor.dtype for name, tensor in stored.items()}
+    header, total = _header(tensors, metadata, dtypes)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     try:
         with unfinished.open("wb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
-            for name, tensor in tensors.items():
-                file.write(_bytes(name, weights.value(model, name), dtype or tensor.dtype))
+            for name in tensors:
+                file.write(_bytes(name, weights.value(model, name), dtypes[name]))
                 on_step(file.tell() - len(header) - 8, total)
         os.replace(unfinished, path)
     finally:
@@ -168,13 +171,13 @@ def save(
 
 
 def _header(
-    tensors: dict[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None
+    tensors: dict[str, Tensor], metadata: dict[str, str], dtypes: dict[str, torch.dtype]
 ) -> tuple[bytes, int]:
     """Header of a safetensors file, padded so that tensors are aligned, and the size of the rest."""
     entries: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, tensor in tensors.items():
-        kind = dtype or tensor.dtype
+        kind = dtypes[name]
         start, end = end, end + tensor.numel() * kind.itemsize
         entries[name] = {
             "dtype": DTYPES[kind],

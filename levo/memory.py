@@ -48,21 +48,28 @@ def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, ke
     )
 
 
-def render_bytes(config: RendererConfig, item: int, rows: int = 2) -> int:
+def render_bytes(config: RendererConfig, item: int, rows: int = 2, scores: bool = False) -> int:
     """Activations of one window, by the wider half of a block, and what all its blocks share.
 
     Args:
         config: of the renderer.
-        item: bytes of one number.
+        item: bytes of one number of the matrices; the rest is float32.
         rows: of all songs made side by side; 2 a song with guidance.
+        scores: whether attention writes its scores out, before and after softmax. torch does so on CUDA in
+            float32, as heads 110 wide fit no kernel of its own.
     """
-    # Both halves hold the given input, the stream that blocks add to, and the modulated stream.
-    # Attention also holds query, key and value, and what comes of them. Where those are not float32 it
-    # holds more while query and key are turned: both in float32, half of that for products, the result.
-    attention = config.width * (8 * item if item == 4 else 8 * item + 3 * 4)
-    mlp = (3 * config.width + 2 * config.inner) * item
+    # Both halves hold the given input, the stream that blocks add to, and the modulated stream: 12 bytes a
+    # number, and its copy where matrices are smaller.
+    held = 12 + (item if item < 4 else 0)
+    # Query, key and value, and while the first two are turned: both in float32, half of that for products,
+    # the result. In float32 they are turned in place: what is attended to takes that room, in two orders.
+    attention = held + 3 * item + (3 * item if item == 4 else 2 * 4 + 4 + 2 * item)
+    mlp = held + item  # and the inner layer, before and after its curve
     codes = 2 * config.condition * item // 2  # of every other row: the null row has none
-    return config.window * (rows * (max(attention, mlp) + codes) + config.width * item)
+    block = max(config.width * attention, config.width * mlp + 2 * config.inner * item)
+    positions = config.width * 4
+    written = 2 * config.heads * config.window * rows * 4 if scores else 0
+    return config.window * (rows * (block + codes) + positions + written)
 
 
 def decode_bytes(config: VaeConfig, item: int, frames: int | None = None) -> int:

@@ -120,7 +120,9 @@ def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
 
 def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
     """Bytes that rendering takes side by side needs beside the weights."""
-    return render_bytes(renderer.config, renderer.dtype.itemsize, takes * (2 if guidance != 1 else 1))
+    item, rows = renderer.dtype.itemsize, takes * (2 if guidance != 1 else 1)
+    scores = item == 4 and renderer.patcher.load_device.type == "cuda"
+    return render_bytes(renderer.config, item, rows, scores)
 
 
 class LeVoDecode(io.ComfyNode):

@@ -1,6 +1,7 @@
 """The renderer's weights and forward pass: a transformer that predicts the velocity of latents.
 
-Knows one window and one moment; the solver and the windows are elsewhere.
+Knows one window and one moment; the solver and the windows are elsewhere. Matrices multiply in the dtype of
+the model; what blocks add to, norms, modulation and statistics stay float32, as rounding there is heard.
 Modulation: adaLN-single (PixArt-alpha, arXiv:2310.00426); flow matching: arXiv:2210.02747.
 """
 
@@ -48,27 +49,32 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 class FlowBlock(nn.Module):
     """Full attention and a GELU MLP, each shifted, scaled and gated by the moment."""
 
-    def __init__(self, config: RendererConfig, operations, attention: Attention, **place):
+    def __init__(self, config: RendererConfig, operations, attention: Attention, device=None, dtype=None):
         super().__init__()
         width = config.width
+        exact, place = {"device": device, "dtype": torch.float32}, {"device": device, "dtype": dtype}
         self.heads = config.heads
         self.attend = attention
-        self.modulation = operations.Embedding(6, width, **place)
-        self.attention_norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
+        self.dtype = dtype or torch.get_default_dtype()
+        self.modulation = operations.Embedding(6, width, **exact)
+        self.attention_norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
         self.qkv = operations.Linear(width, 3 * width, **place)
         self.out = operations.Linear(width, width, **place)
-        self.mlp_norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
+        self.mlp_norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
         self.up = operations.Linear(width, config.inner, **place)
         self.down = operations.Linear(config.inner, width, **place)
 
     def forward(self, x: Tensor, modulation: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-        """Change `x` [B, T, width] in place; modulation [B or 1, 6, width], one already added to scales."""
+        """Change `x` [B, T, width] in place; modulation [B or 1, 6, width], one already added to scales.
+
+        Both are float32.
+        """
         chunks = modulation[:, :, None].unbind(1)
         shift_attention, scale_attention, gate_attention, shift_mlp, scale_mlp, gate_mlp = chunks
         h = torch.addcmul(shift_attention, self.attention_norm(x), scale_attention)
-        x.addcmul_(gate_attention, self._attention(h, table))
+        x.addcmul_(gate_attention, self._attention(h.to(self.dtype), table))
         h = torch.addcmul(shift_mlp, self.mlp_norm(x), scale_mlp)
-        return x.addcmul_(gate_mlp, self.down(F.gelu(self.up(h), approximate="tanh")))
+        return x.addcmul_(gate_mlp, self.down(F.gelu(self.up(h.to(self.dtype)), approximate="tanh")))
 
     def _attention(self, h: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         query_key, value = self.qkv(h).unflatten(-1, (3, self.heads, -1)).split((2, 1), dim=2)
@@ -78,7 +84,7 @@ class FlowBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What the flow computes from the moments of a run alone, made once before its first step."""
+    """What the flow computes from the moments of a run alone, made once before its first step; float32."""
 
     shared: Tensor  # [moments, 6, width]: the moments' part of the modulation of every block
     final: Tensor  # [moments, 2, width]: modulation after the last block
@@ -90,47 +96,49 @@ class Schedule:
 class FlowTransformer(nn.Module):
     """The velocity field."""
 
-    def __init__(self, config: RendererConfig, operations, attention: Attention, **place):
+    def __init__(self, config: RendererConfig, operations, attention: Attention, device=None, dtype=None):
         super().__init__()
         width = config.width
+        exact, place = {"device": device, "dtype": torch.float32}, {"device": device, "dtype": dtype}
         self.config = config
-        self.positions = operations.Embedding(config.window, width, **place)
+        self.dtype = dtype or torch.get_default_dtype()
+        self.positions = operations.Embedding(config.window, width, **exact)
         self.time_in = operations.Linear(config.time, width, **place)
         self.time_out = operations.Linear(width, width, **place)
         self.time_modulation = operations.Linear(width, 6 * width, **place)
         self.blocks = nn.ModuleList(
             FlowBlock(config, operations, attention, **place) for _ in range(config.layers)
         )
-        self.norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
-        self.modulation = operations.Embedding(2, width, **place)
+        self.norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
+        self.modulation = operations.Embedding(2, width, **exact)
         self.out = operations.Linear(width, width, **place)
 
-    def _embed_time(self, time: Tensor, dtype: torch.dtype) -> Tensor:
+    def _embed_time(self, time: Tensor) -> Tensor:
         half = self.config.time // 2
         rates = torch.exp(
             -math.log(10_000) / half * torch.arange(half, device=time.device, dtype=torch.float32)
         )
         angle = 1000 * time.float()[:, None] * rates
-        sinusoids = torch.cat((angle.cos(), angle.sin()), dim=-1).to(dtype)
+        sinusoids = torch.cat((angle.cos(), angle.sin()), dim=-1).to(self.dtype)
         return self.time_out(F.silu(self.time_in(sinusoids)))
 
-    def schedule(self, times: Tensor, frames: int, like: Tensor) -> Schedule:
-        """Prepare steps at the moments `times` [S] over `frames` frames, in the dtype of `like`."""
-        moments = self._embed_time(times, like.dtype)  # [S, width]
-        shared = self.time_modulation(F.silu(moments)).unflatten(-1, (6, -1))
-        tables = torch.stack([rows(block.modulation, like) for block in self.blocks])[:, None]
-        final = rows(self.modulation, like) + moments[:, None]
+    def schedule(self, times: Tensor, frames: int) -> Schedule:
+        """Prepare steps at the moments `times` [S], float32, over `frames` frames."""
+        moments = self._embed_time(times)  # [S, width]
+        shared = self.time_modulation(F.silu(moments)).unflatten(-1, (6, -1)).float()
+        tables = torch.stack([rows(block.modulation, times) for block in self.blocks])[:, None]
+        final = rows(self.modulation, times) + moments[:, None]
         # Scales are learned as what is added to one.
         tables[:, :, 1::3] += 1
         final[:, 1] += 1
-        rotary = rotary_table(frames, self.config.width // self.config.heads, like)
-        return Schedule(shared, final, tables, rows(self.positions, like)[:frames], rotary)
+        rotary = rotary_table(frames, self.config.width // self.config.heads, times)
+        return Schedule(shared, final, tables, rows(self.positions, times)[:frames], rotary)
 
     def step(self, x: Tensor, schedule: Schedule, moments: slice) -> Tensor:
         """Transform frames at one moment for all rows, or at one for each.
 
         Args:
-            x: [B, T, width]; see `forward`.
+            x: [B, T, width] float32; see `forward`.
             schedule: made for T frames.
             moments: which of its moments; 1 or B of them.
 
@@ -142,19 +150,19 @@ class FlowTransformer(nn.Module):
         for block, own in zip(self.blocks, modulation.unbind(), strict=True):
             x = block(x, own, schedule.rotary)
         shift, scale = schedule.final[moments][:, :, None].unbind(1)
-        return self.out(torch.addcmul(shift, self.norm(x), scale))
+        return self.out(torch.addcmul(shift, self.norm(x), scale).to(self.dtype))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """Transform frames at a moment.
 
         Args:
-            x: [B, T, width]: mask, known latents, vocal, accompaniment, noisy latents side by side.
+            x: [B, T, width] float32: mask, known latents, vocal, accompaniment, noisy latents side by side.
             time: [B], 0 (noise) to 1 (latents).
 
         Returns:
-            [B, T, width]; the last 64 channels are the velocity.
+            [B, T, width] in the model's dtype; the last 64 channels are the velocity.
         """
-        return self.step(x, self.schedule(time, x.shape[1], x), slice(None))
+        return self.step(x, self.schedule(time, x.shape[1]), slice(None))
 
 
 class Renderer(nn.Module):

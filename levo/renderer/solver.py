@@ -40,7 +40,7 @@ def solve(
     noisy = batch[..., -channels:]  # all that changes from step to step
     rows = batch.flatten(0, 1)
     times = torch.arange(steps, device=noise.device, dtype=torch.float32) / steps
-    schedule = renderer.flow.schedule(times, noise.shape[1], batch)
+    schedule = renderer.flow.schedule(times, noise.shape[1])
     x = noise.clone()
     for step in range(steps):
         if fixed:
@@ -58,7 +58,7 @@ def solve(
 
 
 def _known_input(renderer: Renderer, condition: Tensor, known: Tensor, rows: int) -> Tensor:
-    """What the flow is given beside the noisy latents, which stay empty: [rows, B, T, width].
+    """What the flow is given beside the noisy latents, which stay empty: [rows, B, T, width] float32.
 
     The second row knows everything but the codes.
     """
@@ -66,8 +66,9 @@ def _known_input(renderer: Renderer, condition: Tensor, known: Tensor, rows: int
     fixed, channels = known.shape[1:]
     mask = torch.full((batch, frames), TO_MAKE, device=condition.device)
     mask[:, :fixed] = KNOWN
-    marks = renderer.mask(mask).to(condition.dtype)
-    given = condition.new_zeros(rows, batch, frames, renderer.config.width)
+    marks = renderer.mask(mask)
+    width = renderer.config.width
+    given = condition.new_zeros(rows, batch, frames, width, dtype=torch.float32)
     context, at = marks.shape[2], marks.shape[2] + channels
     given[..., :context] = marks
     given[:, :, :fixed, context:at] = known

@@ -15,7 +15,7 @@ from levo.config import Sampling
 from levo.tokens import Composer, SongRequest, SongTokens
 
 GREEDY = {"temperature": 0.0, "max_seconds": 4}
-DRAWN = {"seed": 4, "max_seconds": 4}
+DRAWN = {"seed": 4, "max_seconds": 4, "top_k": 250}  # no song ends before
 
 
 def going_on(compose: dict[str, Any], **inputs: Any) -> dict[str, Any]:
@@ -52,18 +52,23 @@ def codes_of(server: ComfyServer, run: Run, node: str) -> torch.Tensor:
     return tokenfile.load(server.output_file(entry)).codes
 
 
+def both(server: ComfyServer, prompt: dict[str, Any]) -> tuple[Run, torch.Tensor, torch.Tensor]:
+    """Run a prompt of `going_on`; gives the codes of the song before and after, too."""
+    for name, node in (("before", songs.COMPOSE), ("after", "on")):
+        inputs = {"tokens": [node, 0], "filename_prefix": f"tokens/{name}"}
+        prompt[name] = {"class_type": "LeVoSaveTokens", "inputs": inputs}
+    run = server.run(prompt)
+    assert run.status == "success", run.error
+    return run, codes_of(server, run, "before"), codes_of(server, run, "after")
+
+
 @pytest.mark.parametrize("other", ["seed", "lyrics"])
 def test_another_seed_or_other_lyrics_keep_the_beginning_and_go_on_otherwise(
     server: ComfyServer, other: str
 ):
     prompt = going_on(DRAWN, **({"seed": 2} if other == "seed" else {"conditioning": ["words", 0]}))
     prompt["words"] = {"class_type": "LeVoConditioning", "inputs": {"kind": "instrumental"}}
-    for name, node in (("before", songs.COMPOSE), ("after", "on")):
-        inputs = {"tokens": [node, 0], "filename_prefix": f"tokens/{name}"}
-        prompt[name] = {"class_type": "LeVoSaveTokens", "inputs": inputs}
-    run = server.run(prompt)
-    assert run.status == "success", run.error
-    before, after = codes_of(server, run, "before"), codes_of(server, run, "after")
+    _, before, after = both(server, prompt)
     assert before.shape == after.shape == (1, 3, 100)
     assert torch.equal(before[..., :50], after[..., :50])
     assert not torch.equal(before, after)
@@ -76,12 +81,10 @@ def test_a_song_that_stopped_at_its_limit_is_made_longer(server: ComfyServer):
 
 
 def test_takes_go_on_from_any_take(server: ComfyServer):
-    prompt = going_on({**DRAWN, "takes": 2}, take=2, takes=3)
-    run = server.run(prompt)
-    assert run.status == "success", run.error
-    sounds = [songs.sound_of_entry(server, entry)[0] for entry in run.outputs[songs.SAVE]["audio"]]
-    assert len(sounds) == 3
-    assert not np.array_equal(sounds[0], sounds[1])
+    run, before, after = both(server, going_on({**DRAWN, "takes": 2}, take=2, takes=3))
+    assert len(run.outputs[songs.SAVE]["audio"]) == len(after) == 3
+    assert all(torch.equal(take[:, :50], before[1, :, :50]) for take in after)
+    assert len({tuple(take.flatten().tolist()) for take in after}) == 3
 
 
 def fault(server: ComfyServer, prompt: dict[str, Any]) -> Run:

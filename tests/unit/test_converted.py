@@ -117,7 +117,8 @@ def test_the_file_says_what_it_is_and_where_it_came_from(tmp_path: Path, kind: s
     path = written(tmp_path / "part.safetensors", kind, filled(kind), torch.float16)
     with safe_open(path, framework="pt") as file:  # safetensors' own reader
         metadata = file.metadata()
-        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
+        kept = {"F32"} if kind == RENDERER else set()  # see `test_matrices_alone_are_of_the_models_dtype`
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"} | kept  # noqa: SIM118
         assert set(file.keys()) == set(filled(kind).state_dict())
     assert metadata["levo.part"] == kind
     assert metadata["levo.source"] == ORIGIN.source
@@ -137,7 +138,9 @@ def test_tensors_are_aligned_in_the_file(tmp_path: Path):
 
 
 def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
-    model = nn.Sequential(*(nn.Linear(256, 256, bias=False) for _ in range(40)))
+    config = dataclasses.replace(tiny.VAE, channels=32)
+    model = Vae(config)
+    tiny.fill(model)
     total = sum(p.nbytes for p in model.parameters())
     tracemalloc.start()
     peaks = []
@@ -145,11 +148,10 @@ def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
     def on_step(done: int, _total: int) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
 
-    config = tiny.VAE
     converted.save(tmp_path / "x.safetensors", model, VAE, config, ORIGIN, torch.float32, on_step)
     tracemalloc.stop()
     assert max(peaks) < total / 10
-    assert len(read(tmp_path / "x.safetensors")) == 40
+    assert read(tmp_path / "x.safetensors").keys() == model.state_dict().keys()
 
 
 # Never half written --------------------------------------------------------------------------------------
