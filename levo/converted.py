@@ -139,12 +139,7 @@ def save(
     """
     # Bytes first: mapped from the file they then lie as int8's kernel wants them.
     tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype != torch.int8))
-    if dtype and any(t.dtype in SMALL for t in tensors.values()):
-        small = "int8" if int8.scale_names(model) else "fp8"
-        raise CheckpointError(
-            f"The {kind} was loaded as {small}, which is written only as it is; choose `as loaded`, or "
-            "load it in the dtype that the file should have."
-        )
+    dtypes = _dtypes(tensors, model, kind, config, dtype)
     metadata = {
         "format": "pt",
         "levo.format": FORMAT,
@@ -154,8 +149,6 @@ def save(
         "levo.source_sha256": origin.sha256,
         "levo.licence": LICENCE,
     }
-    stored = type(model)(config, device="meta", dtype=dtype).state_dict() if dtype else tensors
-    dtypes = {name: tensor.dtype for name, tensor in stored.items()}
     header, total = _header(tensors, metadata, dtypes)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
@@ -168,6 +161,22 @@ def save(
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _dtypes(
+    tensors: dict[str, Tensor], model: nn.Module, kind: str, config: Any, dtype: torch.dtype | None
+) -> dict[str, torch.dtype]:
+    """The dtype that each tensor has in a file of `dtype`; see `save`."""
+    if dtype is None:
+        return {name: tensor.dtype for name, tensor in tensors.items()}
+    if any(tensor.dtype in SMALL for tensor in tensors.values()):
+        small = "int8" if int8.scale_names(model) else "fp8"
+        raise CheckpointError(
+            f"The {kind} was loaded as {small}, which is written only as it is; choose `as loaded`, or "
+            "load it in the dtype that the file should have."
+        )
+    like = type(model)(config, device="meta", dtype=dtype).state_dict()
+    return {name: tensor.dtype for name, tensor in like.items()}
 
 
 def _header(

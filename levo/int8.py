@@ -6,6 +6,8 @@ Knows no model and no memory manager. Symmetric, rounded to nearest, as in LLM.i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,10 +19,33 @@ LEVELS = 127
 BLOCK = 1_024  # rows of a matrix that are quantised at once
 # torch's packed CPU kernel beats dequantising up to about so many rows of x; measured at LeLM's sizes.
 FEW_ROWS = 48
-# The CUDA kernel (torch 2.9 and newer) makes 16 rows at a time. Written by its source, not measured: it
-# reads a byte a weight, where dequantising reads and writes five.
-FEW_ROWS_CUDA = 16
 KERNEL_STEP = 16  # the kernel crashes on rows that do not begin at a multiple of so many bytes
+CACHED_BYTES = 8_000_000  # of a matrix that a GPU dequantises at a time: they stay in its cache until used
+TESTED = (131, 2_048)  # shape of the matrix that a kernel is tried with
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What multiplies a few rows of x by bytes, without turning them into floats in memory."""
+
+    name: str  # for people
+    most_rows: int
+    multiply: Callable[[Tensor, Tensor, Tensor], Tensor]  # x [rows, in], weight, scale to [rows, out]
+    error: float = 0.005  # of what it gives, at most, of its deviation
+
+    def is_right(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether it gives what it should on a device, for activations of a dtype; waits for the device.
+
+        Raises:
+            Exception: of any kind, where it cannot run.
+        """
+        random = torch.Generator().manual_seed(0)
+        x = torch.randn(2, TESTED[1], generator=random).to(device, dtype)
+        weight = torch.randint(-LEVELS, LEVELS + 1, TESTED, generator=random, dtype=torch.int8).to(device)
+        scale = (torch.rand(TESTED[0], generator=random) / LEVELS).to(device)
+        wanted = x.float() @ dequantise(weight, scale).t()
+        error = (self.multiply(x, weight, scale).float() - wanted).norm() / wanted.norm()
+        return bool(error < self.error)
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,56 +73,63 @@ def dequantise(weight: Tensor, scale: Tensor) -> Tensor:
     return weight.float().mul_(scale.float()[:, None])
 
 
-def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def product(x: Tensor, weight: Tensor, scale: Tensor, kernel: Kernel | None = None) -> Tensor:
     """The linear layer: x [..., in] with int8 weights [out, in] and scales [out] to [..., out].
 
     On a CPU it multiplies in bf16 and sums in fp32: torch's int8 kernel is slower than fp32 weights for any
-    other activations, and bf16 rounds by less than the weights were. On CUDA the kernel multiplies and sums
-    in fp32. Where no kernel fits, the layer is dequantised for the call.
+    other activations, and bf16 rounds by less than the weights were. Elsewhere a kernel takes few rows, and
+    for many the matrix is dequantised, a block of its rows at a time.
     """
     rows = x.reshape(-1, x.shape[-1])
-    if not has_kernel(x.device.type, len(rows), weight):
-        dtype = _many_rows_dtype(x)
-        y = F.linear(rows.to(dtype), weight.to(dtype)) * scale.to(dtype)
-    elif x.device.type == "cpu":
+    if kernel is not None and len(rows) <= kernel.most_rows:
+        y = kernel.multiply(rows.contiguous(), weight, scale)
+    elif x.device.type != "cpu":
+        y = _by_blocks(rows, weight, scale)
+    elif has_cpu_kernel(len(rows), weight):
         y = torch._weight_int8pack_mm(rows.bfloat16().contiguous(), weight, scale.bfloat16())
     else:
-        y = torch._weight_int8pack_mm(rows.contiguous(), weight, scale.float())
+        dtype = _cpu_dtype()
+        y = F.linear(rows.to(dtype), weight.to(dtype)) * scale.to(dtype)
     return y.to(x.dtype).view(*x.shape[:-1], -1)
 
 
-def has_kernel(device: str, rows: int, weight: Tensor) -> bool:
+def _by_blocks(rows: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """The product of rows by a matrix whose blocks are turned into the dtype of x one after the other."""
+    height = max(1, CACHED_BYTES // (weight.shape[1] * rows.element_size()))
+    y = rows.new_empty(len(rows), len(weight))
+    for numbers, scales, out in zip(*(t.split(height) for t in (weight, scale, y.t())), strict=True):
+        # Scaled first: sums of bytes may be too large for fp16.
+        torch.mm(dequantise(numbers, scales).to(rows.dtype), rows.t(), out=out)
+    return y
+
+
+def has_cpu_kernel(rows: int, weight: Tensor) -> bool:
     """Whether torch multiplies so many rows by an int8 weight without dequantising it, and fast."""
-    if device == "cpu":
-        aligned = weight.shape[1] % KERNEL_STEP == 0 and weight.data_ptr() % KERNEL_STEP == 0
-        return rows <= FEW_ROWS and aligned
-    return device == "cuda" and rows <= FEW_ROWS_CUDA and weight.is_contiguous() and _torch_has("CUDA")
+    aligned = weight.shape[1] % KERNEL_STEP == 0 and weight.data_ptr() % KERNEL_STEP == 0
+    return rows <= FEW_ROWS and aligned
 
 
-def _torch_has(backend: str) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key("aten::_weight_int8pack_mm", backend)
-
-
-def _many_rows_dtype(x: Tensor) -> torch.dtype:
+def _cpu_dtype() -> torch.dtype:
     fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if x.device.type == "cpu" and fast else x.dtype
+    return torch.bfloat16 if fast else torch.float32
 
 
 class Int8Linear(nn.Module):
-    """A linear layer without bias."""
+    """A linear layer without bias; `kernel` is for the device that it computes on."""
 
-    def __init__(self, width_in: int, width_out: int, device=None):
+    def __init__(self, width_in: int, width_out: int, device=None, kernel: Kernel | None = None):
         super().__init__()
+        self.kernel = kernel
         weight = torch.empty(width_out, width_in, dtype=torch.int8, device=device)
         scale = torch.empty(width_out, dtype=torch.float32, device=device)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.scale = nn.Parameter(scale, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return product(x, self.weight, self.scale)
+        return product(x, self.weight, self.scale, self.kernel)
 
 
-def operations(base: Any, linear: type[Int8Linear] = Int8Linear) -> SimpleNamespace:
+def operations(base: Any, linear: Callable[..., nn.Module] = Int8Linear) -> SimpleNamespace:
     """Layer classes that make LeLM's large matrices int8: its blocks and heads, what a step reads most of.
 
     They are its linear layers without bias; 77 % of the weights of v2-medium, 83 % of v2-large. The bridge

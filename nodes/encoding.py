@@ -15,6 +15,7 @@ from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
 from . import files, placement
 from .loaders import FILE_HINT, build, fill
+from .precision import audio_precision
 from .separating import split_audio
 from .sockets import (
     LoadedModel,
@@ -84,7 +85,7 @@ def load_encoder(kind: str, choice: str) -> LoadedModel:
     path = files.path_of(kind, choice)
     released, small = SIZES[kind]
     sizes: StyleEncoderConfig = released if path else small
-    precision = placement.audio_precision()
+    precision = audio_precision()
     model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
     fill(model, path, checkpoint.style_encoder_layout(sizes))
     return LoadedModel(placement.managed(model), sizes, path, precision.dtype)

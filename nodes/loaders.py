@@ -20,10 +20,22 @@ from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from ..levo.weightfile import CheckpointError
 from . import files, graphs, placement
+from .precision import (
+    AUTO,
+    DTYPES,
+    FLASH,
+    FP8,
+    INT8,
+    SDPA,
+    Precision,
+    audio_precision,
+    lelm_precision,
+    renderer_precision,
+)
 from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SeparatorSocket, VaeSocket
 
 CATEGORY = "audio/LeVo/loaders"
-DTYPE_CHOICES = [placement.AUTO, *placement.DTYPES]
+DTYPE_CHOICES = [AUTO, *DTYPES]
 FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
 
 
@@ -41,7 +53,7 @@ def _dtype_input(auto: str, *more: str) -> io.Combo.Input:
     return io.Combo.Input(
         "dtype",
         options=[*DTYPE_CHOICES, *more],
-        default=placement.AUTO,
+        default=AUTO,
         tooltip=f"Number format of the weights. auto: {auto}",
     )
 
@@ -49,8 +61,8 @@ def _dtype_input(auto: str, *more: str) -> io.Combo.Input:
 def _attention_input(auto: str) -> io.Combo.Input:
     return io.Combo.Input(
         "attention",
-        options=[placement.AUTO, placement.SDPA, placement.FLASH],
-        default=placement.AUTO,
+        options=[AUTO, SDPA, FLASH],
+        default=AUTO,
         optional=True,  # prompts from before it was there still run
         tooltip=f"What computes attention; changes speed, and sound by rounding alone. auto: {auto} "
         "sdpa: torch's own. flash_attn: the package of this name, which must be installed.",
@@ -73,8 +85,8 @@ class LeVoLoadLeLM(io.ComfyNode):
                     "bf16 or fp16 where the GPU is fast at it; on a CPU fp16, computed in fp32; else fp32. "
                     "int8: large matrices take half the memory of bf16 and are rounded more. fp8_e4m3fn: "
                     "as small, and rounded far more.",
-                    placement.INT8,
-                    placement.FP8,
+                    INT8,
+                    FP8,
                 ),
                 _attention_input("flash_attn where it is installed and fits, else sdpa."),
                 io.Combo.Input(
@@ -96,13 +108,13 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, checkpoint: str, dtype: str, attention: str = placement.AUTO, compile: str = graphs.AUTO
+        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
     ) -> tuple:
         return files.fingerprint(LELM, checkpoint), dtype, attention, compile
 
     @classmethod
     def execute(
-        cls, checkpoint: str, dtype: str, attention: str = placement.AUTO, compile: str = graphs.AUTO
+        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
     ) -> io.NodeOutput:
         return io.NodeOutput(load_lelm(checkpoint, dtype, attention, compile))
 
@@ -122,7 +134,7 @@ class LeVoLoadRenderer(io.ComfyNode):
                 _dtype_input(
                     "fp32, because rounding is audible here. fp8_e4m3fn: matrices take a quarter of the "
                     "memory of fp32 and are rounded far more; for cards that are too small.",
-                    placement.FP8,
+                    FP8,
                 ),
                 _attention_input("as ComfyUI was started."),
             ],
@@ -136,11 +148,11 @@ class LeVoLoadRenderer(io.ComfyNode):
         return files.complaint(RENDERER, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> tuple:
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> tuple:
         return files.fingerprint(RENDERER, checkpoint), dtype, attention
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str, attention: str = placement.AUTO) -> io.NodeOutput:
+    def execute(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> io.NodeOutput:
         return io.NodeOutput(load_renderer(checkpoint, dtype, attention))
 
 
@@ -206,24 +218,22 @@ class LeVoLoadSeparator(io.ComfyNode):
         return io.NodeOutput(load_separator(checkpoint))
 
 
-def load_lelm(
-    choice: str, dtype: str, attention: str = placement.AUTO, compiled: str = graphs.AUTO
-) -> LoadedLelm:
+def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
     path = files.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
-    precision = placement.lelm_precision(dtype, attention, config.head_width)
+    precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     fill(model, path, checkpoint.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
     return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
 
-def load_renderer(choice: str, dtype: str, attention: str = placement.AUTO) -> LoadedModel:
+def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
     path = files.path_of(RENDERER, choice)
     config = parts.renderer_config(path) if path else tiny.RENDERER
-    precision = placement.renderer_precision(dtype, attention, config.width // config.heads)
+    precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
     fill(model, path, checkpoint.renderer_layout(config))
     return LoadedModel(placement.managed(model), config, path, precision.dtype)
@@ -233,7 +243,7 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
     path = files.path_of(VAE, choice)
     config = parts.vae_config(path) if path else tiny.VAE
-    precision = placement.audio_precision(dtype)
+    precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
     fill(model, path, checkpoint.vae_layout(config), vae=True)
     return LoadedModel(placement.managed(model, vae=True), config, path, precision.dtype)
@@ -248,7 +258,7 @@ def load_separator(choice: str) -> LoadedModel:
     return LoadedModel(placement.managed(model), config, path, torch.float32)
 
 
-def build(kind: Callable[..., nn.Module], precision: placement.Precision) -> nn.Module:
+def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
     """Build a model that shows what it needs, and holds no numbers yet.
 
     Args:

@@ -14,6 +14,7 @@ from ..levo.config import LelmConfig, RendererConfig, VaeConfig
 from ..levo.converted import Provenance
 from ..levo.weightfile import SAFETENSORS, inventory, sha256_of
 from . import files, placement
+from .precision import DTYPES
 from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket
 
 AS_LOADED = "as loaded"
@@ -46,7 +47,7 @@ class LeVoSaveCheckpoint(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "dtype",
-                    options=[AS_LOADED, *placement.DTYPES],
+                    options=[AS_LOADED, *DTYPES],
                     default=AS_LOADED,
                     tooltip="Number format in the file. bf16 and fp16 take half the space of fp32; what "
                     "the loader rounded off does not come back.",
@@ -91,12 +92,12 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
     Args:
         model: from a socket.
         path: of the new file.
-        dtype: one of placement.DTYPES, or AS_LOADED.
+        dtype: one of DTYPES, or AS_LOADED.
 
     Raises:
         ValueError: the disk is full, or a number does not fit the dtype.
     """
-    number = placement.DTYPES.get(dtype)
+    number = DTYPES.get(dtype)
     module = model.patcher.model
     needed = sum(t.numel() * (number or t.dtype).itemsize for t in module.state_dict().values()) + SPARE
     path.parent.mkdir(parents=True, exist_ok=True)

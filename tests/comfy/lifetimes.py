@@ -39,6 +39,7 @@ from torch import Tensor
 nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
 from levo_pack.levo import tiny
 from levo_pack.nodes import files, loaders, placement
+from levo_pack.nodes.precision import AUTO
 from levo_pack.nodes.sockets import SongRequest
 
 RUNS = 10
@@ -92,8 +93,8 @@ def heard(fits: bool = True, **inputs: Any) -> tuple[Any, ...]:
 def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
     """What runs each of the nodes on the tiny models."""
     tiny.LELM = replace(tiny.LELM, delays=(0, 3, 3), lyric_length=30)  # for short runs
-    lelm = loaders.load_lelm(files.TINY, placement.AUTO)
-    renderer, vae = (load(files.TINY, placement.AUTO) for load in (loaders.load_renderer, loaders.load_vae))
+    lelm = loaders.load_lelm(files.TINY, AUTO)
+    renderer, vae = (load(files.TINY, AUTO) for load in (loaders.load_renderer, loaders.load_vae))
     request = SongRequest("[verse] hello there.", "pop", False)
     composing = {"lelm": lelm, "conditioning": request, **COMPOSE}
     tokens = run("LeVoCompose", **composing)[0]

@@ -37,6 +37,7 @@ from levo_pack.levo.song import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
 from levo_pack.nodes import files, loaders, placement
 from levo_pack.nodes import rendering as stage
+from levo_pack.nodes.precision import AUTO
 from levo_pack.nodes.sockets import LoadedModel
 
 CARD = torch.device("meta")
@@ -99,7 +100,7 @@ class Other:
 
 def decoded(most: int) -> dict[str, Any]:
     """Decode a window where memory runs out for more than `most` frames."""
-    vae = loaders.load_vae(files.TINY, placement.AUTO)
+    vae = loaders.load_vae(files.TINY, AUTO)
     latents = SongLatents(torch.linspace(-1, 1, 64 * 400).view(1, 64, 400), torch.zeros(1, 64, 0), 0)
     want = stage.decoder(vae, 1)(latents, lambda done, total: None)
     sizes, decode = [], vae.patcher.model.decode

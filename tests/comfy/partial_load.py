@@ -44,9 +44,10 @@ from levo_pack.levo.song import decode_chunks
 from levo_pack.levo.style_encoder.encode import StyleEncoder
 from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.levo.vae.oobleck import Snake, Vae
-from levo_pack.nodes import placement
+from levo_pack.nodes import precision
+from levo_pack.nodes.precision import AUTO, FP8, INT8, SDPA, lelm_precision, renderer_precision
 
-placement.packed.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
+precision.packed.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
 
 CPU, CARD = torch.device("cpu"), torch.device("meta")
 COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")
@@ -54,11 +55,11 @@ SHARES = (0.0, 0.1, 0.5)
 OPERATIONS = {"plain": (comfy.ops.disable_weight_init, torch.float32)}
 OPERATIONS["cast"] = (comfy.ops.manual_cast, torch.bfloat16)
 OPERATIONS["int8"] = (
-    placement.lelm_precision(placement.INT8, placement.SDPA, 16).operations,
+    lelm_precision(INT8, SDPA, 16).operations,
     torch.float32,
 )
 OPERATIONS["fp8"] = (
-    placement.renderer_precision(placement.FP8, placement.AUTO, 16).operations,
+    renderer_precision(FP8, AUTO, 16).operations,
     torch.float32,
 )
 ONLY = {"int8": "lelm", "fp8": "renderer"}  # the model that these layers are for

@@ -10,7 +10,7 @@ import songs
 from server import ComfyServer, Run
 
 FINISH, FINISHED, LOUDNESS, PEAK = "finish", "finished", "loudness", "peak"
-# The takes of these seeds: one ends by itself, one is cut at the limit. Of few codes rounding turns no draw.
+# One take ends by itself, one is cut at the limit. Few codes, so that rounding turns no draw.
 COMPOSED = {"seed": 6, "max_seconds": 12, "takes": 2, "top_k": 50}
 ALL_OFF = {"trim": False, "fade": "off", "normalise": False, "limiter": False}
 LEVELS = {"silence_db": -60.0, "fade_seconds": 2.0, "loudness_lufs": -14.0, "ceiling_db": -1.0}

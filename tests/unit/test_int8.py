@@ -122,19 +122,51 @@ def test_few_rows_take_the_kernel_and_many_do_not():
         assert any("int8pack" in call for call in calls) == fast
 
 
-@pytest.mark.parametrize("registered", [True, False])
-def test_cuda_takes_torchs_kernel_where_torch_has_one(monkeypatch: pytest.MonkeyPatch, registered: bool):
-    monkeypatch.setattr(int8, "_torch_has", lambda backend: registered and backend == "CUDA")
-    weight = torch.empty(8, 24, dtype=torch.int8, device="meta")
-    assert int8.has_kernel("cuda", int8.FEW_ROWS_CUDA, weight) == registered
-    assert not int8.has_kernel("cuda", int8.FEW_ROWS_CUDA + 1, weight)
-    assert not int8.has_kernel("cuda", 2, weight.t())
-    assert not int8.has_kernel("mps", 2, weight)
+def dequantised(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    return (x.float() @ int8.dequantise(weight, scale).t()).to(x.dtype)
 
 
-def test_torch_says_where_it_has_the_kernel():
-    assert int8._torch_has("CPU")
-    assert not int8._torch_has("Vulkan")
+@pytest.mark.parametrize(("rows", "used"), [(1, True), (4, True), (5, False)])
+def test_a_kernel_takes_as_many_rows_as_it_can(rows: int, used: bool):
+    calls = []
+
+    def multiply(*given: Tensor) -> Tensor:
+        calls.append(given[0].shape)
+        return dequantised(*given)
+
+    numbers, scale = int8.quantise(torch.randn(8, 32))
+    x = torch.randn(rows, 1, 32)
+    made = int8.product(x, numbers, scale, int8.Kernel("", 4, multiply))
+    assert relative(made, x @ int8.dequantise(numbers, scale).t()) < 5e-3
+    assert calls == ([(rows, 32)] if used else [])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("wrong", "right"), [(1.0, True), (1.02, False), (float("nan"), False)])
+def test_a_kernel_is_tried_before_it_is_trusted(dtype: torch.dtype, wrong: float, right: bool):
+    kernel = int8.Kernel("", 4, lambda *given: dequantised(*given) * wrong)
+    assert kernel.is_right(torch.device("cpu"), dtype) == right
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cached", [1, 2_000, 10**9])
+def test_a_matrix_is_dequantised_block_by_block(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, cached: int
+):
+    monkeypatch.setattr(int8, "CACHED_BYTES", cached)
+    random = torch.Generator().manual_seed(0)
+    numbers, scale = int8.quantise(torch.randn(37, 48, generator=random))
+    x = torch.randn(20, 48, generator=random).to(dtype)
+    made = int8._by_blocks(x, numbers, scale)
+    wanted = x.double() @ int8.dequantise(numbers, scale).double().t()
+    assert (made.shape, made.dtype) == ((20, 37), dtype)
+    assert relative(made, wanted.float()) < 2 * torch.finfo(dtype).eps
+
+
+def test_sums_of_bytes_that_fp16_could_not_hold_are_scaled_first():
+    numbers, scale = int8.quantise(torch.full((3, 11_008), 0.02))
+    made = int8._by_blocks(torch.full((2, 11_008), 2.0).half(), numbers, scale)
+    torch.testing.assert_close(made.float(), torch.full((2, 3), 440.32), rtol=5e-3, atol=0)
 
 
 @pytest.mark.parametrize("place", ["meta"])

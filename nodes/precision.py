@@ -1,0 +1,222 @@
+"""How models store weights and compute on ComfyUI's devices: dtypes, layer classes, attention, kernels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.ops
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor, nn
+
+from ..levo import fp8, int8, int8_triton, packed
+from ..levo.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTO, INT8, FP8 = "auto", "int8", "fp8_e4m3fn"
+SDPA, FLASH = "sdpa", "flash_attn"
+KITCHEN_ROWS = 4  # up to which its product took less time than fp16's; measured on an H200
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a model stores its weights and computes: decided by its loader, once."""
+
+    dtype: torch.dtype  # of activations, and of weights that are not stored smaller
+    operations: Any  # ComfyUI's layer classes
+    plain: Any  # torch's, which store the same: their tensors are those that the model needs
+    attention: Attention
+
+
+def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
+    """How LeLM computes, for choices made by name.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    dtype, on_cpu = _lelm_dtype(choice), _is_packed(choice)
+
+    def layers(base: Any, int8_linear: Callable[..., nn.Module]) -> Any:
+        if choice == FP8:  # as with int8, the bridge stays
+            return fp8.operations(base, biased=False)
+        if on_cpu:
+            base, int8_linear = packed.operations(base), packed.PackedInt8Linear
+        return int8.operations(base, int8_linear) if choice == INT8 else base
+
+    own = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
+    attend = _lelm_attention(attention, dtype, head_width, by_products if on_cpu else torch_attention)
+    int8_linear = partial(Int8Linear, kernel=int8_kernel(dtype) if choice == INT8 else None)
+    return Precision(dtype, layers(own, int8_linear), layers(nn, int8.Int8Linear), attend)
+
+
+def int8_kernel(dtype: torch.dtype) -> int8.Kernel | None:
+    """What multiplies by bytes on the device, for activations of a dtype; says so in the log."""
+    device = mm.get_torch_device()
+    if device.type != "cuda":
+        return None
+    kernel = next((each for each in _int8_kernels(device, dtype) if _works(each, device, dtype)), None)
+    if kernel is None:
+        log.warning(
+            "int8 is for memory alone on this card: no kernel multiplies by bytes, so each step turns all "
+            "matrices into %s, which takes longer than reading them as %s would.",
+            *(str(dtype).removeprefix("torch."),) * 2,
+        )
+    else:
+        log.info("int8 matrices are multiplied by %s.", kernel.name)
+    return kernel
+
+
+def _int8_kernels(device: torch.device, dtype: torch.dtype) -> Iterator[int8.Kernel]:
+    """The best first: ours keeps activations as they are, ComfyUI's rounds them to bytes."""
+    if dtype != torch.float32 and int8_triton.is_available(device):
+        yield int8.Kernel("a Triton kernel", int8_triton.MAX_ROWS, int8_triton.product)
+    with suppress(ImportError, AttributeError):
+        import comfy_kitchen
+
+        multiply = comfy_kitchen.int8_linear
+        yield int8.Kernel(
+            "comfy_kitchen, which rounds activations to bytes too",
+            KITCHEN_ROWS,
+            lambda x, weight, scale: multiply(x, weight, scale, out_dtype=x.dtype),
+            error=0.03,
+        )
+
+
+def _works(kernel: int8.Kernel, device: torch.device, dtype: torch.dtype) -> bool:
+    try:
+        if kernel.is_right(device, dtype):
+            return True
+        reason = "it gives wrong numbers"
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # kernels and the compilers behind them raise errors of every kind
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    log.warning("int8: %s cannot be used here (%s).", kernel.name, reason)
+    return False
+
+
+def renderer_precision(choice: str, attention: str, head_width: int) -> Precision:
+    """How the renderer computes, for choices made by name.
+
+    Raises:
+        ValueError: flash-attn was chosen and cannot be used.
+    """
+    dtype = _renderer_dtype(choice)
+    attend = _flow_attention(attention, dtype, head_width)
+    if choice != FP8:
+        return Precision(dtype, _operations_for(dtype), nn, attend)
+    own, plain = (fp8.operations(base, biased=True) for base in (_casting_operations(dtype), nn))
+    return Precision(dtype, own, plain, attend)
+
+
+def audio_precision(choice: str = AUTO) -> Precision:
+    """How VAE and style encoder compute, for a dtype chosen by name."""
+    dtype = DTYPES.get(choice, torch.float32)  # rounding garbles waveforms
+    return Precision(dtype, _operations_for(dtype), nn, comfy_attention)
+
+
+def _lelm_dtype(choice: str) -> torch.dtype:
+    """Where none is named what is fast; fp32 for matrices that a CPU packs."""
+    return torch.float32 if _is_packed(choice) else DTYPES.get(choice) or _fast_dtype()
+
+
+def _renderer_dtype(choice: str) -> torch.dtype:
+    """Where none is named what is fast on CUDA, and else fp32."""
+    on_cuda = mm.get_torch_device().type == "cuda"
+    return DTYPES.get(choice) or (_fast_dtype() if on_cuda else torch.float32)
+
+
+def _fast_dtype() -> torch.dtype:
+    """fp16, as published, which rounds an eighth of what bf16 does; where it is slow bf16, else fp32."""
+    device = mm.get_torch_device()
+    if mm.should_use_fp16(device):
+        return torch.float16
+    return torch.bfloat16 if mm.should_use_bf16(device) else torch.float32
+
+
+def _operations_for(dtype: torch.dtype) -> type:
+    """ComfyUI's layer classes for weights stored and computed in `dtype`."""
+    return comfy.ops.pick_operations(dtype, dtype, load_device=mm.get_torch_device())
+
+
+class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
+    """An int8 layer that ComfyUI can leave behind: its bytes are moved as they are, call by call."""
+
+    bias = None  # ComfyUI looks for it in every layer that it casts
+
+    def forward(self, x: Tensor) -> Tensor:
+        comfy.ops.run_every_op()
+        if not self.comfy_cast_weights:
+            return super().forward(x)
+        # By default the weights would be cast to the dtype of x, and lose their scale.
+        weight, _, stream = comfy.ops.cast_bias_weight(
+            self, dtype=self.weight.dtype, device=x.device, offloadable=True
+        )
+        scale = mm.cast_to_device(self.scale, x.device, self.scale.dtype)
+        y = int8.product(x, weight, scale, self.kernel)
+        comfy.ops.uncast_bias_weight(self, weight, None, stream)
+        return y
+
+
+def _is_packed(choice: str) -> bool:
+    """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
+    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and packed.is_there()
+
+
+def _casting_operations(dtype: torch.dtype) -> type:
+    # Multiplying in fp8, which ComfyUI can be started with, rounds activations too.
+    return comfy.ops.pick_operations(fp8.FP8, dtype, mm.get_torch_device(), disable_fast_fp8=True)
+
+
+def torch_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
+) -> Tensor:
+    """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    scores = None if mask is None else mask.scores
+    out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=scores, is_causal=causal)
+    return out.transpose(1, 2).flatten(2)
+
+
+def comfy_attention(
+    query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
+) -> Tensor:
+    """Whatever ComfyUI was started with, without quantised kernels; everything is visible."""
+    return optimized_attention(
+        query, key, value, query.shape[1], skip_reshape=True, low_precision_attention=False
+    )
+
+
+def _lelm_attention(choice: str, dtype: torch.dtype, head_width: int, own: Attention) -> Attention:
+    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `own`."""
+    if choice == FLASH:
+        return _flash(dtype, head_width)
+    if choice == SDPA:
+        return torch_attention
+    package = flash_package()
+    return Flash(package, own) if package else own
+
+
+def _flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:
+    """For the choice made by name; `auto` takes ComfyUI's own."""
+    if choice == FLASH:
+        return _flash(dtype, head_width)
+    return comfy_attention if choice == AUTO else torch_attention
+
+
+def _flash(dtype: torch.dtype, head_width: int) -> Attention:
+    package = flash_package()
+    if package is None:
+        refusal = "no package flash-attn that works is installed"
+    else:
+        refusal = flash_refusal(mm.get_torch_device(), dtype, head_width)
+    if refusal:
+        raise ValueError(f"flash_attn cannot be used here: {refusal}; set attention to auto or sdpa.")
+    return Flash(package)

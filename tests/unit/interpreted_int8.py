@@ -1,0 +1,116 @@
+"""The kernels of the int8 product in Triton's interpreter: numbers, edges, strides, repetition.
+
+`test_int8_triton.py` runs this file in a process of its own, with TRITON_INTERPRET=1, which Triton reads
+when it is imported. There the kernels widen weights and x to fp32, since the interpreter knows neither PTX
+nor products of bf16.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from torch import Tensor
+
+from levo import int8_triton
+from levo.int8_triton import STEP, Tiling, tiling
+
+assert os.environ.get("TRITON_INTERPRET") == "1"
+
+ROWS = [1, 2, 3, 8, 9, 16]
+DTYPES = [torch.float16, torch.bfloat16]
+WIDTHS_OUT = [1, 131]  # less than a tile, and some and a few rows
+WIDTHS_IN = [7, STEP, 1_300]  # less than a step, one, and some
+
+
+def divided(rows: int, width_in: int, splits: int) -> Tiling:
+    """As on a large card, but with up to so many splits, however narrow the matrix."""
+    usual = tiling(rows, 1, width_in, 132)
+    steps = usual.steps * usual.splits
+    each = -(-steps // splits)
+    return usual._replace(splits=-(-steps // each), steps=each)
+
+
+def example(rows: int, width_out: int, width_in: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    seed = torch.Generator().manual_seed(rows + width_out + width_in)
+    x = torch.randn(rows, width_in, generator=seed).to(dtype)
+    weight = torch.randint(-128, 128, (width_out, width_in), generator=seed, dtype=torch.int8)
+    return x, weight, torch.rand(width_out, generator=seed) / 64
+
+
+def assert_right(y: Tensor, x: Tensor, weight: Tensor, scale: Tensor) -> None:
+    """Compare with float64.
+
+    A product has 11 + 7 bits at most, so fp32 holds it. Each of width_in - 1 sums, in whatever order, and
+    the scaling may round by 2**-24 of the sizes summed; y is rounded to its dtype once. The interpreter
+    cuts bf16 off, so there it is a whole step and not half of one.
+    """
+    exact = (x.double() @ weight.double().T) * scale.double()
+    sizes = (x.double().abs() @ weight.double().abs().T) * scale.double()
+    dtype = torch.finfo(y.dtype)
+    step = dtype.eps if y.dtype == torch.bfloat16 else dtype.eps / 2
+    summed = sizes * x.shape[1] * 2.0**-24
+    limit = summed + (exact.abs() + summed) * step + dtype.smallest_normal * step
+    assert y.shape == exact.shape and y.dtype == x.dtype
+    assert ((y.double() - exact).abs() <= limit).all()
+
+
+@pytest.fixture(autouse=True)
+def dirty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New memory is full of NaN, as it may be on a card."""
+    empty = Tensor.new_empty
+
+    def dirtied(like: Tensor, *shape: int, **other: str) -> Tensor:
+        made = empty(like, *shape, **other)
+        return made.fill_(torch.nan) if made.is_floating_point() else made
+
+    monkeypatch.setattr(Tensor, "new_empty", dirtied)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("splits", [1, 3])
+@pytest.mark.parametrize("width_in", WIDTHS_IN)
+@pytest.mark.parametrize("width_out", WIDTHS_OUT)
+@pytest.mark.parametrize("rows", ROWS)
+def test_numbers(rows: int, width_out: int, width_in: int, splits: int, dtype: torch.dtype):
+    given = example(rows, width_out, width_in, dtype)
+    y = int8_triton._launch(*given, divided(rows, width_in, splits))
+    assert_right(y, *given)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+@pytest.mark.parametrize("splits", [1, 2])
+def test_parts_of_a_row_of_weights_side_by_side(parts: int, splits: int):
+    given = example(2, 37, 1_100, torch.float16)
+    steps = -(-1_100 // (parts * STEP * splits))
+    assert_right(int8_triton._launch(*given, Tiling(False, parts, splits, steps)), *given)
+
+
+@pytest.mark.parametrize("splits", [1, 2, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_are_the_same_every_time(splits: int, dtype: torch.dtype):
+    given = example(8, 70, 1_300, dtype)
+    plan = divided(8, 1_300, splits)
+    assert plan.splits == splits
+    once, again = (int8_triton._launch(*given, plan) for _ in range(2))
+    assert torch.equal(once.view(torch.int16), again.view(torch.int16))
+
+
+@pytest.mark.parametrize("rows", [2, 16])
+def test_rows_may_lie_apart_and_begin_anywhere(rows: int):
+    x, weight, scale = example(rows, 70, 330, torch.float16)
+    wide_x, wide_weight = (
+        torch.full((rows, 401), torch.nan).half(),
+        torch.full((70, 350), 99).to(torch.int8),
+    )
+    wide_x[:, 3:333], wide_weight[:, 5:335] = x, weight
+    given = wide_x[:, 3:333], wide_weight[:, 5:335], scale
+    assert_right(int8_triton._launch(*given, divided(rows, 330, 2)), *given)
+
+
+def test_a_product_divides_itself_by_the_size_of_the_card(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(int8_triton, "_multiprocessors", lambda device: 132)
+    given = example(16, 65, 8_200, torch.float16)
+    assert tiling(16, 65, 8_200, 132).splits > 1
+    assert_right(int8_triton.product(*given), *given)

@@ -1,0 +1,288 @@
+"""The int8 product by Triton, without a card: how it is divided, its kernels interpreted and compiled."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from levo import int8_triton
+from levo.int8_triton import CARD_RATE, COLUMNS, LAUNCH, MAX_ROWS, PROGRAM_RATE, STAGES, STEP, TILE, tiling
+
+LARGE = [(6_144, 2_048), (2_048, 2_048), (22_016, 2_048), (2_048, 11_008), (16_385, 2_048)]
+MEDIUM = [(4_608, 1_536), (1_536, 1_536), (17_920, 1_536), (1_536, 8_960), (16_385, 1_536)]
+CARDS = [132, 46, 24]  # multiprocessors
+# (parts, splits) for 2, 4, 8 and 16 rows, a line a matrix as above.
+DIVISIONS = {
+    132: """
+        4,1 2,1 1,1 1,1
+        4,1 2,1 1,4 1,4
+        1,1 1,1 1,1 1,1
+        4,1 2,3 1,6 1,6
+        2,1 2,1 1,1 1,1
+        4,1 2,1 1,1 1,1
+        4,1 2,1 1,3 1,3
+        1,1 1,1 1,1 1,1
+        4,2 2,4 1,7 1,7
+        2,1 2,1 1,1 1,1""",
+    46: """
+        1,1 1,1 1,1 1,1
+        4,1 2,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        4,1 2,1 1,2 1,2
+        1,1 1,1 1,1 1,1
+        2,1 2,1 1,1 1,1
+        4,1 2,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        4,1 2,1 1,3 1,3
+        1,1 1,1 1,1 1,1""",
+    24: """
+        1,1 1,1 1,1 1,1
+        2,1 2,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        2,1 2,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        2,1 2,1 1,1 1,1
+        1,1 1,1 1,1 1,1
+        2,1 2,1 1,2 1,2
+        1,1 1,1 1,1 1,1""",
+}
+EVERY = [(rows, *matrix) for rows in range(1, MAX_ROWS + 1) for matrix in LARGE + MEDIUM]
+
+# Of `multiply`, as the compiler knows it: types, and which numbers are multiples of 16.
+POINTERS = {"x_pointer": "*{x}", "weight_pointer": "*i8", "scale_pointer": "*fp32", "y_pointer": "*{y}"}
+NUMBERS = dict.fromkeys(("rows", "width_out", "width_in", "x_stride", "weight_stride"), "i32")
+EVEN = (*POINTERS, "width_in", "x_stride", "weight_stride")
+ODD_WIDTH = (*POINTERS,)
+
+
+def table(text: str) -> list[list[tuple[int, ...]]]:
+    lines = text.strip().splitlines()
+    return [[tuple(int(number) for number in pair.split(",")) for pair in line.split()] for line in lines]
+
+
+# ------------------------------------------------------------------ how a product is divided
+
+
+@pytest.mark.parametrize("multiprocessors", CARDS)
+def test_divisions_are_these(multiprocessors: int):
+    plans = [
+        [tiling(rows, *matrix, multiprocessors) for rows in (2, 4, 8, 16)] for matrix in LARGE + MEDIUM
+    ]
+    assert [[(plan.parts, plan.splits) for plan in line] for line in plans] == table(
+        DIVISIONS[multiprocessors]
+    )
+
+
+@pytest.mark.parametrize("multiprocessors", CARDS)
+def test_splits_cover_a_row_and_none_is_empty(multiprocessors: int):
+    for rows, width_out, width_in in [*EVERY, (2, 1, 1), (16, 3, 129), (1, 1, 100_000)]:
+        wide, parts, splits, steps = tiling(rows, width_out, width_in, multiprocessors)
+        each = steps * parts * STEP
+        assert (splits - 1) * each < width_in <= splits * each
+        assert wide == (rows > COLUMNS)
+        assert parts == 1 or parts * rows <= COLUMNS
+        assert splits == 1 or steps >= STAGES - 1
+
+
+@pytest.mark.parametrize("multiprocessors", CARDS)
+def test_no_program_outlasts_the_reading_of_all_weights_by_more_than_a_launch(multiprocessors: int):
+    for rows, width_out, width_in in EVERY:
+        plan = tiling(rows, width_out, width_in, multiprocessors)
+        program = plan.steps * TILE * STEP / PROGRAM_RATE
+        memory = width_out * width_in / (CARD_RATE * multiprocessors)
+        shortest = (2 * (STAGES - 1) - 1) * TILE * STEP / PROGRAM_RATE  # longer ones can be split
+        assert program <= max(memory, shortest) + LAUNCH
+
+
+@pytest.mark.parametrize("multiprocessors", CARDS)
+def test_a_split_makes_a_program_for_every_multiprocessor_or_is_as_fine_as_can_be(multiprocessors: int):
+    for rows, width_out, width_in in EVERY:
+        plan = tiling(rows, width_out, width_in, multiprocessors)
+        programs = -(-width_out * plan.parts // TILE) * plan.splits
+        assert plan.splits == 1 or programs >= multiprocessors or plan.steps == STAGES - 1
+
+
+# ------------------------------------------------------------------ where it runs, and with what
+
+
+@pytest.fixture
+def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    monkeypatch.setattr(int8_triton, "_kernels", lambda: ModuleType("kernels"))
+
+
+def test_it_runs_on_a_card_of_ampere_or_newer(ampere: None, monkeypatch: pytest.MonkeyPatch):
+    assert int8_triton.is_available(torch.device("cuda", 0))
+    assert not int8_triton.is_available(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert not int8_triton.is_available(torch.device("cuda", 0))
+
+
+def test_it_does_not_run_without_triton_or_with_rocm(ampere: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    assert not int8_triton.is_available(torch.device("cuda"))
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(int8_triton, "_kernels", lambda: None)
+    assert not int8_triton.is_available(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("triton", [None, SimpleNamespace(__version__="3.4.0+git")])
+def test_a_missing_or_old_triton_is_noticed_only_when_asked_for(triton, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "triton", triton)
+    assert runpy.run_path(int8_triton.__file__)["MAX_ROWS"] == MAX_ROWS
+    assert int8_triton._kernels.__wrapped__() is None
+
+
+def arguments(**other: torch.Tensor) -> list[torch.Tensor]:
+    given = {
+        "x": torch.zeros(2, 32, dtype=torch.float16),
+        "weight": torch.zeros(5, 32, dtype=torch.int8),
+        "scale": torch.ones(5),
+    }
+    return list((given | other).values())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"x": torch.zeros(2, 3, 32).half()},
+        {"x": torch.zeros(2, 31).half()},
+        {"x": torch.zeros(2, 0).half(), "weight": torch.zeros(5, 0, dtype=torch.int8)},
+        {"x": torch.zeros(0, 32).half()},
+        {"x": torch.zeros(17, 32).half()},
+        {"x": torch.zeros(2, 32)},
+        {"weight": torch.zeros(5, 32)},
+        {"scale": torch.ones(4)},
+        {"scale": torch.ones(5).bfloat16()},
+        {"scale": torch.ones(10)[::2]},
+        {"x": torch.zeros(32, 2).half().T},
+        {"weight": torch.zeros(32, 5, dtype=torch.int8).T},
+        {"scale": torch.ones(5, device="meta")},
+    ],
+    ids=lambda other: ", ".join(f"{name} {[*x.shape]} {x.dtype} {x.device}" for name, x in other.items()),
+)
+def test_other_tensors_are_refused(other: dict[str, torch.Tensor]):
+    with pytest.raises(ValueError, match="^(The int8 kernel|An int8 product)"):
+        int8_triton.product(*arguments(**other))
+
+
+# ------------------------------------------------------------------ the kernels
+
+
+def test_the_kernels_compute_the_product_in_tritons_interpreter():
+    pytest.importorskip("triton")
+    checks = Path(__file__).with_name("interpreted_int8.py")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", str(checks)],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Compiles `multiply` to PTX, and that to machine code, for a card that need not be there."""
+    triton = pytest.importorskip("triton")
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        pytest.skip("Triton only interprets")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+
+    def compile_(card: int, even: tuple[str, ...], x: str, y: str, **constants: object) -> str:
+        kernel = int8_triton._kernels().multiply
+        constants = {"PTX": True} | constants
+        types = POINTERS | NUMBERS | dict.fromkeys(constants, "constexpr")
+        signature = {name: types[name].format(x=x, y=y) for name in kernel.arg_names}
+        place = kernel.arg_names.index
+        source = ASTSource(
+            kernel,
+            signature,
+            {(place(name),): value for name, value in constants.items()},
+            {(place(name),): [["tt.divisibility", 16]] for name in even},
+        )
+        options = {"num_warps": TILE // 16, "num_stages": STAGES}
+        made = triton.compile(source, target=GPUTarget("cuda", card, 32), options=options)
+        assert made.asm["cubin"]
+        return made.asm["ptx"]
+
+    return compile_
+
+
+FEW = {"y": "bf16", "STEPS": 22, "PARTS": 4, "WIDE": False, "WHOLE": True}
+MANY = {"y": "fp32", "STEPS": 15, "PARTS": 1, "WIDE": True, "WHOLE": False}
+
+
+@pytest.mark.parametrize("card", [80, 89, 90])
+@pytest.mark.parametrize(("x", "shape"), [("bf16", FEW), ("fp16", MANY)], ids=["few", "many"])
+def test_cards_load_16_bytes_a_thread_and_multiply_by_tensor_cores(
+    compiler, card: int, x: str, shape: dict
+):
+    ptx = compiler(card, EVEN, x, **shape)
+    copies = re.findall(r"cp\.async\.c[ag]\.shared\.global .*?, (0x\w+),", ptx)
+    tiles = TILE * STEP // (16 * 32 * (TILE // 16)) + 1 + shape["WIDE"]  # of a step, by each thread
+    assert copies == ["0x10"] * (tiles * STAGES)  # as many in the loop as for each of 4 steps before it
+    number = x.replace("fp", "f")
+    product = f"mma.sync.aligned.m16n8k16.row.col.f32.{number}.{number}.f32"
+    assert ptx.count(product) == ptx.count("mma") == STEP // 16 * (1 + shape["WIDE"])
+
+
+def test_rows_that_begin_anywhere_compile_too(compiler):
+    assert "mma.sync" in compiler(80, ODD_WIDTH, "fp16", **MANY)
+
+
+@pytest.mark.parametrize("x", ["fp16", "bf16"])
+def test_every_weight_is_widened_exactly(compiler, x: str):
+    ptx = compiler(80, EVEN, x, **MANY)
+    block = next(block for block in ptx.split("// begin inline asm") if "prmt" in block)
+    for first in range(0, 256, 4):
+        four = bytes(range(first, first + 4))
+        expected = torch.frombuffer(bytearray(four), dtype=torch.int8).tolist()
+        assert widened(block, int.from_bytes(four, "little"), x) == expected
+
+
+def widened(block: str, word: int, x: str) -> list[float]:
+    """Run the instructions that widen four bytes; the numbers in the two registers written last."""
+    dtype = torch.float16 if x == "fp16" else torch.bfloat16
+    registers: dict[str, int] = {}
+
+    def value(name: str) -> int:
+        return int(name, 16) if name.startswith("0x") else registers.get(name, word)
+
+    def pair(name: str) -> torch.Tensor:
+        return torch.frombuffer(bytearray(value(name).to_bytes(4, "little")), dtype=dtype)
+
+    def bits(numbers: torch.Tensor) -> int:
+        return int.from_bytes(numbers.view(torch.uint8).numpy().tobytes(), "little")
+
+    def permuted(low: str, high: str, chosen: str) -> int:
+        source = value(low).to_bytes(4, "little") + value(high).to_bytes(4, "little")
+        return int.from_bytes(bytes(source[value(chosen) >> 4 * i & 7] for i in range(4)), "little")
+
+    instructions = {
+        "mov.b32": value,
+        "and.b32": lambda one, other: value(one) & value(other),
+        "xor.b32": lambda one, other: value(one) ^ value(other),
+        "prmt.b32": permuted,
+        "sub.f16x2": lambda one, other: bits(pair(one) - pair(other)),
+        "fma.rn.bf16x2": lambda one, factor, other: bits(pair(one) * pair(factor) + pair(other)),
+    }
+    written = []
+    for name, operands in re.findall(r"^\s*([a-z][\w.]+)\s+(.*);", block, re.MULTILINE):
+        target, *others = operands.split(", ")
+        registers[target] = instructions[name](*others)
+        written.append(target)
+    return [number for target in written[-2:] for number in pair(target).tolist()]
