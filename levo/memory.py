@@ -48,15 +48,15 @@ def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, ke
     )
 
 
-def render_bytes(config: RendererConfig, item: int, rows: int = 2, scores: bool = False) -> int:
+def render_bytes(config: RendererConfig, item: int, rows: int = 2, cuda: bool = False) -> int:
     """Activations of one window, by the wider half of a block, and what all its blocks share.
 
     Args:
         config: of the renderer.
         item: bytes of one number of the matrices; the rest is float32.
         rows: of all songs made side by side; 2 a song with guidance.
-        scores: whether attention writes its scores out, before and after softmax. torch does so on CUDA in
-            float32, as heads 110 wide fit no kernel of its own.
+        cuda: whether it runs there. In float32 torch then writes the scores of attention out, before and
+            after softmax, as heads 110 wide fit none of its kernels.
     """
     # Both halves hold the given input, the stream that blocks add to, and the modulated stream: 12 bytes a
     # number, and its copy where matrices are smaller.
@@ -68,41 +68,40 @@ def render_bytes(config: RendererConfig, item: int, rows: int = 2, scores: bool 
     codes = 2 * config.condition * item // 2  # of every other row: the null row has none
     block = max(config.width * attention, config.width * mlp + 2 * config.inner * item)
     positions = config.width * 4
-    written = 2 * config.heads * config.window * rows * 4 if scores else 0
+    written = 2 * config.heads * config.window * rows * 4 if cuda and item == 4 else 0
     return config.window * (rows * (block + codes) + positions + written)
 
 
-def decode_bytes(config: VaeConfig, item: int, frames: int | None = None) -> int:
+def decode_bytes(config: VaeConfig, item: int, frames: int | None = None, cuda: bool = False) -> int:
     """Activations of one chunk at the waveform's end of the decoder, where they are largest.
 
     Args:
         config: of the VAE.
         item: bytes of one number.
         frames: of the chunk; None for the released number.
+        cuda: whether it runs there.
     """
     last = config.widths[0] * config.ratio  # three of these in a residual unit
     before = config.widths[1] * config.ratio // config.strides[0]  # what the last block was given
+    reordered = 0  # by cuDNN: what it is given, and in half precision what it gives, in an order of its own
+    if cuda:
+        reordered = last if item == 4 else 2 * last
     frames = frames or config.chunk
     # On a CPU the first block orders its weights anew; with short chunks that is more.
     weights = 2 * config.strides[-1] * config.widths[-1] * config.widths[-2]
-    return item * max(frames * (3 * last + before), weights)
+    return item * max(frames * (3 * last + before + reordered), weights)
 
 
-def chunk_frames(config: VaeConfig, item: int, free: int, most: int, rows: int = 1) -> int:
+def chunk_frames(each: int, most: int, free: int, least: int) -> int:
     """How many frames to decode at once: as many as fit, for a long chunk repeats less of its neighbours.
 
     Args:
-        config: of the VAE.
-        item: bytes of one number.
-        free: bytes to spare beside the weights.
+        each: bytes that `most` frames take.
         most: frames that are ever decoded together.
-        rows: songs decoded side by side.
-
-    Returns:
-        Twice the overlap (the least that goes forward) to `most`.
+        free: bytes to spare beside the weights.
+        least: frames that go forward.
     """
-    each = decode_bytes(config, item, most) * rows // most
-    return max(2 * config.overlap, min(most, free // each))
+    return max(least, min(most, free * most // each))
 
 
 def encode_bytes(config: StyleEncoderConfig, samples: int) -> int:

@@ -36,7 +36,7 @@ OLDEST_CARD = (7, 0)  # that Triton, which makes the kernels, runs on
 def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     """How to run the steps of a song of `frames` frames with a model that was placed."""
     device, dynamic = lelm.patcher.load_device, placement.is_dynamic(lelm.patcher)
-    graph = cuda_graph and device.type == "cuda" and not getattr(args, "disable_cuda_graphs", False)
+    graph = cuda_graph and placement.is_on_cuda(lelm) and not getattr(args, "disable_cuda_graphs", False)
     block = FusedBlocks(borrowed) if is_compiled(lelm.compile, frames, device) else plainly
     if dynamic:
         pages = _pages_module() if graph else None

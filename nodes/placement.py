@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 UPDATE_SECONDS = 0.1
+MARGIN = 1.1  # for what kernels take on a card and no formula knows
 OTHERS = "close other programs"
 SMALLER = {  # what to do about a model that does not fit
     "LeLM": "compose a shorter song (max_seconds) or fewer takes, choose int8 or a smaller checkpoint in "
@@ -46,17 +47,17 @@ def offload_device(vae: bool = False) -> torch.device:
 
 
 def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
-    """Bring a model to its device, making room for `memory` bytes beside it.
+    """Bring a model to its device, making room for `memory` bytes and MARGIN beside it.
 
     Args:
         model: from a socket.
-        memory: bytes that the run needs beside the weights.
+        memory: bytes that the run needs beside the weights, as computed.
         whole: never stream weights; for models that are small.
 
     Returns:
         The device to run on.
     """
-    patcher = model.patcher
+    patcher, memory = model.patcher, round(memory * MARGIN)
     mm.load_models_gpu([patcher], memory_required=memory, force_full_load=whole)
     missing = patcher.model_size() - patcher.loaded_size()
     if missing > 0 and not is_dynamic(patcher):
@@ -74,12 +75,12 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
 
 
 def place_together(models: Sequence[LoadedModel], memory: int) -> bool:
-    """Bring models of one device there side by side, if all fit with `memory` bytes beside them.
+    """Bring models of one device there side by side, if all fit with `memory` bytes and MARGIN beside them.
 
     Returns:
         Whether they do; if not, each is to be placed when its turn comes.
     """
-    patchers = [model.patcher for model in models]
+    patchers, memory = [model.patcher for model in models], round(memory * MARGIN)
     device = patchers[0].load_device
     if not mm.is_device_cpu(device):  # there weights take no more room than they do already
         # What ComfyUI leaves free beside weights, and with which it lets others go for them.
@@ -98,6 +99,11 @@ def is_resident(model: LoadedModel) -> bool:
     """Whether all weights lie where they are computed with, now and during the run."""
     patcher = model.patcher
     return patcher.loaded_size() >= patcher.model_size() and not is_dynamic(patcher)
+
+
+def is_on_cuda(model: LoadedModel) -> bool:
+    """Whether a model computes on a CUDA device."""
+    return model.patcher.load_device.type == "cuda"
 
 
 def is_dynamic(patcher: Any) -> bool:

@@ -120,9 +120,13 @@ def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
 
 def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
     """Bytes that rendering takes side by side needs beside the weights."""
-    item, rows = renderer.dtype.itemsize, takes * (2 if guidance != 1 else 1)
-    scores = item == 4 and renderer.patcher.load_device.type == "cuda"
-    return render_bytes(renderer.config, item, rows, scores)
+    rows = takes * (2 if guidance != 1 else 1)
+    return render_bytes(renderer.config, renderer.dtype.itemsize, rows, placement.is_on_cuda(renderer))
+
+
+def memory_to_decode(vae: LoadedModel, frames: int | None = None) -> int:
+    """Bytes that decoding a chunk needs beside the weights; see `decode_bytes`."""
+    return decode_bytes(vae.config, vae.dtype.itemsize, frames, placement.is_on_cuda(vae))
 
 
 class LeVoDecode(io.ComfyNode):
@@ -165,8 +169,7 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
-    needed = decode_bytes(vae.config, vae.dtype.itemsize, PROMPT_FRAMES)
-    device = placement.place(vae, needed, whole=True)
+    device = placement.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
     return style_prompt(
         vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
     )
@@ -179,11 +182,12 @@ def latent_of(song: SongLatents) -> dict:
 
 def decoder(vae: LoadedModel, rows: int) -> Decode:
     """Bring a VAE to its device; gives what decodes one track of `rows` songs there."""
-    config, item = RendererConfig(), vae.dtype.itemsize
-    device = placement.place(vae, decode_bytes(vae.config, item) * rows, whole=True)
+    config = RendererConfig()
+    device = placement.place(vae, memory_to_decode(vae) * rows, whole=True)
     # Half of what is free: the rest of the machine goes on.
     free = placement.free_memory(device) // 2
-    chunk = chunk_frames(vae.config, item, free, config.window, rows)
+    window = memory_to_decode(vae, config.window) * rows
+    chunk = chunk_frames(window, config.window, free, 2 * vae.config.overlap)
 
     def decode(latents: SongLatents, on_step: OnStep) -> torch.Tensor:
         model, least = vae.patcher.model, 2 * vae.config.overlap

@@ -14,13 +14,12 @@ from ..levo.config import FRAME_RATE, SAMPLE_RATE, Sampling
 from ..levo.early import EarlySound
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions
-from ..levo.memory import decode_bytes
 from ..levo.pipeline import Compose, compose_and_render
 from ..levo.song import OnWindow, Prompt, SongRendering, seeded_noise
 from . import graphs, placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
 from .composing import memory_for as memory_to_compose
-from .rendering import latent_of, prompt_of, rendering_inputs, style_inputs
+from .rendering import latent_of, memory_to_decode, prompt_of, rendering_inputs, style_inputs
 from .rendering import memory_for as memory_to_render
 from .reporting import Report
 from .sockets import (
@@ -118,7 +117,7 @@ def _early(
     if vae is None or not placement.is_watched():
         return None
     device = vae.patcher.load_device
-    memory += decode_bytes(vae.config, vae.dtype.itemsize)
+    memory += memory_to_decode(vae)
     together = device == lelm.patcher.load_device == renderer.patcher.load_device
     if together and placement.place_together([lelm, renderer, vae], memory):
         return EarlySound(vae.patcher.model, device, vae.dtype)

@@ -1,0 +1,118 @@
+"""What dtypes and kernels the loaders choose on other machines than this one; printed as JSON.
+
+Run by test_comfy_choices.py in a process of its own, because it imports ComfyUI.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
+sys.path.append(str(TESTS))
+
+import comfy.options
+import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
+
+comfy.options.enable_args_parsing(False)
+from comfy.cli_args import args
+
+args.cpu = True
+
+import comfy.model_management as mm
+import pack
+import pytest
+import torch
+from torch import Tensor
+
+pack.load_package(pack.ROOT, "levo_pack")
+from levo_pack.levo import int8
+from levo_pack.nodes import precision
+
+CPU = torch.device("cpu")
+MACHINES = {  # device, fp16 is fast, bf16 is fast
+    "a card of today": ("cuda", True, True),
+    "a card without bf16": ("cuda", True, False),
+    "a card without fp16": ("cuda", False, True),
+    "a card with neither": ("cuda", False, False),
+    "a Mac": ("mps", True, False),
+    "a CPU": ("cpu", False, False),
+}
+
+
+def dtypes(device: str, fp16: bool, bf16: bool, packed: bool = False) -> dict[str, str]:
+    """By loader and choice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mm, "get_torch_device", lambda: torch.device(device))
+        patch.setattr(mm, "should_use_fp16", lambda device: fp16)
+        patch.setattr(mm, "should_use_bf16", lambda device: bf16)
+        patch.setattr(precision, "_operations_for", lambda dtype: torch.nn)
+        patch.setattr(precision, "_casting_operations", lambda dtype: torch.nn)
+        patch.setattr(precision, "int8_kernel", lambda dtype: None)
+        patch.setattr(precision.packed, "is_there", lambda: packed)
+        made = {
+            f"lelm {name}": precision.lelm_precision(name, "sdpa", 16) for name in ("auto", "int8", "bf16")
+        }
+        made |= {
+            f"renderer {name}": precision.renderer_precision(name, "sdpa", 16) for name in ("auto", "fp32")
+        }
+        made["vae auto"] = precision.audio_precision("auto")
+    return {name: str(each.dtype).removeprefix("torch.") for name, each in made.items()}
+
+
+def right(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    return (x.float() @ int8.dequantise(weight, scale).t()).to(x.dtype)
+
+
+def broken(*_: Tensor) -> Tensor:
+    raise ImportError("no compiler\nat all")
+
+
+KERNELS = {
+    "right": int8.Kernel("one that is right", 4, right),
+    "wrong": int8.Kernel("one that is wrong", 4, lambda *given: right(*given) * 1.1),
+    "broken": int8.Kernel("one that is broken", 4, broken),
+}
+
+
+def kernel(*names: str) -> dict[str, Any]:
+    """Which of some kernels is chosen on a card, and what is said."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    precision.log.addHandler(handler)
+    precision.log.setLevel(logging.INFO)
+    with pytest.MonkeyPatch.context() as patch:
+        # The check that follows runs on the CPU.
+        patch.setattr(mm, "get_torch_device", lambda: torch.device("cuda"))
+        patch.setattr(precision, "_int8_kernels", lambda device, dtype: (KERNELS[name] for name in names))
+        patch.setattr(
+            int8.Kernel,
+            "is_right",
+            lambda self, _, dtype, check=int8.Kernel.is_right: check(self, CPU, dtype),
+        )
+        chosen = precision.int8_kernel(torch.float16)
+    precision.log.removeHandler(handler)
+    return {"name": chosen and chosen.name, "said": lines}
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the findings, as JSON."""
+    findings: dict[str, Any] = {name: dtypes(*machine) for name, machine in MACHINES.items()}
+    findings["a CPU with FBGEMM"] = dtypes(*MACHINES["a CPU"], packed=True)
+    findings["kernels"] = {
+        names: kernel(*filter(None, names.split(", ")))
+        for names in ("right, wrong", "wrong, right", "broken, right", "broken, wrong", "")
+    }
+    findings["on a CPU"] = precision.int8_kernel(torch.float32) is None
+    sys.stdout.write(json.dumps(findings))
+
+
+if __name__ == "__main__":
+    main()
