@@ -2,43 +2,38 @@
 
 Layers are few (4 of stage 1, 2 of stage 2), so that it fits a small machine. All layers are alike: a model
 without any gives the time of the rest, the difference that of a layer, and with both the full depth is
-extrapolated. Prefix as released (952 positions), weights and ids random.
+extrapolated. Prefix as released (952 positions), weights and ids random. On a CUDA card where there is one.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from typing import Any
 
 import pack  # noqa: F401
 import torch
 from bench import published_lelm
-from bench.published_lelm import PublishedLeLM
-from bench.table import in_turns, machine, show
-from torch import nn
-
-from levo import int8, packed, tiny, weights
-from levo.attention import by_products
-from levo.config import (
-    CODES,
-    EMPTY,
-    FRAME_RATE,
-    LYRIC_ROWS,
-    PROMPT_FRAMES,
-    RELEASED,
-    SAMPLE_RATE,
-    STRUCTURE_ROWS,
-    STYLE_ROWS,
-    LelmConfig,
+from bench.begun import Begin, between, random_conditions
+from bench.models import (
+    in_dtype,
+    in_fp16,
+    in_int8,
+    int8_kernel,
+    int8_on_card,
+    random_model,
+    without_layers,
 )
-from levo.lelm.compose import compose
-from levo.lelm.conditions import Conditions
+from bench.published_lelm import PublishedLeLM
+from bench.table import clock, device, in_turns, machine, on_card, show
+
+from levo import tiny
+from levo.config import FRAME_RATE, RELEASED, SAMPLE_RATE
+from levo.lelm.compose import Execution, compose
+from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.song import decode_song, render_song, seeded_noise
@@ -48,11 +43,9 @@ SIZES = {"v2-medium": (1, 2, 4), "v2-large": (1,)}  # takes that are measured
 LAYERS, LAYERS_SUB = 4, 2
 FRAMES = 30 * FRAME_RATE  # the song that is begun
 STEPS = 11  # of it that are run: the first with the prefill, the others timed one by one
+CARD_STEPS, WARM_STEPS = 61, 5  # on a card, where those after the first few are timed together
 ROUNDS = 3
 TINY_SECONDS = 12
-
-# Begins a song, calling its argument after each step.
-Begin = Callable[[Callable[[int, int], None]], object]
 
 
 @dataclass(frozen=True)
@@ -60,121 +53,65 @@ class Pace:
     """Seconds of a song's begin."""
 
     prefill: float  # until the first code
-    step: float  # median of the following ones
+    step: float  # median of the following ones; on a card their mean, without capturing a graph
 
 
-class Enough(Exception):
-    """Stops a song once enough of it has been timed."""
+def steps_run() -> int:
+    """How many steps of a song are run."""
+    return CARD_STEPS if on_card() else STEPS
 
 
 def pace(begin: Begin) -> Pace:
     """Run the begin of a song and time its steps."""
-    times = [time.perf_counter()]
-
-    def on_step(done: int, total: int) -> None:
-        times.append(time.perf_counter())
-        if done == STEPS:
-            raise Enough
-
-    with suppress(Enough):
-        begin(on_step)
-    first, *steps = (b - a for a, b in zip(times, times[1:], strict=False))
+    if on_card():
+        first, _, others = between(begin, (0, WARM_STEPS, CARD_STEPS - 1))
+        return Pace(first, others / (CARD_STEPS - 1 - WARM_STEPS))
+    first, *steps = between(begin, range(STEPS))
     return Pace(first, median(steps))
 
 
-def random_conditions(config: LelmConfig) -> Conditions:
-    """Ids of the right shapes that stand for no text, with a style prompt."""
-    generator = torch.Generator().manual_seed(0)
-    ids = partial(torch.randint, generator=generator)
-    prompt = torch.full((2, 3, PROMPT_FRAMES + 1), EMPTY)
-    prompt[0] = ids(CODES, prompt[0].shape)
-    lyric, style = (2, config.lyric_length), (2, config.style_length)
-    rows = STYLE_ROWS[config.version]
-    return Conditions(ids(LYRIC_ROWS, lyric), ids(STRUCTURE_ROWS, lyric), prompt, ids(rows, style), "", "")
-
-
-def random_model(config: LelmConfig) -> LeLM:
-    """A model in float32 with random weights.
-
-    Tables of conditions are looked up once a song: theirs are one row, shown as often as they are long.
-    """
-    model = LeLM(config, device="meta")
-    generator = torch.Generator().manual_seed(0)
-
-    def weight(name: str, shape: torch.Size) -> torch.Tensor:
-        if name.startswith("conditioner."):
-            return torch.randn(1, shape[1], generator=generator).expand(shape)
-        if name.endswith("norm.weight"):
-            return torch.ones(shape)
-        return torch.randn(shape, generator=generator) / shape[-1] ** 0.5
-
-    weights = {name: weight(name, tensor.shape) for name, tensor in model.state_dict().items()}
-    model.load_state_dict(weights, assign=True)
-    return model
-
-
-def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
-    """A copy of a model in another dtype."""
-    other = LeLM(model.config, device="meta", dtype=dtype)
-
-    def cast(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor[:1].to(dtype).expand(tensor.shape) if tensor.stride(0) == 0 else tensor.to(dtype)
-
-    other.load_state_dict({name: cast(t) for name, t in model.state_dict().items()}, assign=True)
-    return other
-
-
-def in_int8(model: LeLM) -> LeLM:
-    """A copy of a model as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    return with_layers(model, int8.operations(packed.operations(nn), packed.PackedInt8Linear))
-
-
-def in_fp16(model: LeLM) -> LeLM:
-    """A copy of a model as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_layers(model, packed.operations(nn))
-
-
-def with_layers(model: LeLM, operations: Any) -> LeLM:
-    """A copy of a model of other layers; what they store as it is in the model is shared."""
-    other = LeLM(model.config, operations, by_products, device="meta")
-    weights.assign(other, model.state_dict().items(), "cpu")
-    return other
-
-
-def without_layers(model: LeLM) -> LeLM:
-    """The same weights with no layer in either stage."""
-    bare = LeLM(replace(model.config, layers=0, layers_sub=0), device="meta")
-    for name, part in model.named_children():
-        if name.startswith("stage"):
-            getattr(bare, name).norm = part.norm
-        else:
-            setattr(bare, name, part)
-    return bare
+def kinds_of(model: LeLM, takes: tuple[int, ...]) -> Iterator[tuple[str, LeLM, int, Execution]]:
+    """Our rows: label, model, takes, how its steps run."""
+    plainly, graph = Execution(), Execution(Resident()) if on_card() else None
+    if graph:
+        half = in_dtype(model, torch.float16)
+        kernel = int8_kernel(device(), torch.float16)
+        small = int8_on_card(half, kernel)
+        yield "ours, fp16, without graph", half, 1, plainly
+        kinds = {"fp16 (auto)": half, f"int8 by {kernel.name if kernel else 'blocks'}": small}
+    else:
+        yield "ours, fp32", model, 1, plainly
+        kinds = {"fp16 (auto)": in_fp16(model), "int8": in_int8(model)}
+    yield from ((f"ours, {name}", kind, n, graph or plainly) for name, kind in kinds.items() for n in takes)
+    # On a CPU without its instructions bf16 takes minutes.
+    if on_card() or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        yield "ours, bf16", in_dtype(model, torch.bfloat16), 1, graph or plainly
 
 
 def cases(size: str) -> dict[tuple[str, int], tuple[Begin, Begin]]:
     """(row, takes) -> the song's begin with the few layers and with none."""
-    model = random_model(replace(RELEASED[size], layers=LAYERS, layers_sub=LAYERS_SUB))
-    conditions = random_conditions(model.config)
+    config = replace(RELEASED[size], layers=LAYERS, layers_sub=LAYERS_SUB)
+    model = random_model(config, device())
+    conditions = random_conditions(config)
 
     def published(model: LeLM) -> Begin:
         plain = PublishedLeLM(model)
-        return lambda on_step: published_lelm.compose(plain, conditions, FRAMES, on_step=on_step)
 
-    def ours(model: LeLM, takes: int) -> Begin:
-        return lambda on_step: compose(model, conditions, FRAMES, seeds=range(takes), on_step=on_step)
+        def begin(on_step) -> None:
+            with torch.autocast("cuda", torch.float16) if on_card() else nullcontext():
+                published_lelm.compose(plain, conditions, FRAMES, on_step=on_step)
 
-    half, small = in_fp16(model), in_int8(model)
-    kinds = [("ours, fp32", model, 1)]
-    kinds += [
-        (f"ours, {n}", m, takes)
-        for n, m in (("fp16 (auto)", half), ("int8", small))
-        for takes in SIZES[size]
-    ]
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():  # without its instructions bf16 takes minutes
-        kinds.append(("ours, bf16", in_dtype(model, torch.bfloat16), 1))
-    rows = {("published loop, fp32", 1): (published(model), published(without_layers(model)))}
-    rows |= {(n, takes): (ours(m, takes), ours(without_layers(m), takes)) for n, m, takes in kinds}
+        return begin
+
+    def ours(model: LeLM, takes: int, execution: Execution) -> Begin:
+        how = {"seeds": range(takes), "device": device(), "execution": execution}
+        return lambda on_step: compose(model, conditions, FRAMES, **how, on_step=on_step)
+
+    # Autocast rounds each matrix once and keeps it, which comes to this.
+    plain, name = (in_dtype(model, torch.float16), "fp16 autocast") if on_card() else (model, "fp32")
+    rows = {(f"published loop, {name}", 1): (published(plain), published(without_layers(plain)))}
+    for label, kind, takes, how in kinds_of(model, SIZES[size]):
+        rows[label, takes] = ours(kind, takes, how), ours(without_layers(kind), takes, how)
     return rows
 
 
@@ -211,7 +148,7 @@ def compare(size: str) -> None:
     depth = f"{release.layers}+{release.layers_sub}"
     show(
         f"LeLM {size}: width {release.width}, {LAYERS}+{LAYERS_SUB} layers, prefill of "
-        f"{release.prefix_length + 1} positions, then {STEPS - 1} steps; medians of {ROUNDS} rounds; "
+        f"{release.prefix_length + 1} positions, then {steps_run() - 1} steps; medians of {ROUNDS} rounds; "
         f"{machine()}\nSteps are of all takes; {depth} layers are extrapolated from the time of a layer; "
         "x is against the first row",
         ["", "takes", "prefill s", "x", "steps/s", "x", f"{depth}: prefill s", "x", "steps/s", "x"],
@@ -223,13 +160,13 @@ def tiny_song() -> tuple[float, float]:
     """Compose, render and decode a song of the built-in tiny models; its seconds, and seconds taken."""
     models = LeLM(tiny.LELM), Renderer(tiny.RENDERER), Vae(tiny.VAE)
     for model in models:
-        tiny.fill(model)
+        tiny.fill(model, device())
     lelm, renderer, vae = models
-    start = time.perf_counter()
-    (song,) = compose(lelm, random_conditions(tiny.LELM), TINY_SECONDS * FRAME_RATE)
-    latents = render_song(renderer, song.codes, seeded_noise(0, 1, tiny.RENDERER))
-    sound = decode_song(vae, latents, tiny.RENDERER)
-    return sound.shape[-1] / SAMPLE_RATE, time.perf_counter() - start
+    start = clock()
+    (song,) = compose(lelm, random_conditions(tiny.LELM), TINY_SECONDS * FRAME_RATE, device=device())
+    latents = render_song(renderer, song.codes, seeded_noise(0, 1, tiny.RENDERER), device=device())
+    sound = decode_song(vae, latents, tiny.RENDERER, device())
+    return sound.shape[-1] / SAMPLE_RATE, clock() - start
 
 
 def tiny_songs() -> None:

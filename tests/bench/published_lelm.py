@@ -26,16 +26,18 @@ def normalised(x: Tensor, weight: Tensor) -> Tensor:
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + NORM_EPS) * weight
 
 
-def causal_mask(rows: int, past: int, count: int) -> Tensor:
+def causal_mask(rows: int, past: int, count: int, device: torch.device) -> Tensor:
     """[rows, 1, count, past + count] to add to the scores: -inf where a position would see a later one."""
-    mask = torch.full((count, past + count), -torch.inf).triu(past + 1)
+    mask = torch.full((count, past + count), -torch.inf, device=device).triu(past + 1)
     return mask.expand(rows, 1, -1, -1).clone()
 
 
-def rotary_table(past: int, count: int, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
+def rotary_table(
+    past: int, count: int, head_width: int, theta: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines [count, head_width] of the positions after the first `past`."""
-    frequencies = 1 / theta ** (torch.arange(0, head_width, 2).float() / head_width)
-    angles = torch.arange(past, past + count).float()[:, None] * frequencies
+    frequencies = 1 / theta ** (torch.arange(0, head_width, 2, device=device).float() / head_width)
+    angles = torch.arange(past, past + count, device=device).float()[:, None] * frequencies
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
@@ -90,15 +92,15 @@ class PublishedStage:
 
     def __call__(self, x: Tensor, past: Past, before: int) -> Tensor:
         rows, count, _ = x.shape
-        rotary = rotary_table(before, count, self.head_width, self.theta)
-        mask = causal_mask(rows, before, count)
+        rotary = rotary_table(before, count, self.head_width, self.theta, x.device)
+        mask = causal_mask(rows, before, count, x.device)
         for number, layer in enumerate(self.layers):
             x = layer(x, rotary, mask, past, f"{self.name}.{number}")
         return normalised(x, self.norm)
 
 
 class PublishedLeLM:
-    """The language model on the weights of `model`: float32, on the CPU."""
+    """The language model on the weights of `model`, where they are."""
 
     def __init__(self, model: LeLM):
         self.model, self.config = model, model.config
@@ -151,12 +153,12 @@ def compose(
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
     """Compose one song until all streams have ended; [3, frames] with END where a stream ended."""
-    delays = model.config.delays
-    steps, active = delay.steps_for(frames, delays), delay.active(frames, delays)
-    placed = torch.full((3, steps + 1), EMPTY)
-    ended = torch.zeros(3, dtype=torch.bool)
+    delays, device = model.config.delays, model.stage1.norm.device
+    steps, active = delay.steps_for(frames, delays), delay.active(frames, delays).to(device)
+    placed = torch.full((3, steps + 1), EMPTY, device=device)
+    ended = torch.zeros(3, dtype=torch.bool, device=device)
     banned = set(conditions.prompt_codes.tolist())
-    prefix, past, before = model.model.condition(conditions), {}, 0
+    prefix, past, before = model.model.condition(conditions.to(device)), {}, 0
     for step in range(1, steps + 1):
         inputs = placed[:, step - 1 : step].expand(2, -1, -1)
         logits = model(inputs, past, before, prefix if step == 1 else None)

@@ -20,8 +20,8 @@ from levo.vae.oobleck import DILATIONS, Decoder, ResidualUnit, Snake
 def rotated(x: Tensor) -> Tensor:
     """Turn [B, heads, T, head width]; neighbours are one complex number."""
     width = x.shape[-1]
-    rates = ROTARY_THETA ** -(torch.arange(0, width, 2).float() / width)
-    angle = torch.outer(torch.arange(x.shape[2]).float(), rates)
+    rates = ROTARY_THETA ** -(torch.arange(0, width, 2, device=x.device).float() / width)
+    angle = torch.outer(torch.arange(x.shape[2], device=x.device).float(), rates)
     turn = torch.polar(torch.ones_like(angle), angle)
     pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * turn).flatten(3).type_as(x)
@@ -37,7 +37,7 @@ def attention(block: FlowBlock, x: Tensor, mask: Tensor) -> Tensor:
     )
     query, key = rotated(query), rotated(key)
     scores = torch.matmul(query, key.transpose(-1, -2))
-    scores = scores / torch.full([], value.shape[-1] ** 0.5)
+    scores = scores / torch.full([], value.shape[-1] ** 0.5, device=value.device)
     scores = torch.softmax(scores + mask, dim=-1).type(value.dtype)
     out = torch.matmul(F.dropout(scores, 0.1, training=False), value)
     return block.out(out.permute(0, 2, 1, 3).contiguous().view(batch, frames, width))
@@ -68,14 +68,15 @@ def flow_step(flow: FlowTransformer, parts: list[Tensor], time: Tensor) -> Tenso
         time: [B].
     """
     x = torch.cat(parts, dim=2)
-    visible = torch.ones(x.shape[:2])
+    visible = torch.ones(x.shape[:2], device=x.device)
     mask = (visible[:, None, :, None] * visible[:, None, None, :] > 0).to(x.dtype)
     mask = (1.0 - mask) * torch.finfo(x.dtype).min
     half = flow.config.time // 2
-    angle = 1000 * time[:, None] * torch.exp(-math.log(10_000) * torch.arange(half).float() / half)
+    rates = torch.exp(-math.log(10_000) * torch.arange(half, device=x.device).float() / half)
+    angle = 1000 * time[:, None] * rates
     moment = flow.time_out(F.silu(flow.time_in(torch.cat((angle.cos(), angle.sin()), dim=-1))))
     shared = flow.time_modulation(F.silu(moment))
-    x = F.dropout(x + flow.positions(torch.arange(x.shape[1])[None]), 0.1, training=False)
+    x = F.dropout(x + flow.positions(torch.arange(x.shape[1], device=x.device)[None]), 0.1, training=False)
     for block in flow.blocks:
         x = flow_block(block, x, shared, mask)
     shift, scale = (flow.modulation.weight[None] + moment[:, None]).chunk(2, dim=1)

@@ -1,7 +1,8 @@
 """`make bench`: seconds that splitting takes for a minute of a song, and the memory a window takes.
 
 HTDemucs at its released size with random numbers, which take as long as the released ones. Beside it the
-package's own apply_model. Both ways take turns. Arguments: seconds of the song (30), rounds (2).
+package's own apply_model. Both ways take turns. On a CUDA card where there is one. Arguments: seconds of
+the song (30), rounds (2).
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import random
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 
 import pack  # noqa: F401
 import torch
-from bench.table import in_turns, machine, show
+from bench.table import device, in_turns, machine, seconds, show, tf32
 
 from levo import tiny
 from levo.config import SeparatorConfig
@@ -26,39 +26,31 @@ SEED = 1
 LIMIT = 1e-4  # of the largest difference, in standard deviations of the stems
 
 
-def timed(work: Callable[[], object]) -> Callable[[], float]:
-    def seconds() -> float:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-
-    return seconds
-
-
 def report(config: SeparatorConfig, length: float, rounds: int) -> None:
     """Check that both ways agree, then print the table."""
     from demucs_infer.apply import apply_model
 
     model = build(config)
-    tiny.fill(model)
+    tiny.fill(model, device())
     mix = torch.randn(1, 2, int(length * config.sample_rate), generator=torch.Generator().manual_seed(SEED))
     mix -= mix.mean()
     mix /= mix.mean(dim=1).std()  # as both ways want it: nothing left to scale
 
     def published() -> torch.Tensor:
         random.seed(SEED)
-        return apply_model(model, mix, shifts=1)[0]
+        return apply_model(model, mix, shifts=1, device=device())[0]
 
-    ours, theirs = split(model, config, mix, config.sample_rate, SEED), published()
+    with tf32(False):
+        ours, theirs = split(model, config, mix, config.sample_rate, SEED, device()), published()
     error = float((ours.vocals[0] - theirs[config.stems.index("vocals")]).abs().max() / theirs.std())
     if not error < LIMIT:
         raise SystemExit(f"Ours and the package's stems differ by {error:.1e} standard deviations.")
     ways = {
-        "LeVo Split Vocals": lambda: split(model, config, mix, config.sample_rate, SEED),
-        "the same, from and to 48 kHz": lambda: split(model, config, mix, 48_000, SEED),
+        "LeVo Split Vocals": lambda: split(model, config, mix, config.sample_rate, SEED, device()),
+        "the same, from and to 48 kHz": lambda: split(model, config, mix, 48_000, SEED, device()),
         "demucs-infer's apply_model": published,
     }
-    times = in_turns({name: timed(way) for name, way in ways.items()}, rounds)
+    times = in_turns({name: partial(seconds, way) for name, way in ways.items()}, rounds)
     rows = [[name, f"{statistics.median(found) * 60 / length:.1f}"] for name, found in times.items()]
     title = f"Splitting a song of {length:g} s, fp32, random weights, medians of {rounds}, {machine()}"
     show(title, ["way", "seconds a minute of sound"], rows)

@@ -2,19 +2,19 @@
 
 Full width and random numbers; the flow with two of its sixteen layers and one solver step, on one window of
 40 s, and the decoder on 5 s of it. The ways take turns, so that other work on the machine slows all alike.
-Argument: rounds (3).
+On a CUDA card where there is one, with the flow in fp16. Argument: rounds (3).
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections.abc import Callable
 
 import pack  # noqa: F401
 import torch
-from table import in_turns, machine, show
+from bench.models import copied
+from bench.table import device, in_turns, machine, on_card, seconds, show
 from torch import Tensor
 
 from levo import tiny
@@ -30,12 +30,6 @@ MIX = "mix alone"
 
 def nothing(done: int, total: int) -> None:
     """For progress that nobody looks at."""
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def ratios(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
@@ -54,20 +48,23 @@ def ratios(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tupl
 def report(rounds: int) -> None:
     """Print one table: a row a mode, seconds and ratios of rendering and decoding."""
     renderer, vae = Renderer(RendererConfig(layers=LAYERS)), Vae(VaeConfig())
-    tiny.fill(renderer)
-    tiny.fill(vae)
+    tiny.fill(renderer, device())
+    tiny.fill(vae, device())
+    if on_card():
+        renderer = copied(renderer, Renderer(renderer.config, device="meta", dtype=torch.float16))
+    how = {"steps": STEPS, "device": device()}
     song = torch.arange(3 * FRAMES).view(1, 3, FRAMES) % CODES
 
     def decode(latents: SongLatents, on_step: OnStep) -> Tensor:
-        return decode_song(vae, latents, renderer.config, on_step=on_step)
+        return decode_song(vae, latents, renderer.config, device(), on_step=on_step)
 
     noise = seeded_noise(0, 1, renderer.config)
-    mix = render_song(renderer, song, noise, steps=STEPS)
-    made = {mode: render_stems(renderer, [song], mode, steps=STEPS)[0] for mode in MODES}
-    rendering = {MIX: lambda: render_song(renderer, song, noise, steps=STEPS)}
+    mix = render_song(renderer, song, noise, **how)
+    made = {mode: render_stems(renderer, [song], mode, **how)[0] for mode in MODES}
+    rendering = {MIX: lambda: render_song(renderer, song, noise, **how)}
     decoding = {MIX: lambda: decode_track(mix, vae.config.latent, decode, nothing)}
     for mode in MODES:
-        rendering[mode] = lambda mode=mode: render_stems(renderer, [song], mode, steps=STEPS)
+        rendering[mode] = lambda mode=mode: render_stems(renderer, [song], mode, **how)
         decoding[mode] = lambda mode=mode: decode_stems(made[mode], vae.config.latent, decode, nothing)
     both = [ratios(ways, rounds) for ways in (rendering, decoding)]
     rows = [[name, *(f"{x:.2f}" for part in both for x in part[name])] for name in rendering]

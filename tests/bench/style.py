@@ -1,20 +1,19 @@
 """`make bench`: seconds that the style encoder takes for a clip of 10 s, at its real size.
 
 Random numbers in float32. Beside each track stands the published way of convolving all 40 s that the
-encoder sees, of which three quarters are the clip again. The ways take turns. Argument: rounds (1).
+encoder sees, of which three quarters are the clip again. The ways take turns. On a CUDA card where there is
+one. Argument: rounds (1).
 """
 
 from __future__ import annotations
 
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 
 import pack  # noqa: F401
 import torch
-from table import in_turns, machine, show
+from bench.table import device, in_turns, machine, seconds, show, tf32
 from torch import Tensor
 
 from levo import tiny
@@ -25,12 +24,6 @@ from levo.style_encoder.encode import CONTEXT, StyleEncoder
 LIMIT = 0.03  # of the codes that may differ: near ties exist
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def plainly(encoder: StyleEncoder, clip: Tensor, track: str) -> Tensor:
     """Codes by convolving everything."""
     return encoder.quantizers[track](encoder.features(tile(clip, CONTEXT), track))
@@ -39,7 +32,8 @@ def plainly(encoder: StyleEncoder, clip: Tensor, track: str) -> Tensor:
 def row(encoder: StyleEncoder, clip: Tensor, track: str, rounds: int) -> list[str]:
     """A track, its layers, seconds of both ways and their ratio."""
     ways = {"ours": partial(encoder, clip, track), "plain": partial(plainly, encoder, clip, track)}
-    codes = [way() for way in ways.values()]
+    with tf32(False):
+        codes = [way() for way in ways.values()]
     if (codes[0] != codes[1]).float().mean() > LIMIT:
         raise SystemExit(f"The codes of {track} differ between both ways.")
     times = in_turns({name: partial(seconds, way) for name, way in ways.items()}, rounds)
@@ -50,11 +44,11 @@ def row(encoder: StyleEncoder, clip: Tensor, track: str, rounds: int) -> list[st
 
 def report(rounds: int) -> None:
     """Print one table: a row a track."""
-    clip = 0.1 * torch.randn(1, PROMPT_FRAMES * SAMPLES_PER_FRAME)
+    clip = 0.1 * torch.randn(1, PROMPT_FRAMES * SAMPLES_PER_FRAME).to(device())
     rows = []
     for config in (TRACK_ENCODER, MIXED_ENCODER):
         encoder = StyleEncoder(config)
-        tiny.fill(encoder)
+        tiny.fill(encoder, device())
         rows += [row(encoder, clip, track, rounds) for track in config.tracks]
     show(
         f"Style encoder: a clip of 10 s, medians of {rounds}, {machine()}",

@@ -1,9 +1,13 @@
-"""What all benchmarks share: the machine's name, runs that take turns, and a table in plain text."""
+"""What all benchmarks share: the device and its name, a clock, runs that take turns, and a table."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,14 +16,61 @@ import torch
 T = TypeVar("T")
 
 
+@cache
+def device() -> torch.device:
+    """Where benchmarks run: a CUDA card if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_card() -> bool:
+    """Whether benchmarks run on a CUDA card."""
+    return device().type == "cuda"
+
+
 def machine() -> str:
-    """Processor, threads that torch uses, and torch's version, for a table's title."""
+    """For a table's title: card and driver, or processor and threads that torch uses; torch's version."""
+    if on_card():
+        return f"{torch.cuda.get_device_name()}, driver {driver()}, torch {torch.__version__}"
     described = Path("/proc/cpuinfo").read_text("utf-8")
     names = [
         line.partition(":")[2].strip() for line in described.splitlines() if line.startswith("model name")
     ]
     name = names[0] if names else "unknown processor"
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def driver() -> str:
+    """Version of the card's driver."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.CalledProcessError, IndexError):
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    return "unknown"
+
+
+def clock() -> float:
+    """Seconds, read once the card has done all that it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    start = clock()
+    work()
+    return clock() - start
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Let a card round the factors of float32 products to TF32, or not."""
+    matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matrices.allow_tf32, convolutions.allow_tf32
+    matrices.allow_tf32 = convolutions.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matrices.allow_tf32, convolutions.allow_tf32 = before
 
 
 def in_turns(cases: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:

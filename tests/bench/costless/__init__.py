@@ -1,4 +1,4 @@
-"""A node whose steps cost nothing, so that what is left is the loop itself: bare, and as LeVo Compose runs it.
+"""A node whose steps cost nothing: what is left is the loop itself, bare and as LeVo Compose runs it.
 
 For tests/bench/overhead.py. It finds the pack among ComfyUI's modules, as both are custom nodes.
 """
