@@ -161,7 +161,8 @@ def _running_inputs() -> list[io.Input]:
         io.Boolean.Input(
             "cuda_graph",
             default=True,
-            tooltip="Speeds up NVIDIA cards that hold the whole model; turn it off if composing fails.",
+            tooltip="Speeds up NVIDIA cards, most of all those that hold the whole model; turn it off if "
+            "composing fails.",
         ),
     ]
 

@@ -82,9 +82,9 @@ class LeVoLoadLeLM(io.ComfyNode):
             inputs=[
                 _file_input(LELM),
                 _dtype_input(
-                    "bf16 or fp16 where the GPU is fast at it; on a CPU fp16, computed in fp32; else fp32. "
-                    "int8: large matrices take half the memory of bf16 and are rounded more. fp8_e4m3fn: "
-                    "as small, and rounded far more.",
+                    "fp16 where the GPU is fast at it, else bf16; on a CPU fp16, computed in fp32; else "
+                    "fp32. int8: large matrices take half the memory of fp16 and are rounded more. "
+                    "fp8_e4m3fn: as small, and rounded far more.",
                     INT8,
                     FP8,
                 ),
@@ -132,8 +132,9 @@ class LeVoLoadRenderer(io.ComfyNode):
             inputs=[
                 _file_input(RENDERER),
                 _dtype_input(
-                    "fp32, because rounding is audible here. fp8_e4m3fn: matrices take a quarter of the "
-                    "memory of fp32 and are rounded far more; for cards that are too small.",
+                    "fp16 on an NVIDIA card that is fast at it, as published: matrices alone are rounded; "
+                    "elsewhere fp32. fp8_e4m3fn: matrices take half the memory of fp16 and are rounded far "
+                    "more; for cards that are too small.",
                     FP8,
                 ),
                 _attention_input("as ComfyUI was started."),

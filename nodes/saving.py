@@ -49,8 +49,8 @@ class LeVoSaveCheckpoint(io.ComfyNode):
                     "dtype",
                     options=[AS_LOADED, *DTYPES],
                     default=AS_LOADED,
-                    tooltip="Number format in the file. bf16 and fp16 take half the space of fp32; what "
-                    "the loader rounded off does not come back.",
+                    tooltip="Number format of the matrices in the file. bf16 and fp16 take half the space "
+                    "of fp32; what the loader rounded off does not come back.",
                 ),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="Where the new file lies.")],
