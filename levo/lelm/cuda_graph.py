@@ -82,7 +82,7 @@ class Replay:
         self._warm: set[Hashable] = set()  # shapes that were run once
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()
-        self._refused = False
+        self._refused: set[Hashable] = set()  # shapes that could not be captured
 
     def __call__(self, shape: Hashable) -> None:
         """Take one step; `shape` names the shapes that it runs with."""
@@ -105,7 +105,7 @@ class Replay:
         self._captured.clear()
 
     def _take(self, shape: Hashable, place: Hashable) -> None:
-        if self._refused or shape not in self._warm:
+        if shape in self._refused or shape not in self._warm:
             self._warm.add(shape)  # starts what a capture must not start: libraries, workspaces
             self._step()
             return
@@ -118,7 +118,7 @@ class Replay:
             captured.graph.replay()
 
     def _capture(self, shape: Hashable, place: Hashable) -> Captured | None:
-        """Capture without running; None where that is refused, once and for all."""
+        """Capture without running; None where that is refused, for the shape once and for all."""
         if shape in self._captured:  # then all were captured elsewhere
             self.close()
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
@@ -132,8 +132,9 @@ class Replay:
                 finally:
                     graph.capture_end()
         except RuntimeError as error:
-            log.warning("LeLM runs without a CUDA graph (%s).", str(error).splitlines()[0])
-            self._refused = True
+            if not self._refused:
+                log.warning("LeLM runs without a CUDA graph (%s).", str(error).splitlines()[0])
+            self._refused.add(shape)
             return None
         current.wait_stream(self._stream)
         self._captured[shape] = Captured(graph, place)

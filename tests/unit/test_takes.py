@@ -252,6 +252,18 @@ def test_a_refused_capture_is_said_once_and_the_song_goes_on(
     assert cuda.events == ["capture"]
 
 
+def test_a_shape_that_is_refused_is_not_tried_again_and_others_are(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    cuda = Cuda("out of memory").install(monkeypatch)
+    replay = Replay(lambda: torch.zeros(1), Resident(), lambda: None)
+    with caplog.at_level(logging.WARNING, logger=cuda_graph.__name__):
+        for shape in (256, 256, 256, 512, 512):
+            replay(shape)
+    assert cuda.events == ["capture", "capture"]
+    assert len(caplog.messages) == 1
+
+
 class Pages:
     """Weights that are on the device, are elsewhere, or come back to another place, by the step.
 
