@@ -1,10 +1,11 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test bench lint python
+.PHONY: help demo test bench card lint python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and runs all tests"
 	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
+	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
 	@echo "make lint     checks style only"
 	@echo "make python   prints the path of the environment's Python"
 
@@ -26,7 +27,11 @@ bench:
 	"$$python" tests/bench/rendering.py && \
 	"$$python" tests/bench/stems.py && \
 	"$$python" tests/bench/separating.py && \
-	"$$python" tests/bench/style.py
+	"$$python" tests/bench/style.py && \
+	"$$python" tests/bench/overhead.py
+
+card:
+	$(or $(PYTHON),python3) tests/bench/gpu_check.py $(if $(COMFYUI),--comfyui $(COMFYUI))
 
 lint:
 	@python=$$(tests/environment.sh) && \

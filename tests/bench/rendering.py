@@ -17,7 +17,7 @@ import pack  # noqa: F401
 import torch
 from bench.models import copied
 from bench.published_renderer import decode, flow_step
-from bench.table import device, in_turns, machine, on_card, seconds, show, tf32
+from bench.table import device, in_seconds, in_turns, machine, on_card, seconds, show, tf32
 from torch import Tensor
 
 from levo import tiny
@@ -83,8 +83,7 @@ def row(name: str, ways: Sequence[Callable[[], object]], rounds: int) -> list[st
     """A line of the table: seconds of our way and of the published one."""
     cases = {str(n): partial(seconds, way) for n, way in enumerate(ways)}
     ours, published = (median(times) for times in in_turns(cases, rounds).values())
-    digits = 4 if on_card() else 2
-    return [name, f"{ours:.{digits}f}", f"{published:.{digits}f}", f"{published / ours:.2f}x"]
+    return [name, in_seconds(ours), in_seconds(published), f"{published / ours:.2f}x"]
 
 
 def report(rounds: int) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pack  # noqa: F401
 import torch
 from bench.models import copied
-from bench.table import device, in_turns, machine, on_card, seconds, show
+from bench.table import device, in_seconds, in_turns, machine, on_card, seconds, show
 from torch import Tensor
 
 from levo import tiny
@@ -67,7 +67,10 @@ def report(rounds: int) -> None:
         rendering[mode] = lambda mode=mode: render_stems(renderer, [song], mode, **how)
         decoding[mode] = lambda mode=mode: decode_stems(made[mode], vae.config.latent, decode, nothing)
     both = [ratios(ways, rounds) for ways in (rendering, decoding)]
-    rows = [[name, *(f"{x:.2f}" for part in both for x in part[name])] for name in rendering]
+    rows = [
+        [name, *(text for part in both for text in (in_seconds(part[name][0]), f"{part[name][1]:.2f}"))]
+        for name in rendering
+    ]
     show(
         f"Stems: a window of {LAYERS} layers, {STEPS} step; 5 s decoded; medians of {rounds}, {machine()}",
         ["", "rendering s", "to the mix", "decoding s", "to the mix"],

@@ -13,7 +13,7 @@ from functools import partial
 
 import pack  # noqa: F401
 import torch
-from bench.table import device, in_turns, machine, seconds, show, tf32
+from bench.table import device, in_seconds, in_turns, machine, seconds, show, tf32
 from torch import Tensor
 
 from levo import tiny
@@ -39,7 +39,7 @@ def row(encoder: StyleEncoder, clip: Tensor, track: str, rounds: int) -> list[st
     times = in_turns({name: partial(seconds, way) for name, way in ways.items()}, rounds)
     ours, plain = (statistics.median(spent) for spent in times.values())
     depth = encoder.config.depth_of(track)
-    return [track, str(depth), f"{ours:.2f}", f"{plain:.2f}", f"{plain / ours:.2f}"]
+    return [track, str(depth), in_seconds(ours), in_seconds(plain), f"{plain / ours:.2f}"]
 
 
 def report(rounds: int) -> None:

@@ -61,6 +61,11 @@ def seconds(work: Callable[[], object]) -> float:
     return clock() - start
 
 
+def in_seconds(duration: float) -> str:
+    """A duration for a table; on a card it is short."""
+    return f"{duration:.{4 if on_card() else 2}f}"
+
+
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Let a card round the factors of float32 products to TF32, or not."""

@@ -133,8 +133,8 @@ class ComfyServer:
 
     `pack` is linked as custom_nodes/ComfyUI-LeVo and `more_packs` beside it, `arguments` are added to
     ComfyUI's own, `environment` to its variables (without it Hugging Face is offline), and `timeout` bounds
-    the start in seconds. Entering raises ServerError if ComfyUI does not answer or could not import the
-    pack.
+    the start in seconds. With `on_cpu` it stays off a card. Entering raises ServerError if ComfyUI does not
+    answer or could not import the pack.
     """
 
     def __init__(
@@ -145,13 +145,14 @@ class ComfyServer:
         arguments: Sequence[str] = (),
         timeout: float = 240.0,
         environment: Mapping[str, str] | None = None,
+        on_cpu: bool = True,
     ) -> None:
         self.base = Path(base).resolve()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = self.base / "comfyui.log"
         self._packs = {PACK_NAME: Path(pack).resolve(), **{path.name: path for path in more_packs}}
-        self._arguments = tuple(arguments)
+        self._arguments = ("--cpu", *arguments) if on_cpu else tuple(arguments)
         self._timeout = timeout
         self._environment = {**OFFLINE, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -249,7 +250,7 @@ class ComfyServer:
             (self.base / "custom_nodes" / name).symlink_to(folder, target_is_directory=True)
 
     def _start(self) -> None:
-        command = [sys.executable, str(comfyui_folder() / "main.py"), "--cpu", "--disable-auto-launch"]
+        command = [sys.executable, str(comfyui_folder() / "main.py"), "--disable-auto-launch"]
         command += ["--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
         command += ["--disable-api-nodes", *self._arguments]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from bench.table import show
 
+NOTE = 60  # characters of one in the table
 OK, MISSED, FAILED, SKIPPED, DRY = "ok", "MISSED", "FAILED", "skipped", "not judged"
 
 
@@ -38,23 +40,23 @@ class Figure:
         return f"{self.value:.{digits}f} {self.unit}".strip()
 
 
-class Warnings(logging.Handler):
-    """Keeps what the pack warns of: then something else ran than what was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
-
-
-class Report:
-    """The figures of one part."""
+class Report(logging.Handler):
+    """The figures of one part. Hears what the pack warns of: then something else ran than was asked for."""
 
     def __init__(self, part: str, file: Path, dry: bool):
         """Start without any; each is added to `file` as a line of JSON, and none is judged if `dry`."""
+        super().__init__(logging.WARNING)
         self.part, self._file, self._dry = part, file, dry
+        self._said: list[str] = []
+        self._explained: set[str] = set()
+        logging.getLogger("levo").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if sys.exc_info()[0] and said not in self._explained:  # the line says less than what it is about
+            traceback.print_exc()
+            self._explained.add(said)
+        self._said.append(said)
 
     def add(
         self,
@@ -82,20 +84,25 @@ class Report:
         self._keep(Figure(self.part, name, verdict=FAILED, note=why))
 
     @contextmanager
-    def case(self, name: str) -> Iterator[None]:
-        """Go on after an error, which fails the case; so does what the pack warns of."""
-        warnings = Warnings()
-        logging.getLogger("levo").addHandler(warnings)
+    def case(self, name: str, tidy: bool = True) -> Iterator[None]:
+        """Go on after an error, which fails the case; so does what the pack warns of.
+
+        Args:
+            name: of the case.
+            tidy: give back memory after it, which takes a moment.
+        """
+        around, self._said = self._said, []
         try:
             yield
         except Exception as error:
             traceback.print_exc()
             self.fail(name, _in_a_line(error))
         finally:
-            logging.getLogger("levo").removeHandler(warnings)
-            clear()
-        for said in dict.fromkeys(warnings.said):
+            if tidy:
+                clear()
+        for said in dict.fromkeys(self._said):
             self.fail(name, said)
+        self._said = around
 
     def _keep(self, figure: Figure) -> None:
         with self._file.open("a", encoding="utf-8") as file:
@@ -123,8 +130,8 @@ def figures_in(file: Path) -> list[Figure]:
 
 def summary(title: str, figures: list[Figure]) -> bool:
     """Print all figures as a table; tells whether none was missed or failed."""
-    rows = [[f.part, f.name, f.text[:60], f.bound, f.verdict] for f in figures]
-    show(title, ["part", "figure", "measured", "bound", ""], rows)
+    rows = [[f"{f.part}: {f.name}", f.text[:NOTE], f.bound, f.verdict] for f in figures]
+    show(title, ["part: figure", "measured", "bound", ""], rows)
     bad = [figure for figure in figures if figure.verdict in (MISSED, FAILED)]
     print(f"{len(bad)} missed or failed" if bad else "nothing missed or failed", flush=True)
     return not bad

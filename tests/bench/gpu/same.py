@@ -25,7 +25,7 @@ SAMPLINGS = {"greedy": Sampling(temperature=0), "sampled": Sampling()}
 def run(report: Report, setting: Setting) -> None:
     """Compose short songs in all ways and compare their codes."""
     config = short_song(setting.lelm[MEDIUM])
-    plain = endless(random_model(config, setting.device, torch.float16))
+    plain = endless(random_model(config, setting.device, setting.dtype("fp16")))
     kernel = int8_kernels(setting.device).get("Triton")
     if kernel is None:
         report.skip("Triton", "there is none; int8 is multiplied by blocks")

@@ -17,6 +17,7 @@ from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM, Run, plainly
 
 MEDIUM, LARGE = "v2-medium", "v2-large"
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 TINY = {"width": 32, "inner": 96, "heads": 2, "layers": 2, "layers_sub": 1}
 
 
@@ -35,6 +36,10 @@ class Setting:
     def dry(self) -> bool:
         """Whether there is no card."""
         return self.device.type != "cuda"
+
+    def dtype(self, name: str) -> torch.dtype:
+        """A number format by its name; float32 where there is no card, as a CPU is slow at others."""
+        return torch.float32 if self.dry else DTYPES[name]
 
     def graph(self, block: Callable[..., None] = plainly) -> Execution:
         """Steps as CUDA graphs, with blocks run so; without a card as they are."""
