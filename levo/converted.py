@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint, int8, weights
+from . import checkpoint
 from .catalogue import LICENCE
 from .checkpoint import LELM, RENDERER, VAE, Layout, Source
 from .config import LelmConfig, RendererConfig, VaeConfig
 from .damage import shown
-from .fp8 import FP8
+from .layers import int8, weights
+from .layers.fp8 import FP8
 from .weightfile import CheckpointError, Inventory, read
 
 FORMAT = "1"

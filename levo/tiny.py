@@ -11,7 +11,6 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from . import int8, weights
 from .config import (
     CODES,
     PROMPT_FRAMES,
@@ -21,6 +20,7 @@ from .config import (
     StyleEncoderConfig,
     VaeConfig,
 )
+from .layers import int8, weights
 
 LELM = LelmConfig(
     version="v2",

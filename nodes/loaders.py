@@ -10,9 +10,10 @@ import torch
 from comfy_api.latest import io
 from torch import nn
 
-from ..levo import checkpoint, parts, tiny, weights
+from ..levo import checkpoint, parts, tiny
 from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.damage import shown
+from ..levo.layers import weights
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.separator.model import build as build_htdemucs

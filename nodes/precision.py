@@ -15,8 +15,8 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
-from ..levo import fp8, int8, int8_triton, packed
-from ..levo.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
+from ..levo.layers import fbgemm, fp8, int8, int8_triton
+from ..levo.layers.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
         if choice == FP8:  # as with int8, the bridge stays
             return fp8.operations(base, biased=False)
         if on_cpu:
-            base, int8_linear = packed.operations(base), packed.PackedInt8Linear
+            base, int8_linear = fbgemm.operations(base), fbgemm.PackedInt8Linear
         return int8.operations(base, int8_linear) if choice == INT8 else base
 
     own = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
@@ -168,7 +168,7 @@ class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
 
 def _is_packed(choice: str) -> bool:
     """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
-    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and packed.is_there()
+    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and fbgemm.is_there()
 
 
 def _casting_operations(dtype: torch.dtype) -> type:
@@ -179,7 +179,7 @@ def _casting_operations(dtype: torch.dtype) -> type:
 def torch_attention(
     query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: CacheMask | None = None
 ) -> Tensor:
-    """Torch's fused kernels by ComfyUI's priorities. See `levo.attention`."""
+    """Torch's fused kernels by ComfyUI's priorities. See `levo.layers.attention`."""
     scores = None if mask is None else mask.scores
     out = comfy.ops.scaled_dot_product_attention(query, key, value, attn_mask=scores, is_causal=causal)
     return out.transpose(1, 2).flatten(2)

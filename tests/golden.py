@@ -24,8 +24,8 @@ from released import GOLDEN, named, released_tensors
 from torch import Tensor
 
 from levo import checkpoint
-from levo.attention import Attention, sdpa
 from levo.config import CODES, RENDER_GUIDANCE, LelmConfig, RendererConfig, Sampling, VaeConfig
+from levo.layers.attention import Attention, sdpa
 from levo.lelm import conditions as lelm_conditions
 from levo.lelm.compose import Composition, compose
 from levo.lelm.model import LeLM

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from .. import int8, weights
+from ..layers import int8, weights
 from ..weightfile import CheckpointError
 from .layout import ALSO, KINDS, Layout, Source, unchanged
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attention import CacheMask
+from ..layers.attention import CacheMask
 
 SPAN = 256  # a fixed cache is read in multiples of so many positions
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention, sdpa
 from ..config import CODES, LelmConfig
+from ..layers.attention import Attention, sdpa
 from .conditions import Conditioner, Conditions, Prefix
 from .kv_cache import FixedCache, KVCache, Pass
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention, sdpa
 from ..config import RendererConfig
-from ..tables import rows
+from ..layers.attention import Attention, sdpa
+from ..layers.tables import rows
 from .quantizer import Quantizer
 
 NORM_EPS = 1e-5

@@ -8,17 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention, sdpa
-from ..config import (
-    CODES,
-    EMPTY,
-    ENCODED_FRAMES,
-    PROMPT_FRAMES,
-    SAMPLES_PER_FRAME,
-    StyleEncoderConfig,
-)
+from ..config import CODES, EMPTY, ENCODED_FRAMES, PROMPT_FRAMES, SAMPLES_PER_FRAME, StyleEncoderConfig
+from ..layers.attention import Attention, sdpa
+from ..layers.tables import rows
 from ..renderer.windows import tile
-from ..tables import rows
 from .musicfm import MusicFM, OnStep
 
 STREAMS = ("mixed", "vocal", "accompaniment")  # rows of a style prompt

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..attention import Attention
 from ..config import StyleEncoderConfig
-from ..tables import rows
+from ..layers.attention import Attention
+from ..layers.tables import rows
 
 HOP = 240  # samples between two columns of the spectrogram
 FRAME = 4 * HOP  # samples of a frame of features

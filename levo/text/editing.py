@@ -8,17 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .lyrics import (
-    REPEATED,
-    SUNG,
-    Lyrics,
-    LyricsError,
-    Section,
-    lines_of,
-    parse,
-    phrases_of,
-    pieces,
-)
+from .lyrics import REPEATED, SUNG, Lyrics, LyricsError, Section, lines_of, parse, phrases_of, pieces
 
 REPEATS_MOST = 8  # that are written out
 CURES_MOST = 100  # of one line

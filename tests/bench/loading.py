@@ -23,9 +23,10 @@ from bench.table import clock, device, machine, on_card, show
 from release_texts import config_text
 from torch import nn
 
-from levo import checkpoint, converted, packed, parts
+from levo import checkpoint, converted, parts
 from levo.checkpoint import LELM
 from levo.converted import Provenance
+from levo.layers import fbgemm
 from levo.lelm.model import LeLM
 
 RELEASE, DTYPE = "v2-medium", torch.float16 if on_card() else torch.bfloat16
@@ -93,7 +94,7 @@ def measure(way: str, path: Path) -> None:
     with torch.inference_mode():
         start = clock()
         config = parts.lelm_config(path.with_name("model.pt"))
-        layers, dtype = (packed.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
+        layers, dtype = (fbgemm.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
         model = LeLM(config, layers, device="meta", dtype=dtype)
         WAYS[way](model, path, checkpoint.lelm_layout(config))
         if on_card():

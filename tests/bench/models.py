@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from levo import int8, int8_triton, packed, weights
-from levo.attention import Attention, by_products, sdpa
 from levo.config import END, LelmConfig
+from levo.layers import fbgemm, int8, int8_triton, weights
+from levo.layers.attention import Attention, by_products, sdpa
 from levo.lelm.model import LeLM
 from levo.tiny import LOUDNESS
 
@@ -86,12 +86,12 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
 
 def in_int8(model: LeLM) -> LeLM:
     """A copy of a LeLM as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    return with_layers(model, int8.operations(packed.operations(nn), packed.PackedInt8Linear), by_products)
+    return with_layers(model, int8.operations(fbgemm.operations(nn), fbgemm.PackedInt8Linear), by_products)
 
 
 def in_fp16(model: LeLM) -> LeLM:
     """A copy of a LeLM as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_layers(model, packed.operations(nn), by_products)
+    return with_layers(model, fbgemm.operations(nn), by_products)
 
 
 def int8_on_card(model: LeLM, kernel: int8.Kernel | None) -> LeLM:

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 pack.load_package(pack.ROOT, "levo_pack")
-from levo_pack.levo import int8
+from levo_pack.levo.layers import int8
 from levo_pack.nodes import precision
 
 CPU = torch.device("cpu")

@@ -10,10 +10,10 @@ import songs
 import torch
 from server import ComfyServer
 
-from levo import packed
+from levo.layers import fbgemm
 from levo.weightfile import read
 
-pytestmark = pytest.mark.skipif(not packed.is_there(), reason="this CPU has no FBGEMM")
+pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
 
 SHORT = {"max_seconds": 4}
 

@@ -10,7 +10,8 @@ import torch
 from inside import findings_of
 from torch import nn
 
-from levo import int8, tiny
+from levo import tiny
+from levo.layers import int8
 from levo.lelm.model import LeLM
 
 MODELS = [

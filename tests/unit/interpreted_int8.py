@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from levo import int8_triton
-from levo.int8_triton import STEP, Tiling, tiling
+from levo.layers import int8_triton
+from levo.layers.int8_triton import STEP, Tiling, tiling
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
 

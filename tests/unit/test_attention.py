@@ -14,8 +14,8 @@ import torch
 from flash_stand_in import softmax_attention
 from torch import Tensor
 
-from levo import attention
-from levo.attention import Flash, by_products, flash_package, flash_refusal, sdpa
+from levo.layers import attention
+from levo.layers.attention import Flash, by_products, flash_package, flash_refusal, sdpa
 from levo.lelm.kv_cache import SPAN, FixedCache, KVCache
 
 WAYS = {"sdpa": sdpa, "by_products": by_products, "flash_attn": Flash(flash_stand_in.package())}

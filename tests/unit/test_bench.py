@@ -14,8 +14,9 @@ from bench.composing import at_depth, in_dtype, in_fp16, in_int8, pace, random_c
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
 
-from levo import int8, tiny, weights
+from levo import tiny
 from levo.config import CODES, END, RendererConfig, Sampling
+from levo.layers import int8, weights
 from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM

@@ -10,10 +10,11 @@ from test_int8 import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from levo import converted, fp8, parts, tiny
+from levo import converted, parts, tiny
 from levo.checkpoint import LELM
 from levo.config import END
-from levo.fp8 import FP8
+from levo.layers import fp8
+from levo.layers.fp8 import FP8
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.weightfile import CheckpointError, read

@@ -11,7 +11,8 @@ import torch
 from test_compose import SMALL, asked
 from torch import nn
 
-from levo import int8, tiny
+from levo import tiny
+from levo.layers import int8
 from levo.lelm import fused
 from levo.lelm.compose import Execution, compose
 from levo.lelm.fused import FusedBlocks

@@ -11,7 +11,7 @@ import pytest
 import torch
 from cuda_stand_in import Cuda
 
-from levo.attention import Attention, Flash, sdpa
+from levo.layers.attention import Attention, Flash, sdpa
 from levo.lelm.compose import Composition, Execution
 from levo.lelm.cuda_graph import Resident
 

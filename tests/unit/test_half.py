@@ -6,8 +6,8 @@ import pytest
 import torch
 from test_int8 import MODELS, logits_of, models, relative
 
-from levo import weights
 from levo.config import END
+from levo.layers import weights
 from levo.lelm.model import LeLM
 
 # A number is off by up to 2 ** -9 of itself in bf16 and 2 ** -12 in fp16, as squares by 0.58 of that.

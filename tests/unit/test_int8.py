@@ -12,21 +12,22 @@ from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import checkpoint, converted, int8, packed, parts, tiny, weights
+from levo import checkpoint, converted, parts, tiny
 from levo.checkpoint import LELM
 from levo.config import END
 from levo.converted import Provenance
-from levo.int8 import BLOCK, FEW_ROWS, Int8Linear
+from levo.layers import fbgemm, int8, weights
+from levo.layers.fbgemm import PackedInt8Linear
+from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
-from levo.packed import PackedInt8Linear
 from levo.weightfile import CheckpointError, inventory, read
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 LAYOUT = checkpoint.lelm_layout(tiny.LELM)
 MODELS = ["tiny", *sorted(path.stem for path in GOLDEN.glob("lelm_*.safetensors"))]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-LAYERS = [Int8Linear, *([PackedInt8Linear] if packed.is_there() else [])]
+LAYERS = [Int8Linear, *([PackedInt8Linear] if fbgemm.is_there() else [])]
 # A row of normal numbers ends near 3 to 4 deviations, so a step is about 3.5 / 127 of one and its rounding
 # 1 / sqrt(12) of that: 0.8 %. bf16 adds 0.3 % on a CPU. Errors of the matrices on the way from a code to a
 # logit (at most 22 here) add as squares, and most of them enter beside an undisturbed residual.

@@ -13,8 +13,18 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from levo import int8_triton
-from levo.int8_triton import CARD_RATE, COLUMNS, LAUNCH, MAX_ROWS, PROGRAM_RATE, STAGES, STEP, TILE, tiling
+from levo.layers import int8_triton
+from levo.layers.int8_triton import (
+    CARD_RATE,
+    COLUMNS,
+    LAUNCH,
+    MAX_ROWS,
+    PROGRAM_RATE,
+    STAGES,
+    STEP,
+    TILE,
+    tiling,
+)
 
 LARGE = [(6_144, 2_048), (2_048, 2_048), (22_016, 2_048), (2_048, 11_008), (16_385, 2_048)]
 MEDIUM = [(4_608, 1_536), (1_536, 1_536), (17_920, 1_536), (1_536, 8_960), (16_385, 1_536)]

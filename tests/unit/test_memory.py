@@ -15,14 +15,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from levo import tiny
-from levo.config import (
-    RELEASED,
-    RendererConfig,
-    Sampling,
-    SeparatorConfig,
-    StyleEncoderConfig,
-    VaeConfig,
-)
+from levo.config import RELEASED, RendererConfig, Sampling, SeparatorConfig, StyleEncoderConfig, VaeConfig
 from levo.lelm.compose import compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM

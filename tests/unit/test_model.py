@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from levo import tiny
-from levo.attention import CacheMask, sdpa
 from levo.config import CODES, EMPTY, END, PROMPT_FRAMES
+from levo.layers.attention import CacheMask, sdpa
 from levo.lelm.conditions import Conditions
 from levo.lelm.kv_cache import KVCache, factors
 from levo.lelm.model import LeLM, rotary_table, rotate

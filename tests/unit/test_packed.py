@@ -10,14 +10,15 @@ import torch
 from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 
-from levo import checkpoint, converted, int8, packed, parts, tiny, weights
+from levo import checkpoint, converted, parts, tiny
 from levo.checkpoint import LELM
 from levo.converted import Provenance
+from levo.layers import fbgemm, int8, weights
+from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
 from levo.lelm.model import LeLM
-from levo.packed import HalfLinear, PackedInt8Linear
 from levo.weightfile import CheckpointError, read
 
-pytestmark = pytest.mark.skipif(not packed.is_there(), reason="this CPU has no FBGEMM")
+pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 LAYOUT = checkpoint.lelm_layout(tiny.LELM)
@@ -38,7 +39,7 @@ def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
 
 def halved(model: LeLM) -> LeLM:
     """The same model with fp16 matrices."""
-    other = LeLM(model.config, packed.operations(nn))
+    other = LeLM(model.config, fbgemm.operations(nn))
     weights.assign(other, model.state_dict().items())
     return other
 
@@ -136,7 +137,7 @@ def test_packing_leaves_the_engine_of_others_alone():
 
 
 def int8_lelm() -> LeLM:
-    return LeLM(tiny.LELM, int8.operations(packed.operations(nn), PackedInt8Linear))
+    return LeLM(tiny.LELM, int8.operations(fbgemm.operations(nn), PackedInt8Linear))
 
 
 def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_path: Path):
@@ -157,7 +158,7 @@ def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_pat
 
 
 def test_all_linear_layers_are_fp16_and_nothing_else():
-    state = LeLM(tiny.LELM, packed.operations(nn)).state_dict()
+    state = LeLM(tiny.LELM, fbgemm.operations(nn)).state_dict()
     linear = {
         f"{name}.weight" for name, layer in LeLM(tiny.LELM).named_modules() if isinstance(layer, nn.Linear)
     }
@@ -166,7 +167,7 @@ def test_all_linear_layers_are_fp16_and_nothing_else():
 
 def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
-    plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, packed.operations(nn))
+    plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, fbgemm.operations(nn))
     parts.fill(plain, tmp_path / "model.pt", LAYOUT)
     parts.fill(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
@@ -179,7 +180,7 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
     model, path = halved(tiny_lelm()), tmp_path / "lelm.safetensors"
     converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     assert read(path)["heads.0.weight"].dtype == (dtype or torch.float16)
-    again = LeLM(tiny.LELM, packed.operations(nn))
+    again = LeLM(tiny.LELM, fbgemm.operations(nn))
     parts.fill(again, path, LAYOUT)
     for name in model.state_dict():
         assert torch.equal(weights.value(again, name), weights.value(model, name)), name
@@ -191,7 +192,7 @@ def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
     tiny.fill(small)
     path = tmp_path / "lelm.safetensors"
     converted.save(path, small, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
-    model = LeLM(tiny.LELM, packed.operations(nn))
+    model = LeLM(tiny.LELM, fbgemm.operations(nn))
     parts.fill(model, path, LAYOUT)
     stood_for = int8.dequantise(small.heads[0].weight, small.heads[0].scale)
     assert torch.equal(model.heads[0].matrix(), stood_for.half().float())

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from levo import tiny, weights
+from levo import tiny
 from levo.config import CODES, RendererConfig
+from levo.layers import weights
 from levo.renderer.model import Renderer, Schedule, rotary_table, rotate
 from levo.renderer.solver import SIGMA_MIN, solve
 from levo.renderer.windows import Windows, render, tile

@@ -10,13 +10,7 @@ from torch import Tensor
 
 from levo import tiny
 from levo.audio import crossfade_into
-from levo.config import (
-    SAMPLES_PER_FRAME,
-    SILENT_ACCOMPANIMENT,
-    SILENT_VOCAL,
-    RendererConfig,
-    VaeConfig,
-)
+from levo.config import SAMPLES_PER_FRAME, SILENT_ACCOMPANIMENT, SILENT_VOCAL, RendererConfig, VaeConfig
 from levo.renderer.model import Renderer
 from levo.renderer.windows import Noise
 from levo.song import (

@@ -9,14 +9,7 @@ from torch import Tensor
 from levo import tiny
 from levo.config import CODES, EMPTY, SAMPLE_RATE
 from levo.style_encoder import musicfm
-from levo.style_encoder.clip import (
-    SAMPLES,
-    ClipError,
-    Recording,
-    both_stems,
-    choose,
-    stem,
-)
+from levo.style_encoder.clip import SAMPLES, ClipError, Recording, both_stems, choose, stem
 from levo.style_encoder.encode import CONTEXT, StyleEncoder, encode_clips, prompt_codes
 
 

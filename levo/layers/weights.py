@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import int8
-from .packed import HalfLinear, PackedInt8Linear
+from .fbgemm import HalfLinear, PackedInt8Linear
 
 
 def declare(model: nn.Module, expected: Mapping[str, Tensor]) -> None:

@@ -28,7 +28,7 @@ def is_there() -> bool:
 class _Packed(nn.Module):
     """A layer whose matrix no tensor can show: its parameter `weight` has shape and dtype, but no numbers.
 
-    x is float32, and so is what comes out. `levo.weights` sets and reads the numbers.
+    x is float32, and so is what comes out. `levo.layers.weights` sets and reads the numbers.
     """
 
     _packed: Any = None
