@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 
-from ..levo import progress
 from ..levo.lelm.compose import OnStep
+from ..levo.text import status
 from . import placement
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Report:
             frames: of the song at most.
             advance: what moves the bar and obeys Cancel, where composing is not all that a node does.
         """
-        advance, sections = advance or placement.progress(), progress.sections_of(lyrics)
+        advance, sections = advance or placement.progress(), status.sections_of(lyrics)
         said = 0.0
 
         def on_step(done: int, total: int) -> None:
@@ -55,7 +55,7 @@ class Report:
             self._done = done
             if now - said >= SAY_SECONDS:
                 said = now
-                line = progress.under_way(done, total, frames, self._pace(now), sections)
+                line = status.under_way(done, total, frames, self._pace(now), sections)
                 self._say(line + self._rendered)
 
         return on_step
@@ -63,11 +63,11 @@ class Report:
     def composed(self, lengths: Sequence[int], ended: Sequence[bool]) -> None:
         """Show how the takes ended: frames of each, and whether by itself."""
         now = time.monotonic()
-        self._say(progress.finished(lengths, ended, self._pace(now), now - self._start))
+        self._say(status.finished(lengths, ended, self._pace(now), now - self._start))
 
     def rendered(self, seconds: float) -> None:
         """Tell with the lines to come how much of the song is rendered."""
-        self._rendered = f" - {progress.clock(seconds)} rendered"
+        self._rendered = f" - {status.clock(seconds)} rendered"
 
     def _pace(self, now: float) -> float:
         """Steps a second."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from levo import progress
+from levo.text import status
 
 LYRICS = "[intro-short] ; [verse] Paper boats on a silver stream. ; [outro-short]"
 FRAMES, TOTAL = 60 * 25, 60 * 25 + 250
 
 
 def line(done: int, pace: float, lyrics: str = LYRICS) -> str:
-    return progress.under_way(done, TOTAL, FRAMES, pace, progress.sections_of(lyrics))
+    return status.under_way(done, TOTAL, FRAMES, pace, status.sections_of(lyrics))
 
 
 def test_a_line_tells_section_seconds_pace_and_the_rest():
@@ -45,13 +45,13 @@ def test_an_instrumental_has_no_sections():
 
 
 def test_the_end_of_one_take():
-    assert progress.finished([2800], [True], 50.0, 61.0) == (
+    assert status.finished([2800], [True], 50.0, 61.0) == (
         "ended by itself at 1:52 - composed in 1:01, 2x real time"
     )
 
 
 def test_the_ends_of_several_takes():
-    assert progress.finished([250, 500], [True, False], 12.5, 60.0) == (
+    assert status.finished([250, 500], [True, False], 12.5, 60.0) == (
         "take 1 ended by itself at 0:10, take 2 cut at the limit, not ended, at 0:20"
         " - composed in 1:00, 0.5x real time"
     )
@@ -59,4 +59,4 @@ def test_the_ends_of_several_takes():
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (135, "2:15"), (600, "10:00")])
 def test_clock(seconds: float, text: str):
-    assert progress.clock(seconds) == text
+    assert status.clock(seconds) == text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from .config import FRAME_RATE
-from .text.lyrics import LyricsError, Section, parse
+from ..config import FRAME_RATE
+from .lyrics import LyricsError, Section, parse
 
 
 def sections_of(lyrics: str) -> tuple[Section, ...]:
