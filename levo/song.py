@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .audio import crossfade_into
+from .audio.waveform import crossfade_into
 from .config import (
     RENDER_GUIDANCE,
     RENDER_STEPS,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from .audio.loudness import NOTHING
 from .config import RENDER_GUIDANCE, RENDER_STEPS
-from .loudness import NOTHING
 from .renderer.model import Renderer
 from .renderer.windows import Noise
 from .song import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.finishing import Finish, finish
-from ..levo.loudness import integrated_loudness, true_peak_db
+from ..levo.audio.loudness import integrated_loudness, true_peak_db
+from ..levo.audio.mastering import Finish, finish
 from . import placement
 from .sockets import SongTokens, TokensSocket
 

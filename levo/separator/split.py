@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..audio import resample
+from ..audio.waveform import resample
 from ..config import SeparatorConfig
 
 OVERLAP = 0.25  # of a window with the next

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..audio import resample
+from ..audio.waveform import resample
 from ..config import PROMPT_FRAMES, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 SECONDS = 10

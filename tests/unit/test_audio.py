@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from levo.audio import BLOCK, resample
+from levo.audio.waveform import BLOCK, resample
 
 torchaudio = pytest.importorskip("torchaudio")
 RATES = [(48_000, 24_000), (44_100, 48_000), (32_000, 48_000), (16_000, 48_000), (96_000, 48_000)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from levo.finishing import LOOK, Finish, fade_out, finish, limit, sound_end, to_loudness
-from levo.loudness import integrated_loudness, true_peak_db
+from levo.audio.loudness import integrated_loudness, true_peak_db
+from levo.audio.mastering import LOOK, Finish, fade_out, finish, limit, sound_end, to_loudness
 
 RATE = 48_000
 SECOND = 48_000

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from levo.loudness import NOTHING, integrated_loudness, k_weighting, peaks, true_peak_db
+from levo.audio.loudness import NOTHING, integrated_loudness, k_weighting, peaks, true_peak_db
 
 RATE = 48_000
 
@@ -82,7 +82,7 @@ def test_filtering_piece_by_piece_is_filtering_the_whole(monkeypatch: pytest.Mon
     noise = torch.randn(2, 20 * RATE, generator=torch.Generator().manual_seed(1))
     noise = noise.cumsum(-1) / 100  # mostly low, which the filters remember longest
     whole = integrated_loudness(noise, RATE)
-    monkeypatch.setattr("levo.loudness.STEPS_AT_ONCE", 7)
+    monkeypatch.setattr("levo.audio.loudness.STEPS_AT_ONCE", 7)
     assert integrated_loudness(noise, RATE) == pytest.approx(whole, abs=1e-9)
 
 

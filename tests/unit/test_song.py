@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from levo import tiny
-from levo.audio import crossfade_into
+from levo.audio.waveform import crossfade_into
 from levo.config import SAMPLES_PER_FRAME, SILENT_ACCOMPANIMENT, SILENT_VOCAL, RendererConfig, VaeConfig
 from levo.renderer.model import Renderer
 from levo.renderer.windows import Noise

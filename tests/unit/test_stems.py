@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from levo import tiny
+from levo.audio.loudness import NOTHING
 from levo.config import SAMPLES_PER_FRAME, RendererConfig
-from levo.loudness import NOTHING
 from levo.renderer.model import Renderer
 from levo.song import TRACKS, Prompt, SongLatents, decode_song, render_song, seeded_noise
 from levo.stems import (

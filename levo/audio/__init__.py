@@ -1,0 +1,1 @@
+"""Sound: rates, loudness, a good ending and level."""
