@@ -13,7 +13,7 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo import songlist, songresults
-from ..levo.library import LIBRARY, Entries, language_of, pick, read_library
+from ..levo.files.style_library import LIBRARY, Entries, language_of, pick, read_library
 from ..levo.songlist import Song, SongList, SongListError
 from . import files, placement
 from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket

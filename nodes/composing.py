@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..levo.config import EMPTY, FRAME_RATE, LelmConfig, Sampling
-from ..levo.damage import shown
+from ..levo.files.damage import shown
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from comfy_api.latest import io
 
-from ..levo import hub
-from ..levo.catalogue import (
+from ..levo.files import hub
+from ..levo.files.catalogue import (
     LELM,
     LICENCE,
     LICENCE_PAGE,

@@ -7,9 +7,9 @@ from functools import partial
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo import checkpoint, config, tiny
-from ..levo.checkpoint import MIXED_ENCODER, TRACK_ENCODER
+from ..levo import config, tiny
 from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
+from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
 from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
@@ -87,7 +87,7 @@ def load_encoder(kind: str, choice: str) -> LoadedModel:
     sizes: StyleEncoderConfig = released if path else small
     precision = audio_precision()
     model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
-    fill(model, path, checkpoint.style_encoder_layout(sizes))
+    fill(model, path, released.style_encoder_layout(sizes))
     return LoadedModel(placement.managed(model), sizes, path, precision.dtype)
 
 

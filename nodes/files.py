@@ -10,11 +10,11 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 
-from ..levo import catalogue, library
-from ..levo.checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
-from ..levo.parts import Part, recognise
-from ..levo.release import CONFIG, VAE_CONFIG
-from ..levo.weightfile import SUFFIXES, CheckpointError
+from ..levo.files import catalogue, style_library
+from ..levo.files.parts import Part, recognise
+from ..levo.files.release_config import CONFIG, VAE_CONFIG
+from ..levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
+from ..levo.files.tensor_file import SUFFIXES, CheckpointError
 
 KEY = "levo"
 OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for these models use
@@ -36,8 +36,8 @@ LOADERS = {
     SEPARATOR: "LeVo Load Separator",
     TRACK_ENCODER: "LeVo Load Style Encoder",
     MIXED_ENCODER: "LeVo Load Style Encoder",
-    library.LIBRARY: "LeVo Style from Library",
-    library.STYLE: "LeVo Style from Library",
+    style_library.LIBRARY: "LeVo Style from Library",
+    style_library.STYLE: "LeVo Style from Library",
 }
 
 
@@ -148,9 +148,9 @@ def _missing(kind: str, choice: str, there: list[str]) -> str:
     if choice != NONE_FOUND and there:
         others = ", ".join(there[:5])
         return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
-    if kind in (library.LIBRARY, library.STYLE):
+    if kind in (style_library.LIBRARY, style_library.STYLE):
         return (
-            f"There is no {kind} file: take tools/{library.PUBLISHED} from {library.SOURCE} (with git lfs) "
+            f"There is no {kind} file: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} (with git lfs) "
             f"to {folder()} and press R, or write styles of your own with LeVo Save Style."
         )
     published = catalogue.LELM.get(SIZE.sub("", choice), PUBLISHED[kind])

@@ -8,7 +8,7 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..levo import tiny
-from ..levo.library import (
+from ..levo.files.style_library import (
     ANY,
     CHINESE,
     ENGLISH,
@@ -21,7 +21,7 @@ from ..levo.library import (
     read_library,
     save_style,
 )
-from ..levo.weightfile import CheckpointError
+from ..levo.files.tensor_file import CheckpointError
 from . import files, placement
 from .inputs import seed_input
 from .saving import free_path

@@ -10,16 +10,17 @@ import torch
 from comfy_api.latest import io
 from torch import nn
 
-from ..levo import checkpoint, parts, tiny
-from ..levo.checkpoint import LELM, RENDERER, SEPARATOR, VAE
-from ..levo.damage import shown
+from ..levo import tiny
+from ..levo.files import parts, released
+from ..levo.files.damage import shown
+from ..levo.files.released import LELM, RENDERER, SEPARATOR, VAE
+from ..levo.files.tensor_file import CheckpointError
 from ..levo.layers import weights
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.separator.model import build as build_htdemucs
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
-from ..levo.weightfile import CheckpointError
 from . import files, graphs, placement
 from .precision import (
     AUTO,
@@ -226,7 +227,7 @@ def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = gr
     config = parts.lelm_config(path) if path else tiny.LELM
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
-    fill(model, path, checkpoint.lelm_layout(config))
+    fill(model, path, released.lelm_layout(config))
     tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
     return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
@@ -237,7 +238,7 @@ def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel
     config = parts.renderer_config(path) if path else tiny.RENDERER
     precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
-    fill(model, path, checkpoint.renderer_layout(config))
+    fill(model, path, released.renderer_layout(config))
     return LoadedModel(placement.managed(model), config, path, precision.dtype)
 
 
@@ -247,7 +248,7 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
     config = parts.vae_config(path) if path else tiny.VAE
     precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
-    fill(model, path, checkpoint.vae_layout(config), vae=True)
+    fill(model, path, released.vae_layout(config), vae=True)
     return LoadedModel(placement.managed(model, vae=True), config, path, precision.dtype)
 
 
@@ -256,7 +257,7 @@ def load_separator(choice: str) -> LoadedModel:
     path = files.path_of(SEPARATOR, choice)
     config = parts.separator_config(path) if path else tiny.SEPARATOR
     model = build_htdemucs(config, "meta")
-    fill(model, path, checkpoint.separator_layout(model))
+    fill(model, path, released.separator_layout(model))
     return LoadedModel(placement.managed(model), config, path, torch.float32)
 
 
@@ -273,7 +274,7 @@ def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
     return model
 
 
-def fill(model: nn.Module, path: Path | None, layout: checkpoint.Layout, vae: bool = False) -> None:
+def fill(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool = False) -> None:
     """Give a model the tensors of its file, or those of the tiny set where there is none.
 
     Raises:

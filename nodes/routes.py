@@ -10,11 +10,12 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from ..levo import parts, tiny
-from ..levo.checkpoint import LELM
+from ..levo import tiny
 from ..levo.config import RELEASED
+from ..levo.files import parts
+from ..levo.files.released import LELM
+from ..levo.files.tensor_file import CheckpointError
 from ..levo.text import editing, lyrics, style
-from ..levo.weightfile import CheckpointError
 from . import files
 
 MOST_BYTES = 20_000  # of a question; the longest song takes a few thousand

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..levo import converted
-from ..levo.catalogue import LICENCE
-from ..levo.checkpoint import LELM, RENDERER, VAE
 from ..levo.config import LelmConfig, RendererConfig, VaeConfig
-from ..levo.converted import Provenance
-from ..levo.weightfile import SAFETENSORS, inventory, sha256_of
+from ..levo.files import converted
+from ..levo.files.catalogue import LICENCE
+from ..levo.files.converted import Provenance
+from ..levo.files.released import LELM, RENDERER, VAE
+from ..levo.files.tensor_file import SAFETENSORS, inventory, sha256_of
 from . import files, placement
 from .precision import DTYPES
 from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket

@@ -11,8 +11,8 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..levo import tokenfile
+from ..levo.files.tensor_file import SAFETENSORS
 from ..levo.tokenfile import TokenFileError
-from ..levo.weightfile import SAFETENSORS
 from . import placement
 from .sockets import ConditioningSocket, SongTokens, TokensSocket
 

@@ -23,8 +23,8 @@ from golden_file import GoldenFile, Result, close, same
 from released import GOLDEN, named, released_tensors
 from torch import Tensor
 
-from levo import checkpoint
 from levo.config import CODES, RENDER_GUIDANCE, LelmConfig, RendererConfig, Sampling, VaeConfig
+from levo.files import released
 from levo.layers.attention import Attention, sdpa
 from levo.lelm import conditions as lelm_conditions
 from levo.lelm.compose import Composition, compose
@@ -65,7 +65,7 @@ def lelm_config(meta: dict[str, str]) -> LelmConfig:
 
 
 def build_lelm(file: GoldenFile, config: LelmConfig, attention: Attention = sdpa) -> LeLM:
-    model, layout = LeLM(config, attention=attention), checkpoint.lelm_layout(config)
+    model, layout = LeLM(config, attention=attention), released.lelm_layout(config)
     tensors = released_tensors(model, layout, lambda name, shape: named(name, shape, file.seed))
     scales = [float(s) for s in file.meta.get("eos_row_scale", "1").split(",")]
     heads = ("transformer.lm_head.weight", "linears.0.weight", "linears.1.weight")
@@ -73,8 +73,8 @@ def build_lelm(file: GoldenFile, config: LelmConfig, attention: Attention = sdpa
         tensors[head][CODES] *= scales[k % len(scales)]
         if f"end_row.{k}" in file.tensors:
             tensors[head][CODES] = file.tensors[f"end_row.{k}"]
-    released = {f"audiolm.{name}": tensor for name, tensor in tensors.items()}
-    checkpoint.load(model, lambda: released, layout)
+    files = {f"audiolm.{name}": tensor for name, tensor in tensors.items()}
+    released.load(model, lambda: files, layout)
     return model
 
 
@@ -155,9 +155,9 @@ def run_tokens(path: Path) -> Iterator[Result]:
 
 def build_renderer(file: GoldenFile) -> Renderer:
     config = RendererConfig(layers=int(file.meta["n_layer"]))
-    model, layout = Renderer(config), checkpoint.renderer_layout(config)
-    released = released_tensors(model, layout, lambda n, s: named(n, s, file.seed))
-    checkpoint.load(model, lambda: released, layout)
+    model, layout = Renderer(config), released.renderer_layout(config)
+    files = released_tensors(model, layout, lambda n, s: named(n, s, file.seed))
+    released.load(model, lambda: files, layout)
     return model
 
 
@@ -169,9 +169,9 @@ def vae_config(meta: dict[str, str]) -> VaeConfig:
 
 
 def build_vae(config: VaeConfig, seed: int) -> Vae:
-    model, layout = Vae(config), checkpoint.vae_layout(config)
-    released = released_tensors(model, layout, lambda n, s: named(n, s, seed))
-    checkpoint.load(model, lambda: released, layout)
+    model, layout = Vae(config), released.vae_layout(config)
+    files = released_tensors(model, layout, lambda n, s: named(n, s, seed))
+    released.load(model, lambda: files, layout)
     return model
 
 

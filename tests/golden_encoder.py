@@ -11,8 +11,8 @@ from golden_file import GoldenFile, Result, alike, close, same
 from released import named, released_tensors
 from torch import Tensor
 
-from levo import checkpoint
 from levo.config import CODES, MIXED_ENCODER, SAMPLE_RATE, TRACK_ENCODER, StyleEncoderConfig
+from levo.files import released
 from levo.style_encoder.encode import StyleEncoder, encode_clips
 
 TONES = {"vocal": ((220, 1.3), (227, 1.1)), "accompaniment": ((82, 2.0), (110, 0.7))}
@@ -40,10 +40,10 @@ def constants() -> dict[str, Tensor]:
 
 def build_style_encoder(config: StyleEncoderConfig, seed: int) -> StyleEncoder:
     """An encoder of released size, filled by name."""
-    model, layout = StyleEncoder(config), checkpoint.style_encoder_layout(config)
-    released = released_tensors(model, layout, lambda name, shape: named(name, shape, seed))
-    released |= constants()
-    checkpoint.load(model, lambda: released, layout)
+    model, layout = StyleEncoder(config), released.style_encoder_layout(config)
+    files = released_tensors(model, layout, lambda name, shape: named(name, shape, seed))
+    files |= constants()
+    released.load(model, lambda: files, layout)
     return model
 
 

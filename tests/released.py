@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from levo.checkpoint import Layout, Source, layout
+from levo.files.released import Layout, Source, layout
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 

@@ -15,7 +15,7 @@ import torch
 from release_texts import CONFIGS, VAE_JSON, config_text
 from torch import Tensor
 
-from levo.checkpoint import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE
+from levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 V2_IN_F32 = re.compile(  # whatever belongs to the second stage

@@ -23,9 +23,9 @@ from bench.table import clock, device, machine, on_card, show
 from release_texts import config_text
 from torch import nn
 
-from levo import checkpoint, converted, parts
-from levo.checkpoint import LELM
-from levo.converted import Provenance
+from levo.files import converted, parts, released
+from levo.files.converted import Provenance
+from levo.files.released import LELM
 from levo.layers import fbgemm
 from levo.lelm.model import LeLM
 
@@ -33,7 +33,7 @@ RELEASE, DTYPE = "v2-medium", torch.float16 if on_card() else torch.bfloat16
 GB = 1e9
 
 
-def plainly(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+def plainly(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As it is often done: the whole file in RAM, then copied into the model."""
     tensors = torch.load(path, weights_only=True)
     model.to_empty(device="cpu")
@@ -43,12 +43,12 @@ def plainly(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
             tensor.copy_(source.build(*(tensors[f"audiolm.{each}"] for each in source.names)))
 
 
-def ours(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+def ours(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it."""
     parts.fill(model, path, layout, "cpu")
 
 
-def touched(model: nn.Module, path: Path, layout: checkpoint.Layout) -> None:
+def touched(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it, and every number read once, as the first song does."""
     parts.fill(model, path, layout, "cpu")
     for tensor in model.state_dict().values():
@@ -78,7 +78,7 @@ def make(folder: Path) -> None:
     (folder / "config.yaml").write_text(config_text(RELEASE), "utf-8")
     config = parts.lelm_config(folder / "model.pt")
     model = LeLM(config, dtype=DTYPE)
-    parts.fill(model, folder / "model.pt", checkpoint.lelm_layout(config))
+    parts.fill(model, folder / "model.pt", released.lelm_layout(config))
     target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
     converted.save(target, model, LELM, config, origin, None, lambda done, total: None)
 
@@ -96,7 +96,7 @@ def measure(way: str, path: Path) -> None:
         config = parts.lelm_config(path.with_name("model.pt"))
         layers, dtype = (fbgemm.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
         model = LeLM(config, layers, device="meta", dtype=dtype)
-        WAYS[way](model, path, checkpoint.lelm_layout(config))
+        WAYS[way](model, path, released.lelm_layout(config))
         if on_card():
             model.to(device())
         seconds = clock() - start

@@ -12,7 +12,7 @@ import pytest
 from server import ComfyServer
 from workflow import to_prompt
 
-from levo import catalogue
+from levo.files import catalogue
 
 SCRIPT = Path(__file__).parent / "open_workflow.mjs"
 EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))

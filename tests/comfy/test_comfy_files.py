@@ -15,7 +15,7 @@ import songs
 import torch
 from server import ComfyServer, PromptRejected, Run
 
-from levo.checkpoint import LELM, RENDERER, VAE
+from levo.files.released import LELM, RENDERER, VAE
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"

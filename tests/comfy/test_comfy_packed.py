@@ -10,8 +10,8 @@ import songs
 import torch
 from server import ComfyServer
 
+from levo.files.tensor_file import read
 from levo.layers import fbgemm
-from levo.weightfile import read
 
 pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
 

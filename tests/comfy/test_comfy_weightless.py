@@ -18,8 +18,8 @@ from released import released_tensors
 from server import ComfyServer, Run
 from test_comfy_style import style_prompt, write_clip
 
-from levo import checkpoint
 from levo.config import RELEASED
+from levo.files import released
 from levo.lelm.model import LeLM
 
 WEIGHTLESS = Path(__file__).with_name("weightless")
@@ -85,7 +85,7 @@ def test_saved_models_load_and_make_the_same_song(weightless: ComfyServer, tmp_p
 def write_small_release(folder: Path) -> None:
     """A model.pt with its config.yaml, partly in bf16 as v2 is."""
     config = replace(RELEASED["v2-medium"], width=32, inner=48, heads=2, layers=2)
-    tensors = released_tensors(LeLM(config, device="meta"), checkpoint.lelm_layout(config))
+    tensors = released_tensors(LeLM(config, device="meta"), released.lelm_layout(config))
     folder.mkdir(parents=True)
     text = config_text("v2-medium", dim=32, inner=48, heads=2, layers=2)
     (folder / "config.yaml").write_text(text, encoding="utf-8")

@@ -14,9 +14,6 @@ from released import released_tensors
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from levo import checkpoint
-from levo.checkpoint import Layout, plain_name
-from levo.checkpoint import layout as layout_module
 from levo.config import (
     MIXED_ENCODER,
     RELEASED,
@@ -26,11 +23,14 @@ from levo.config import (
     StyleEncoderConfig,
     VaeConfig,
 )
+from levo.files import released
+from levo.files.released import Layout, plain_name
+from levo.files.released import layout as layout_module
+from levo.files.tensor_file import CheckpointError
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.style_encoder.encode import StyleEncoder
 from levo.vae.oobleck import Vae
-from levo.weightfile import CheckpointError
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 LELM = LelmConfig("v2", 8, 12, 2, layers=2, layers_sub=1, lyric_length=6, style_length=4, max_seconds=1,
@@ -52,11 +52,11 @@ class Kind:
 
 
 SMALL = {
-    "lelm": Kind(lambda **place: LeLM(LELM, **place), checkpoint.lelm_layout(LELM)),
-    "renderer": Kind(lambda **place: Renderer(RENDERER, **place), checkpoint.renderer_layout(RENDERER)),
-    "vae": Kind(lambda **place: Vae(VAE, **place), checkpoint.vae_layout(VAE)),
+    "lelm": Kind(lambda **place: LeLM(LELM, **place), released.lelm_layout(LELM)),
+    "renderer": Kind(lambda **place: Renderer(RENDERER, **place), released.renderer_layout(RENDERER)),
+    "vae": Kind(lambda **place: Vae(VAE, **place), released.vae_layout(VAE)),
     "style encoder": Kind(
-        lambda **place: StyleEncoder(ENCODER, **place), checkpoint.style_encoder_layout(ENCODER)
+        lambda **place: StyleEncoder(ENCODER, **place), released.style_encoder_layout(ENCODER)
     ),
 }
 LELM_SIZES = {"base": "base", "large": "large", "v2-medium": "v2_medium", "v2-large": "v2_large"}
@@ -93,9 +93,9 @@ def unused_of(tensors: dict[str, Tensor], layout: Layout) -> list[str]:
 
 @pytest.mark.parametrize("size", LELM_SIZES)
 def test_released_lelm_inventory_is_used_up_to_six_tensors(size):
-    tensors, layout = manifest(f"songgeneration_{LELM_SIZES[size]}"), checkpoint.lelm_layout(RELEASED[size])
+    tensors, layout = manifest(f"songgeneration_{LELM_SIZES[size]}"), released.lelm_layout(RELEASED[size])
     model = LeLM(RELEASED[size], device="meta")
-    checkpoint.check(tensors, layout, model)
+    released.check(tensors, layout, model)
     assert sum(p.numel() for p in model.parameters()) == LELM_PARAMETERS[size]
     assert unused_of(tensors, layout) == [
         "layer2_emb.0.weight",
@@ -109,22 +109,22 @@ def test_released_lelm_inventory_is_used_up_to_six_tensors(size):
 
 @pytest.mark.parametrize(("file", "other"), [("base", "v2-medium"), ("v2_large", "v2-medium")])
 def test_a_released_lelm_does_not_pass_for_another_size(file, other):
-    layout = checkpoint.lelm_layout(RELEASED[other])
+    layout = released.lelm_layout(RELEASED[other])
     with pytest.raises(CheckpointError):
-        checkpoint.check(manifest(f"songgeneration_{file}"), layout, LeLM(RELEASED[other], device="meta"))
+        released.check(manifest(f"songgeneration_{file}"), layout, LeLM(RELEASED[other], device="meta"))
 
 
 def test_released_renderer_inventory_fits():
-    tensors, layout = manifest("model_septoken_slim"), checkpoint.renderer_layout(RendererConfig())
-    checkpoint.check(tensors, layout, Renderer(RendererConfig(), device="meta"))
+    tensors, layout = manifest("model_septoken_slim"), released.renderer_layout(RendererConfig())
+    released.check(tensors, layout, Renderer(RendererConfig(), device="meta"))
     used = {name for source in layout.sources.values() for name in source.names}
     assert len(used) == 233 - 1  # all that sound needs but the stand-in for missing codes
 
 
 def test_released_vae_inventory_fits_without_a_remainder():
-    tensors, layout = manifest("autoencoder_music_1320k"), checkpoint.vae_layout(VaeConfig())
+    tensors, layout = manifest("autoencoder_music_1320k"), released.vae_layout(VaeConfig())
     model = Vae(VaeConfig(), device="meta")
-    checkpoint.check(tensors, layout, model)
+    released.check(tensors, layout, model)
     assert unused_of(tensors, layout) == []
     assert sum(p.numel() for p in model.decoder.parameters()) == 84_395_776
 
@@ -144,8 +144,8 @@ def test_released_encoder_inventory_is_used_up_to_the_last_layer_that_is_read(fi
     config, depth = ENCODERS[file]
     tensors = {"1rvq": releases.style_encoder, "septoken": releases.septoken}[file](full)
     tensors = {plain_name(name): tensor for name, tensor in tensors.items()}
-    layout = checkpoint.style_encoder_layout(config)
-    checkpoint.check(tensors, layout, StyleEncoder(config, device="meta"))
+    layout = released.style_encoder_layout(config)
+    released.check(tensors, layout, StyleEncoder(config, device="meta"))
     left = [name for name in unused_of(tensors, layout) if name.startswith("bestrq.")]
     later = tuple(f"bestrq.model.conformer.layers.{n}." for n in range(depth, 12))
     rest = [name for name in left if not name.startswith(NEVER_RUN + later)]
@@ -153,14 +153,12 @@ def test_released_encoder_inventory_is_used_up_to_the_last_layer_that_is_read(fi
 
 
 def test_a_file_of_one_encoder_does_not_pass_for_the_other():
-    layout = checkpoint.style_encoder_layout(TRACK_ENCODER)
+    layout = released.style_encoder_layout(TRACK_ENCODER)
     with pytest.raises(CheckpointError, match="is a 1rvq tokenizer; the septoken tokenizer needs"):
-        checkpoint.check(manifest("model_1rvq_slim"), layout, StyleEncoder(TRACK_ENCODER, device="meta"))
-    layout = checkpoint.style_encoder_layout(MIXED_ENCODER)
+        released.check(manifest("model_1rvq_slim"), layout, StyleEncoder(TRACK_ENCODER, device="meta"))
+    layout = released.style_encoder_layout(MIXED_ENCODER)
     with pytest.raises(CheckpointError, match="is a renderer; the 1rvq tokenizer needs"):
-        checkpoint.check(
-            manifest("model_septoken_slim"), layout, StyleEncoder(MIXED_ENCODER, device="meta")
-        )
+        released.check(manifest("model_septoken_slim"), layout, StyleEncoder(MIXED_ENCODER, device="meta"))
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -172,7 +170,7 @@ def test_each_missing_tensor_is_named(kind):
     for name in tensors:
         rest = {n: t for n, t in tensors.items() if n != name}
         with pytest.raises(CheckpointError) as error:
-            checkpoint.check(rest, layout, model)
+            released.check(rest, layout, model)
         assert f"(missing: {name})" in str(error.value)
 
 
@@ -181,7 +179,7 @@ def test_an_unknown_tensor_is_named(kind):
     model, tensors, layout = small(kind)
     tensors["lora.weight"] = meta("", (1,))
     with pytest.raises(CheckpointError, match=r"\(unexpected: lora\.weight\)"):
-        checkpoint.check(tensors, layout, model)
+        released.check(tensors, layout, model)
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -194,7 +192,7 @@ def test_a_change_of_any_dimension_of_any_tensor_is_named(kind):
         for axis in range(tensor.ndim):
             shape = [size + (at == axis) for at, size in enumerate(tensor.shape)]
             try:
-                checkpoint.check(tensors | {name: meta("", tuple(shape))}, layout, model)
+                released.check(tensors | {name: meta("", tuple(shape))}, layout, model)
             except CheckpointError as error:
                 if "wrong in shape" in str(error) and f"{name} {shape}" in str(error):
                     continue
@@ -206,7 +204,7 @@ def test_a_weight_norm_gain_for_all_channels_at_once_is_refused():
     model, tensors, layout = small("vae")
     name = "decoder.layers.0.weight_g"
     with pytest.raises(CheckpointError, match="decoder.layers.0.weight_g"):
-        checkpoint.check(tensors | {name: meta("", (1, 1, 1))}, layout, model)
+        released.check(tensors | {name: meta("", (1, 1, 1))}, layout, model)
 
 
 def test_projections_that_only_fit_together_by_chance_are_refused():
@@ -217,17 +215,17 @@ def test_projections_that_only_fit_together_by_chance_are_refused():
         f"{attention}.k_proj.weight": meta("", (7, 8)),
     }
     with pytest.raises(CheckpointError, match="q_proj"):
-        checkpoint.check(tensors | changed, layout, model)
+        released.check(tensors | changed, layout, model)
 
 
 def test_at_most_five_names_are_listed():
     model, tensors, layout = small("vae")
     names = sorted(tensors)
     with pytest.raises(CheckpointError) as error:
-        checkpoint.check({n: tensors[n] for n in names[5:]}, layout, model)
+        released.check({n: tensors[n] for n in names[5:]}, layout, model)
     assert f"(missing: {', '.join(names[:5])})" in str(error.value)
     with pytest.raises(CheckpointError) as error:
-        checkpoint.check({n: tensors[n] for n in names[7:]}, layout, model)
+        released.check({n: tensors[n] for n in names[7:]}, layout, model)
     assert f"(missing: {', '.join(names[:5])} and 2 more)" in str(error.value)
     assert names[5] not in str(error.value)
 
@@ -236,7 +234,7 @@ def test_missing_and_unexpected_are_told_in_one_sentence():
     model, tensors, layout = small("vae")
     tensors["odd"] = tensors.pop("decoder.layers.0.bias")
     with pytest.raises(CheckpointError) as error:
-        checkpoint.check(tensors, layout, model)
+        released.check(tensors, layout, model)
     assert str(error.value) == (
         "This file does not hold a VAE of the expected size "
         "(missing: decoder.layers.0.bias; unexpected: odd)."
@@ -250,7 +248,7 @@ def test_the_model_is_untouched_after_a_refusal():
     tensors = released_tensors(model, kind.layout)
     del tensors["encoder.layers.0.bias"]
     with pytest.raises(CheckpointError):
-        checkpoint.load(model, lambda: tensors, kind.layout)
+        released.load(model, lambda: tensors, kind.layout)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -269,8 +267,8 @@ def test_every_spelling_of_names_loads_to_the_same(kind, rename):
     tensors = released_tensors(one, layout)
     renamed = {rename(name): tensor for name, tensor in tensors.items()}
     assert renamed.keys() != tensors.keys()
-    checkpoint.load(one, lambda: tensors, layout)
-    checkpoint.load(other, lambda: renamed, layout)
+    released.load(one, lambda: tensors, layout)
+    released.load(other, lambda: renamed, layout)
     assert all(torch.equal(t, other.state_dict()[name]) for name, t in one.state_dict().items())
 
 
@@ -282,7 +280,7 @@ def test_folded_weight_norm_is_torchs_weight(layer):
     with torch.no_grad():
         normed.parametrizations.weight.original0.mul_(torch.linspace(0.5, 2, 4)[:, None, None])
         gain, direction = normed.parametrizations.weight.original0, normed.parametrizations.weight.original1
-        torch.testing.assert_close(checkpoint.fold_weight_norm(gain, direction), normed.weight)
+        torch.testing.assert_close(released.fold_weight_norm(gain, direction), normed.weight)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -302,23 +300,19 @@ def test_a_folded_batch_norm_computes_the_same(bias):
 
 def test_latent_statistics_are_mean_and_deviation_of_the_samples():
     samples = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)) * 3 + 2
-    found = checkpoint.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
+    found = released.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
     wanted = torch.stack((samples.mean(0), samples.std(0, correction=0)))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0.0, 9.0])
 def test_too_few_samples_mean_no_normalisation(count):
-    found = checkpoint.latent_statistics(
-        torch.tensor([count]), torch.full((3,), 5.0), torch.full((3,), 90.0)
-    )
+    found = released.latent_statistics(torch.tensor([count]), torch.full((3,), 5.0), torch.full((3,), 90.0))
     assert found.tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
 def test_ten_samples_are_enough():
-    found = checkpoint.latent_statistics(
-        torch.tensor([10.0]), torch.full((3,), 5.0), torch.full((3,), 90.0)
-    )
+    found = released.latent_statistics(torch.tensor([10.0]), torch.full((3,), 5.0), torch.full((3,), 90.0))
     torch.testing.assert_close(found, torch.tensor([[0.5] * 3, [8.75**0.5] * 3]))
 
 
@@ -327,7 +321,7 @@ def test_sources_of_mixed_precision_are_cast_to_the_models(target):
     model, layout = SMALL["lelm"].build(dtype=target), SMALL["lelm"].layout
     tensors = released_tensors(model, layout)
     halves = {name: t.bfloat16() for name, t in tensors.items() if name.startswith("transformer.")}
-    checkpoint.load(model, lambda: tensors | halves, layout)
+    released.load(model, lambda: tensors | halves, layout)
     loaded = model.state_dict()
     assert {t.dtype for t in loaded.values()} == {target}
     block = "model.layers.0.mlp.down_proj.weight"
@@ -336,6 +330,6 @@ def test_sources_of_mixed_precision_are_cast_to_the_models(target):
 
 
 def test_the_style_table_tells_the_version():
-    assert checkpoint.style_rows(manifest("songgeneration_base")) == 151_646
-    assert checkpoint.style_rows(manifest("songgeneration_v2_large")) == 151_652
-    assert checkpoint.style_rows(manifest("autoencoder_music_1320k")) is None
+    assert released.style_rows(manifest("songgeneration_base")) == 151_646
+    assert released.style_rows(manifest("songgeneration_v2_large")) == 151_652
+    assert released.style_rows(manifest("autoencoder_music_1320k")) is None

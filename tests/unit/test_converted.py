@@ -15,24 +15,25 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from levo import checkpoint, converted, parts, tiny
-from levo.checkpoint import LELM, RENDERER, VAE, Layout
-from levo.converted import Provenance
+from levo import tiny
+from levo.files import converted, parts, released
+from levo.files.converted import Provenance
+from levo.files.released import LELM, RENDERER, VAE, Layout
+from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
-from levo.weightfile import CheckpointError, inventory, read
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 MODELS = {
-    LELM: (partial(LeLM, tiny.LELM), tiny.LELM, checkpoint.lelm_layout(tiny.LELM), parts.lelm_config),
+    LELM: (partial(LeLM, tiny.LELM), tiny.LELM, released.lelm_layout(tiny.LELM), parts.lelm_config),
     RENDERER: (
         partial(Renderer, tiny.RENDERER),
         tiny.RENDERER,
-        checkpoint.renderer_layout(tiny.RENDERER),
+        released.renderer_layout(tiny.RENDERER),
         parts.renderer_config,
     ),
-    VAE: (partial(Vae, tiny.VAE), tiny.VAE, checkpoint.vae_layout(tiny.VAE), parts.vae_config),
+    VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), parts.vae_config),
 }
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import checkpoint, tiny, weightfile
-from levo.damage import damage_of
+from levo import tiny
+from levo.files import released, tensor_file
+from levo.files.damage import damage_of
+from levo.files.tensor_file import CheckpointError
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
-from levo.weightfile import CheckpointError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 WHOLE = {"a": torch.arange(1_000.0), "b": torch.ones(2, 3)}
@@ -32,7 +33,7 @@ def saved(folder: Path, suffix: str) -> Path:
 def test_a_whole_file_is_read(tmp_path: Path, suffix: str):
     path = saved(tmp_path, suffix)
     assert damage_of(path) is None
-    assert torch.equal(weightfile.read(path)["a"], WHOLE["a"])
+    assert torch.equal(tensor_file.read(path)["a"], WHOLE["a"])
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
@@ -50,7 +51,7 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path, suffix: str, content: byt
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
     with pytest.raises(CheckpointError) as refusal:
-        weightfile.read(path)
+        tensor_file.read(path)
     assert str(refusal.value).startswith(f"{tmp_path.name}/{path.name} is ")
     assert sentence in str(refusal.value)
 
@@ -62,7 +63,7 @@ def test_a_file_cut_anywhere_is_said_to_be_cut(tmp_path: Path, suffix: str):
     for kept in (9, 60, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:kept])
         with pytest.raises(CheckpointError, match=r"was cut off in the download"):
-            weightfile.read(path)
+            tensor_file.read(path)
 
 
 @pytest.mark.parametrize("header", [b"[1, 2]  ", b'{"a": 5} ', b'{"a": {}}', b"not json "])
@@ -73,9 +74,9 @@ def test_a_header_of_nonsense_is_broken(tmp_path: Path, header: bytes):
 
 
 MODELS = {
-    "LeLM": (LeLM(tiny.LELM, device="meta"), checkpoint.lelm_layout(tiny.LELM)),
-    "renderer": (Renderer(tiny.RENDERER, device="meta"), checkpoint.renderer_layout(tiny.RENDERER)),
-    "VAE": (Vae(tiny.VAE, device="meta"), checkpoint.vae_layout(tiny.VAE)),
+    "LeLM": (LeLM(tiny.LELM, device="meta"), released.lelm_layout(tiny.LELM)),
+    "renderer": (Renderer(tiny.RENDERER, device="meta"), released.renderer_layout(tiny.RENDERER)),
+    "VAE": (Vae(tiny.VAE, device="meta"), released.vae_layout(tiny.VAE)),
 }
 
 
@@ -89,9 +90,9 @@ def test_another_kind_of_file_is_named(wanted: str, given: str):
     }
     if given in MODELS:
         names[given] = [name for source in MODELS[given][1].sources.values() for name in source.names]
-    assert checkpoint.kind_of(names[given]) == given
+    assert released.kind_of(names[given]) == given
     if wanted == given:
         return
     with pytest.raises(CheckpointError) as refusal:
-        checkpoint.check({name: torch.zeros(1) for name in names[given]}, layout, model)
+        released.check({name: torch.zeros(1) for name in names[given]}, layout, model)
     assert str(refusal.value) == f"This file is a {given}; the {wanted} needs {layout.file}."

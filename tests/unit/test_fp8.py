@@ -10,14 +10,15 @@ from test_int8 import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from levo import converted, parts, tiny
-from levo.checkpoint import LELM
+from levo import tiny
 from levo.config import END
+from levo.files import converted, parts
+from levo.files.released import LELM
+from levo.files.tensor_file import CheckpointError, read
 from levo.layers import fp8
 from levo.layers.fp8 import FP8
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
-from levo.weightfile import CheckpointError, read
 
 # Three bits of mantissa: a number is off by up to 1/16 of itself, 2.6 % as squares are averaged (below 1/64
 # by up to 1/1024, which is more). That is three times int8's 0.8 %, and so is what comes of it.

@@ -18,9 +18,9 @@ from safetensors.torch import save
 from server import free_port
 from songs import assert_one_sentence
 
-from levo import hub as downloads
-from levo.catalogue import RemoteFile
-from levo.hub import DownloadError, Fetched, OnStep
+from levo.files import hub as downloads
+from levo.files.catalogue import RemoteFile
+from levo.files.hub import DownloadError, Fetched, OnStep
 
 SONGS, WEIGHTS, CONFIG = "someone/Songs", "ckpt/model.safetensors", "config.yaml"
 PLACE = PurePosixPath("Songs", WEIGHTS)

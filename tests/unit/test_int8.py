@@ -12,19 +12,20 @@ from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import checkpoint, converted, parts, tiny
-from levo.checkpoint import LELM
+from levo import tiny
 from levo.config import END
-from levo.converted import Provenance
+from levo.files import converted, parts, released
+from levo.files.converted import Provenance
+from levo.files.released import LELM
+from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.layers import fbgemm, int8, weights
 from levo.layers.fbgemm import PackedInt8Linear
 from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
-from levo.weightfile import CheckpointError, inventory, read
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
-LAYOUT = checkpoint.lelm_layout(tiny.LELM)
+LAYOUT = released.lelm_layout(tiny.LELM)
 MODELS = ["tiny", *sorted(path.stem for path in GOLDEN.glob("lelm_*.safetensors"))]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 LAYERS = [Int8Linear, *([PackedInt8Linear] if fbgemm.is_there() else [])]

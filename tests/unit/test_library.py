@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import library, parts, tiny
-from levo.library import AUTO, CHINESE, ENGLISH, LIBRARY, STYLE
-from levo.weightfile import CheckpointError
+from levo import tiny
+from levo.files import parts, style_library
+from levo.files.style_library import AUTO, CHINESE, ENGLISH, LIBRARY, STYLE
+from levo.files.tensor_file import CheckpointError
 
 SEEDS = range(60)
 
@@ -47,7 +48,7 @@ def refused(call, *arguments: object) -> str:
     ],
 )
 def test_lyrics_are_chinese_from_a_fifth_of_their_characters_on(lyrics: str, language: str):
-    assert library.language_of(lyrics) == language
+    assert style_library.language_of(lyrics) == language
 
 
 # Published libraries -------------------------------------------------------------------------------------
@@ -63,19 +64,19 @@ def test_a_library_is_recognised_by_what_is_in_it(spoken: Path, unspoken: Path):
 )
 def test_a_pickle_of_something_else_is_no_library(tmp_path: Path, content: object):
     path = libraries.write(tmp_path / "new_prompt.pt", content)
-    assert not library.is_library(path)
-    assert "is not a prompt library" in refused(library.read_library, path)
+    assert not style_library.is_library(path)
+    assert "is not a prompt library" in refused(style_library.read_library, path)
 
 
 def test_styles_are_those_of_the_file_with_auto_first(spoken: Path, unspoken: Path):
-    assert list(library.read_library(spoken)) == ["Auto", "Pop", "R&B/Soul"]
-    assert list(library.read_library(unspoken, "meta")) == ["Auto", "Pop", "Chinese Style", "Metal"]
+    assert list(style_library.read_library(spoken)) == ["Auto", "Pop", "R&B/Soul"]
+    assert list(style_library.read_library(unspoken, "meta")) == ["Auto", "Pop", "Chinese Style", "Metal"]
 
 
 @pytest.mark.parametrize("language", [CHINESE, ENGLISH])
 def test_entries_are_of_the_style_and_language_asked_for_and_all_are_drawn(spoken: Path, language: str):
-    read, wanted = library.read_library(spoken), libraries.spoken()["Pop"][language]
-    picks = [library.pick(read, "Pop", language, seed) for seed in SEEDS]
+    read, wanted = style_library.read_library(spoken), libraries.spoken()["Pop"][language]
+    picks = [style_library.pick(read, "Pop", language, seed) for seed in SEEDS]
     numbers = {int(pick.name.split()[1]) for pick in picks}
     assert numbers == set(range(1, len(wanted) + 1))
     for pick in picks:
@@ -85,69 +86,70 @@ def test_entries_are_of_the_style_and_language_asked_for_and_all_are_drawn(spoke
 
 
 def test_without_a_language_entries_of_all_are_drawn(spoken: Path):
-    read = library.read_library(spoken)
-    names = {library.pick(read, "Pop", library.ANY, seed).name for seed in SEEDS}
+    read = style_library.read_library(spoken)
+    names = {style_library.pick(read, "Pop", style_library.ANY, seed).name for seed in SEEDS}
     assert len(names) == 8
     assert {name[-2:] for name in names} == {"zh", "en"}
 
 
-@pytest.mark.parametrize("language", [CHINESE, ENGLISH, library.ANY])
+@pytest.mark.parametrize("language", [CHINESE, ENGLISH, style_library.ANY])
 def test_a_library_without_languages_serves_all(unspoken: Path, language: str):
-    pick = library.pick(library.read_library(unspoken), "Metal", language, 3)
+    pick = style_library.pick(style_library.read_library(unspoken), "Metal", language, 3)
     assert any(torch.equal(pick.codes, codes) for codes in libraries.unspoken()["Metal"])
 
 
 def test_the_same_seed_draws_the_same_entry_on_every_run_of_every_version(spoken: Path):
     names = [
-        library.pick(library.read_library(spoken), "Pop", ENGLISH, seed).name
+        style_library.pick(style_library.read_library(spoken), "Pop", ENGLISH, seed).name
         for seed in (0, 1, 2, 2**64 - 1)
     ]
     assert names == [f"Pop {n} of 5, en" for n in (4, 2, 1, 1)]
 
 
 def test_auto_draws_from_the_list_of_that_name(spoken: Path):
-    read, own = library.read_library(spoken), libraries.spoken()["Auto"]["en"]
-    picks = [library.pick(read, AUTO, ENGLISH, seed).codes for seed in SEEDS]
+    read, own = style_library.read_library(spoken), libraries.spoken()["Auto"]["en"]
+    picks = [style_library.pick(read, AUTO, ENGLISH, seed).codes for seed in SEEDS]
     assert all(any(torch.equal(pick, codes) for codes in own) for pick in picks)
 
 
 def test_auto_draws_from_all_styles_where_there_is_no_such_list(tmp_path: Path):
     content = libraries.spoken()
     del content["Auto"]
-    read = library.read_library(libraries.write(tmp_path / "a.pt", content))
+    read = style_library.read_library(libraries.write(tmp_path / "a.pt", content))
     assert list(read) == ["Auto", "Pop", "R&B/Soul"]
-    names = {library.pick(read, AUTO, ENGLISH, seed).name for seed in SEEDS}
+    names = {style_library.pick(read, AUTO, ENGLISH, seed).name for seed in SEEDS}
     assert names == {f"Auto {n} of 7, en" for n in range(1, 8)}
 
 
 def test_a_longer_entry_is_cut_to_10_s_and_a_shorter_one_refused(tmp_path: Path):
     long, short = (
-        library.read_library(libraries.write(tmp_path / f"{n}.pt", libraries.spoken(n))) for n in (251, 249)
+        style_library.read_library(libraries.write(tmp_path / f"{n}.pt", libraries.spoken(n)))
+        for n in (251, 249)
     )
-    codes = library.pick(long, "Pop", ENGLISH, 0).codes
+    codes = style_library.pick(long, "Pop", ENGLISH, 0).codes
     assert codes.shape == (1, 3, 250)
     assert any(torch.equal(codes, entry[..., :250]) for entry in long["Pop"]["en"])
-    assert refused(library.pick, short, "Pop", ENGLISH, 0) == (
+    assert refused(style_library.pick, short, "Pop", ENGLISH, 0) == (
         "Entry Pop 4 of 5, en has 249 frames, and a style needs 250; choose another seed or style."
     )
 
 
 def test_a_style_or_language_that_is_not_there_is_refused(spoken: Path):
-    read = library.read_library(spoken) | {
+    read = style_library.read_library(spoken) | {
         "Empty": {"zh": [], "en": []},
         "Chinese": {"zh": [libraries.entry(1)]},
     }
-    assert "choose one of Auto, Pop" in refused(library.pick, read, "Polka", ENGLISH, 0)
-    assert "nothing in en; it has entries in zh" in refused(library.pick, read, "Chinese", ENGLISH, 0)
-    assert "nothing in any language" in refused(library.pick, read, "Empty", library.ANY, 0)
+    assert "choose one of Auto, Pop" in refused(style_library.pick, read, "Polka", ENGLISH, 0)
+    assert "nothing in en; it has entries in zh" in refused(style_library.pick, read, "Chinese", ENGLISH, 0)
+    assert "nothing in any language" in refused(style_library.pick, read, "Empty", style_library.ANY, 0)
 
 
 @pytest.mark.parametrize(
     "codes", [torch.full((1, 3, 250), 16_384), torch.full((1, 3, 250), -1), torch.zeros(1, 3, 250)]
 )
 def test_numbers_that_are_no_codes_are_refused(tmp_path: Path, codes: torch.Tensor):
-    read = library.read_library(libraries.write(tmp_path / "a.pt", {"Pop": [codes]}))
-    assert "no codes" in refused(library.pick, read, "Pop", ENGLISH, 0)
+    read = style_library.read_library(libraries.write(tmp_path / "a.pt", {"Pop": [codes]}))
+    assert "no codes" in refused(style_library.pick, read, "Pop", ENGLISH, 0)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_damaged_library_is_told_by_its_name_and_refused_in_a_sentence(
     path = tmp_path / "new_auto_prompt.pt"
     path.write_bytes(damage)
     assert parts.recognise(path).kind == LIBRARY
-    assert named in refused(library.read_library, path)
+    assert named in refused(style_library.read_library, path)
 
 
 class Malicious:
@@ -184,8 +186,8 @@ def test_code_in_a_library_never_runs(tmp_path: Path):
     path = libraries.write(
         tmp_path / "new_prompt.pt", libraries.unspoken() | {"x": Malicious(tmp_path / "ran")}
     )
-    assert not library.is_library(path)
-    assert "cannot be read" in refused(library.read_library, path)
+    assert not style_library.is_library(path)
+    assert "cannot be read" in refused(style_library.read_library, path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -195,9 +197,9 @@ def test_code_in_a_library_never_runs(tmp_path: Path):
 def test_a_saved_style_comes_back_and_is_small(tmp_path: Path):
     path, codes = tmp_path / "styles" / "mine.safetensors", tiny.style()
     codes[0, 1, 100:] = 16_385  # a short clip
-    library.save_style(path, codes, "clip.wav, 0:10")
-    assert torch.equal(library.load_style(path).codes, codes)
-    assert library.load_style(path).name == "clip.wav, 0:10"
+    style_library.save_style(path, codes, "clip.wav, 0:10")
+    assert torch.equal(style_library.load_style(path).codes, codes)
+    assert style_library.load_style(path).name == "clip.wav, 0:10"
     assert path.stat().st_size < 2_000
     assert parts.recognise(path) == parts.Part(STYLE, "mine", path.stat().st_size)
     assert [file.name for file in path.parent.iterdir()] == ["mine.safetensors"]
@@ -217,14 +219,14 @@ def test_a_saved_style_comes_back_and_is_small(tmp_path: Path):
 def test_a_damaged_or_foreign_style_file_is_refused(tmp_path: Path, codes, metadata: dict, named: str):
     path = tmp_path / "style.safetensors"
     save_file({"codes": codes}, path, metadata)
-    assert named in refused(library.load_style, path)
+    assert named in refused(style_library.load_style, path)
 
 
 def test_a_style_file_that_is_cut_off_is_refused(tmp_path: Path):
     path = tmp_path / "style.safetensors"
-    library.save_style(path, tiny.style(), "a")
+    style_library.save_style(path, tiny.style(), "a")
     path.write_bytes(path.read_bytes()[:-10])
-    assert "cut off" in refused(library.load_style, path)
+    assert "cut off" in refused(style_library.load_style, path)
 
 
 def test_a_style_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -232,9 +234,9 @@ def test_a_style_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(library, "save_file", full)
+    monkeypatch.setattr(style_library, "save_file", full)
     with pytest.raises(OSError, match="No space"):
-        library.save_style(tmp_path / "a.safetensors", tiny.style(), "a")
+        style_library.save_style(tmp_path / "a.safetensors", tiny.style(), "a")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,18 +10,19 @@ import torch
 from released import GOLDEN, released_tensors
 from torch import Tensor, nn
 
-from levo import checkpoint, converted, parts, tiny
-from levo.checkpoint import LELM
-from levo.converted import Provenance
+from levo import tiny
+from levo.files import converted, parts, released
+from levo.files.converted import Provenance
+from levo.files.released import LELM
+from levo.files.tensor_file import CheckpointError, read
 from levo.layers import fbgemm, int8, weights
 from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
 from levo.lelm.model import LeLM
-from levo.weightfile import CheckpointError, read
 
 pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
-LAYOUT = checkpoint.lelm_layout(tiny.LELM)
+LAYOUT = released.lelm_layout(tiny.LELM)
 SONGS = ["lelm_v2_all_end", "lelm_v2_ban", "lelm_v2_bgm", "lelm_v2_eos"]  # the short ones
 
 

@@ -15,15 +15,16 @@ from released import released_tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from levo import checkpoint, converted, parts, tiny
-from levo.checkpoint import ALSO, LELM, RENDERER, TRACK_ENCODER, VAE, Layout
+from levo import tiny
 from levo.config import RELEASED, RendererConfig, VaeConfig
-from levo.converted import Provenance
+from levo.files import converted, parts, released
+from levo.files.converted import Provenance
+from levo.files.parts import Part
+from levo.files.released import ALSO, LELM, RENDERER, TRACK_ENCODER, VAE, Layout
+from levo.files.tensor_file import CheckpointError, inventory
 from levo.lelm.model import LeLM
-from levo.parts import Part
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
-from levo.weightfile import CheckpointError, inventory
 
 FILES = [(layout, path) for layout, files in releases.LAYOUTS.items() for path in files]
 LOADED = [(layout, path) for layout, path in FILES if "model_1rvq" not in path and "demucs" not in path]
@@ -49,12 +50,12 @@ def for_loading(path: Path) -> tuple[nn.Module, Path, Layout]:
     kind = parts.recognise(path).kind
     if kind == LELM:
         config = parts.lelm_config(path)
-        return LeLM(config, device="meta"), path, checkpoint.lelm_layout(config)
+        return LeLM(config, device="meta"), path, released.lelm_layout(config)
     if kind == RENDERER:
         config = parts.renderer_config(path)
-        return Renderer(config, device="meta"), path, checkpoint.renderer_layout(config)
+        return Renderer(config, device="meta"), path, released.renderer_layout(config)
     config = parts.vae_config(path)
-    return Vae(config, device="meta"), path, checkpoint.vae_layout(config)
+    return Vae(config, device="meta"), path, released.vae_layout(config)
 
 
 def refusal(call: Callable[..., object], *arguments: object) -> str:
@@ -256,7 +257,7 @@ def test_every_tensor_of_a_release_fits_at_full_size(layouts: Path, layout: str,
     model, _, wanted = for_loading(file)
     assert model.config == {**RELEASED, "autoencoder_music_1320k": VaeConfig()}.get(name, RendererConfig())
     tensors = inventory(file).tensors
-    checkpoint.load(model, lambda: tensors, wanted)
+    released.load(model, lambda: tensors, wanted)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +375,7 @@ def test_one_tensor_amiss_is_named(tmp_path: Path, change: str, shape, complaint
 @pytest.fixture(scope="module")
 def small() -> dict[str, Tensor]:
     """What model.pt of a small LeLM holds, with numbers, under names without a prefix."""
-    return released_tensors(LeLM(SMALL, device="meta"), checkpoint.lelm_layout(SMALL))
+    return released_tensors(LeLM(SMALL, device="meta"), released.lelm_layout(SMALL))
 
 
 @pytest.mark.parametrize("file", ["model.pt", "model.safetensors"])
@@ -386,7 +387,7 @@ def test_every_form_of_a_lelm_fills_the_same_model(small, tmp_path: Path, file: 
     write({f"{prefix}{name}": tensor for name, tensor in small.items()}, tmp_path / file)
     assert parts.lelm_config(tmp_path / file) == SMALL
     model, wanted = LeLM(SMALL), LeLM(SMALL)
-    parts.fill(model, tmp_path / file, checkpoint.lelm_layout(SMALL))
-    checkpoint.load(wanted, lambda: small, checkpoint.lelm_layout(SMALL))
+    parts.fill(model, tmp_path / file, released.lelm_layout(SMALL))
+    released.load(wanted, lambda: small, released.lelm_layout(SMALL))
     for name, tensor in wanted.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name

@@ -13,8 +13,8 @@ import pytest
 from release_texts import CONFIGS, VAE_JSON, config_text
 
 from levo.config import RELEASED, VaeConfig
-from levo.release import read_config, read_vae_config
-from levo.weightfile import CheckpointError
+from levo.files.release_config import read_config, read_vae_config
+from levo.files.tensor_file import CheckpointError
 
 PRODUCT = "${eval:${prompt_len}*${audio_tokenizer_frame_rate}+2}"
 VOCABULARY = "${load_yaml:conf/vocab.yaml}"

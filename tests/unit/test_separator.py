@@ -17,12 +17,13 @@ from bench import separating
 from separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
-from levo import parts, tiny
-from levo.checkpoint import SEPARATOR, separator_layout
+from levo import tiny
 from levo.config import SeparatorConfig
+from levo.files import parts
+from levo.files.released import SEPARATOR, separator_layout
+from levo.files.tensor_file import CheckpointError
 from levo.separator.model import MissingPackageError, arguments, build
 from levo.separator.split import Stems, split
-from levo.weightfile import CheckpointError
 
 RATE = 44_100
 SHORT = replace(tiny.SEPARATOR, segment=Fraction(1, 2))

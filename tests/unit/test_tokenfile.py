@@ -120,7 +120,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         Path(file).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(tokenfile, "save_file", full)
+    monkeypatch.setattr(token_file, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         tokenfile.save(path, a_song())
     assert path.read_bytes() == b"old"

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import weightfile
-from levo.weightfile import CheckpointError
+from levo.files import tensor_file
+from levo.files.tensor_file import CheckpointError
 
 CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
 
@@ -26,7 +26,7 @@ CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
 )
 def test_every_kind_of_file_reads_to_its_tensors(tmp_path, name, write):
     write(tmp_path / name)
-    found = weightfile.read(tmp_path / name)
+    found = tensor_file.read(tmp_path / name)
     assert found.keys() == CONTENT.keys()
     assert all(torch.equal(found[key], CONTENT[key]) for key in CONTENT)
 
@@ -45,7 +45,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     sprung = tmp_path / "sprung"
     torch.save({"state_dict": CONTENT, "trap": Trap(sprung)}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"model\.pt"):
-        weightfile.read(tmp_path / "model.pt")
+        tensor_file.read(tmp_path / "model.pt")
     assert not sprung.exists()
     torch.load(tmp_path / "model.pt", weights_only=False)
     assert sprung.exists()  # or the trap would prove nothing
@@ -57,20 +57,20 @@ def test_a_truncated_file_is_named(tmp_path, name):
     save_file(CONTENT, path) if name.endswith("safetensors") else torch.save(CONTENT, path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CheckpointError) as error:
-        weightfile.read(path)
+        tensor_file.read(path)
     assert f"{path.parent.name}/{path.name}" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     with pytest.raises(CheckpointError, match=name):
-        weightfile.read(tmp_path / name)
+        tensor_file.read(tmp_path / name)
 
 
 def test_the_hash_of_a_file_is_the_known_one_and_tells_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(weightfile, "BLOCK", 10)
+    monkeypatch.setattr(tensor_file, "BLOCK", 10)
     path, steps = tmp_path / "x.pt", []
     path.write_bytes(b"abc" * 9)
-    found = weightfile.sha256_of(path, lambda *step: steps.append(step))
+    found = tensor_file.sha256_of(path, lambda *step: steps.append(step))
     assert found == hashlib.sha256(b"abc" * 9).hexdigest()
     assert steps == [(10, 27), (20, 27), (27, 27)]

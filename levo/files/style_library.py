@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..config import CODES, EMPTY, PROMPT_FRAMES
 from . import pickles
-from .config import CODES, EMPTY, PROMPT_FRAMES
 from .damage import damage_of, shown
-from .weightfile import CheckpointError, inventory, read
+from .tensor_file import CheckpointError, inventory, read
 
 LIBRARY, STYLE = "prompt library", "style"  # kinds of files
 PUBLISHED = "new_auto_prompt.pt"

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from .catalogue import RemoteFile
 from .damage import damage_of
-from .weightfile import SUFFIXES
+from .tensor_file import SUFFIXES
 
 OnStep = Callable[[int, int, str], None]
 

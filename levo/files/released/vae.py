@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import VaeConfig
+from ...config import VaeConfig
 from .layout import VAE, Layout, Source, fold_weight_norm, one
 
 

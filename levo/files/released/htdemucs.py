@@ -13,13 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ...config import SeparatorConfig
+from ...separator.model import ARGUMENTS
 from .. import pickles
-from ..checkpoint import separator_sizes
-from ..config import SeparatorConfig
 from ..damage import shown
 from ..pickles import StandIn
-from ..weightfile import SAFETENSORS, CheckpointError, Inventory, inventory
-from .model import ARGUMENTS
+from ..tensor_file import SAFETENSORS, CheckpointError, Inventory, inventory
+from . import separator_sizes
 
 CLASS = "HTDemucs"
 STEMS = {"drums", "bass", "other", "vocals"}

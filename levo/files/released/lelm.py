@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import LelmConfig
+from ...config import LelmConfig
 from .layout import LELM, Layout, Source, fused, one
 
 

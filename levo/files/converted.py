@@ -1,6 +1,6 @@
 """Our own weight files: a safetensors file with one part under our names, its config and its origin.
 
-Format 1: metadata `levo.format` "1", `levo.part` (a kind of `checkpoint.KINDS`), `levo.config` (JSON of
+Format 1: metadata `levo.format` "1", `levo.part` (a kind of `released.KINDS`), `levo.config` (JSON of
 the config's fields), `levo.source`, `levo.source_sha256` and `levo.licence`; tensors as in the model's
 state dict.
 """
@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from ..config import LelmConfig, RendererConfig, VaeConfig
+from ..layers import int8, weights
+from ..layers.fp8 import FP8
+from . import released
 from .catalogue import LICENCE
-from .checkpoint import LELM, RENDERER, VAE, Layout, Source
-from .config import LelmConfig, RendererConfig, VaeConfig
 from .damage import shown
-from .layers import int8, weights
-from .layers.fp8 import FP8
-from .weightfile import CheckpointError, Inventory, read
+from .released import LELM, RENDERER, VAE, Layout, Source
+from .tensor_file import CheckpointError, Inventory, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
@@ -95,7 +95,7 @@ def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | N
         CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
     """
     sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
-    checkpoint.load(model, partial(read, path), Layout(kind, path.name, sources, unused=()), device)
+    released.load(model, partial(read, path), Layout(kind, path.name, sources, unused=()), device)
 
 
 def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from .config import CODES, SAMPLE_RATE, LelmConfig, VaeConfig
-from .text.lyrics import TAGS
-from .weightfile import CheckpointError
+from ..config import CODES, SAMPLE_RATE, LelmConfig, VaeConfig
+from ..text.lyrics import TAGS
+from .tensor_file import CheckpointError
 
 STREAMS = 3  # mixed, vocal, accompaniment
 CONFIG = "config.yaml"

@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from . import checkpoint, converted, library
-from .checkpoint import ALSO, LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout
-from .config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from ..config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from . import converted, released, style_library
 from .damage import shown
-from .release import CONFIG, VAE_CONFIG, read_config, read_vae_config
-from .separator import released
-from .weightfile import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, inventory, read
+from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
+from .released import ALSO, LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout, htdemucs
+from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, inventory, read
 
 # What a file that cannot be read was meant to be can only be told by its name.
 RELEASED_NAMES = {
@@ -27,8 +26,8 @@ RELEASED_NAMES = {
     "autoencoder_music_1320k.ckpt": VAE,
     "htdemucs.pth": SEPARATOR,
     "955717e8-8726e21a.th": SEPARATOR,
-    "new_auto_prompt.pt": library.LIBRARY,
-    "new_prompt.pt": library.LIBRARY,
+    "new_auto_prompt.pt": style_library.LIBRARY,
+    "new_prompt.pt": style_library.LIBRARY,
 }
 LIBRARY_MOST = 100_000_000  # bytes; the largest published library has 15 MB
 FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
@@ -38,7 +37,7 @@ FULL = "hubert."  # only the full generation of the tokenizer files has tensors 
 class Part:
     """A file that holds one part."""
 
-    kind: str  # of checkpoint.KINDS, or library.LIBRARY or STYLE
+    kind: str  # of released.KINDS, or style_library.LIBRARY or STYLE
     name: str  # short and readable
     size: int  # bytes
     also: str | None = None  # a second part in the same file
@@ -56,8 +55,8 @@ def recognise(path: Path) -> Part | None:
     if path.suffix not in SUFFIXES:
         return None
     size = path.stat().st_size
-    if size < LIBRARY_MOST and path.suffix != SAFETENSORS and library.is_library(path):
-        return Part(library.LIBRARY, path.stem, size)
+    if size < LIBRARY_MOST and path.suffix != SAFETENSORS and style_library.is_library(path):
+        return Part(style_library.LIBRARY, path.stem, size)
     try:
         found = inventory(path)
     except CheckpointError:
@@ -65,7 +64,7 @@ def recognise(path: Path) -> Part | None:
         return Part(kind, f"damaged {shown(path)}", size, ALSO.get(kind)) if kind else None
     if kind := converted.kind_in(found):
         return Part(kind, _name(path, kind, found), size)
-    kind = checkpoint.kind_of(found.tensors)
+    kind = released.kind_of(found.tensors)
     return Part(kind, _name(path, kind, found), size, ALSO.get(kind)) if kind else None
 
 
@@ -78,7 +77,7 @@ def lelm_config(path: Path) -> LelmConfig:
     found = inventory(path)
     if converted.kind_in(found):
         return converted.config_in(path, found, LELM)
-    rows = checkpoint.style_rows(found.tensors)
+    rows = released.style_rows(found.tensors)
     version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
     if version is None:
         raise _not_a(LELM, path, found)
@@ -114,7 +113,7 @@ def separator_config(path: Path) -> SeparatorConfig:
     Raises:
         CheckpointError: the file cannot be read as an HTDemucs with four stems.
     """
-    return released.config_of(path)
+    return htdemucs.config_of(path)
 
 
 def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None) -> None:
@@ -132,11 +131,11 @@ def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | st
     if converted.kind_in(inventory(path)):
         converted.load(model, path, layout.kind, device)
     else:
-        checkpoint.load(model, partial(read, path), layout, device)
+        released.load(model, partial(read, path), layout, device)
 
 
 def _not_a(wanted: str, path: Path, found: Inventory) -> CheckpointError:
-    kind = checkpoint.kind_of(found.tensors)
+    kind = released.kind_of(found.tensors)
     what = f"is a {kind}" if kind not in (None, wanted) else f"is not a {wanted} of a known release"
     return CheckpointError(f"{shown(path)} {what}; choose the model.pt of a SongGeneration release.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import StyleEncoderConfig
+from ...config import StyleEncoderConfig
 from .layout import (
     MIXED_ENCODER,
     TRACK_ENCODER,

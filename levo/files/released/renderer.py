@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config import RendererConfig
+from ...config import RendererConfig
 from .layout import RENDERER, Layout, Source, folded_matrix, latent_statistics, one, transposed
 
 

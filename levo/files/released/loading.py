@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..layers import int8, weights
-from ..weightfile import CheckpointError
+from ...layers import int8, weights
+from ..tensor_file import CheckpointError
 from .layout import ALSO, KINDS, Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
