@@ -13,8 +13,8 @@ from ..levo.files.damage import shown
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
+from ..levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
 from ..levo.text.style import conditioned
-from ..levo.tokens import Composer, SongRequest, SongTokens, config_hash
 from . import graphs, placement
 from .inputs import guidance_input, seed_input
 from .reporting import Report

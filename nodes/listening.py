@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from comfy_api.latest import io, ui
 
-from ..levo.song import TRACKS
+from ..levo.song.render import TRACKS
 from ..levo.text.lyrics import Lyrics, LyricsError, parse
 from ..levo.text.timeline import marks
 from .sockets import SongTokens, TokensSocket

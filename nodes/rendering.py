@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..levo.config import PROMPT_FRAMES, RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
 from ..levo.memory import chunk_frames, decode_bytes, render_bytes
-from ..levo.song import (
+from ..levo.song.render import (
     TRACKS,
     OnStep,
     Prompt,
@@ -17,7 +17,7 @@ from ..levo.song import (
     seeded_noise,
     style_prompt,
 )
-from ..levo.stems import Decode, decode_track
+from ..levo.song.stems import Decode, decode_track
 from . import placement
 from .inputs import guidance_input, seed_input
 from .sockets import LoadedModel, RendererSocket, SongTokens, Style, StyleSocket, TokensSocket, VaeSocket
@@ -204,7 +204,7 @@ def latents_of(latent: dict, channels: int, node: str) -> SongLatents:
     """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
 
     Args:
-        latent: [batch, channels, frames], or of twice the channels: a difference, see `levo.stems`.
+        latent: [batch, channels, frames], or of twice the channels: a difference, see `levo.song.stems`.
         channels: of the VAE.
         node: whose input it is, for the message.
 

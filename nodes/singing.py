@@ -11,11 +11,11 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, SAMPLE_RATE, Sampling
-from ..levo.early import EarlySound
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions
-from ..levo.pipeline import Compose, compose_and_render
-from ..levo.song import OnWindow, Prompt, SongRendering, seeded_noise
+from ..levo.song.pipeline import Compose, compose_and_render
+from ..levo.song.preview import EarlySound
+from ..levo.song.render import OnWindow, Prompt, SongRendering, seeded_noise
 from . import graphs, placement
 from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
 from .composing import memory_for as memory_to_compose

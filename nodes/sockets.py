@@ -13,9 +13,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..levo.song.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 from ..levo.songlist import Song
 from ..levo.text.tokenizer import Tokenizer
-from ..levo.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 
 LelmSocket = io.Custom("LEVO_LELM")
 RendererSocket = io.Custom("LEVO_RENDERER")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..levo.config import SAMPLE_RATE
-from ..levo.song import TRACKS
-from ..levo.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
+from ..levo.song.render import TRACKS
+from ..levo.song.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
 from . import placement
 from .rendering import (
     CATEGORY,

@@ -10,9 +10,9 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ..levo import tokenfile
 from ..levo.files.tensor_file import SAFETENSORS
-from ..levo.tokenfile import TokenFileError
+from ..levo.song import token_file
+from ..levo.song.token_file import TokenFileError
 from . import placement
 from .sockets import ConditioningSocket, SongTokens, TokensSocket
 
@@ -52,7 +52,7 @@ class LeVoSaveTokens(io.ComfyNode):
     @classmethod
     def execute(cls, tokens: SongTokens, filename_prefix: str) -> io.NodeOutput:
         path = free_path(filename_prefix)
-        tokenfile.save(path, tokens)
+        token_file.save(path, tokens)
         name = path.relative_to(folder_paths.get_output_directory())
         placement.show(cls.hidden.unique_id, f"Saved {name}.")
         subfolder, filename = os.path.split(name.as_posix())
@@ -110,7 +110,7 @@ class LeVoLoadTokens(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        tokens = tokenfile.load(path_of(file))
+        tokens = token_file.load(path_of(file))
         takes = f"{len(tokens.lengths)} takes" if len(tokens.lengths) > 1 else "1 take"
         composer, seeds = tokens.composer.checkpoint, ", ".join(map(str, tokens.seeds))
         placement.show(
@@ -173,4 +173,4 @@ def _state(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=10_000)
 def _is_song(path: Path, state: tuple[int, int]) -> bool:
     """Whether a file holds a song; `state` makes a changed file another question."""
-    return tokenfile.is_song(path)
+    return token_file.is_song(path)

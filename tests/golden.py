@@ -32,7 +32,7 @@ from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
 from levo.renderer.windows import Windows, render
-from levo.song import Prompt, SongLatents, decode_song
+from levo.song.render import Prompt, SongLatents, decode_song
 from levo.text.tokenizer import Tokenizer
 from levo.vae.oobleck import Vae
 

@@ -36,7 +36,7 @@ from levo.lelm.compose import Execution, compose
 from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
-from levo.song import decode_song, render_song, seeded_noise
+from levo.song.render import decode_song, render_song, seeded_noise
 from levo.vae.oobleck import Vae
 
 SIZES = {"v2-medium": (1, 2, 4), "v2-large": (1,)}  # takes that are measured

@@ -20,8 +20,8 @@ from torch import Tensor
 from levo import tiny
 from levo.config import CODES, RendererConfig, VaeConfig
 from levo.renderer.model import Renderer
-from levo.song import OnStep, SongLatents, decode_song, render_song, seeded_noise
-from levo.stems import MODES, decode_stems, decode_track, render_stems
+from levo.song.render import OnStep, SongLatents, decode_song, render_song, seeded_noise
+from levo.song.stems import MODES, decode_stems, decode_track, render_stems
 from levo.vae.oobleck import Vae
 
 LAYERS, STEPS, FRAMES = 2, 1, 125

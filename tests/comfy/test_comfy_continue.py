@@ -10,9 +10,9 @@ import songs
 import torch
 from server import ComfyServer, Run
 
-from levo import tokenfile
 from levo.config import Sampling
-from levo.tokens import Composer, SongRequest, SongTokens
+from levo.song import token_file
+from levo.song.tokens import Composer, SongRequest, SongTokens
 
 GREEDY = {"temperature": 0.0, "max_seconds": 4}
 DRAWN = {"seed": 4, "max_seconds": 4, "top_k": 250}  # no song ends before
@@ -49,7 +49,7 @@ def test_a_song_that_goes_on_as_it_was_made_is_the_same_song(server: ComfyServer
 def codes_of(server: ComfyServer, run: Run, node: str) -> torch.Tensor:
     """What a LeVo Save Tokens node of the run saved."""
     (entry,) = run.outputs[node]["tokens"]
-    return tokenfile.load(server.output_file(entry)).codes
+    return token_file.load(server.output_file(entry)).codes
 
 
 def both(server: ComfyServer, prompt: dict[str, Any]) -> tuple[Run, torch.Tensor, torch.Tensor]:
@@ -111,7 +111,7 @@ def test_a_fault_is_one_sentence(server: ComfyServer, inputs: dict[str, Any], se
 def test_a_song_of_another_version_is_refused(server: ComfyServer):
     request, composer = SongRequest("[verse] La.", "", False), Composer("base", "v1", "0" * 64)
     codes = torch.zeros(1, 3, 50, dtype=torch.int64)
-    tokenfile.save(
+    token_file.save(
         server.base / "input" / "old.safetensors",
         SongTokens(codes, (50,), (1,), (False,), request, Sampling(), composer),
     )

@@ -7,8 +7,8 @@ import torch
 
 from levo import tiny
 from levo.config import SAMPLES_PER_FRAME
-from levo.early import EarlySound
-from levo.song import decode_chunks
+from levo.song.preview import EarlySound
+from levo.song.render import decode_chunks
 from levo.vae.oobleck import Vae
 
 HELD = tiny.VAE.overlap // 2

@@ -22,9 +22,9 @@ from levo import tiny
 from levo.config import RendererConfig, Sampling
 from levo.lelm.compose import compose
 from levo.lelm.model import LeLM
-from levo.pipeline import compose_and_render
 from levo.renderer.model import Renderer
-from levo.song import SongLatents, SongRendering, decode_song, render_songs, seeded_noise
+from levo.song.pipeline import compose_and_render
+from levo.song.render import SongLatents, SongRendering, decode_song, render_songs, seeded_noise
 from levo.vae.oobleck import Vae
 
 FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,

@@ -15,9 +15,9 @@ from levo import tiny
 from levo.config import RendererConfig, Sampling
 from levo.lelm.compose import Composition, compose
 from levo.lelm.model import LeLM
-from levo.pipeline import compose_and_render
 from levo.renderer.model import Renderer
-from levo.song import Prompt, SongLatents, SongRendering, render_songs, seeded_noise
+from levo.song.pipeline import compose_and_render
+from levo.song.render import Prompt, SongLatents, SongRendering, render_songs, seeded_noise
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 

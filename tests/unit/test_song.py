@@ -13,7 +13,7 @@ from levo.audio.waveform import crossfade_into
 from levo.config import SAMPLES_PER_FRAME, SILENT_ACCOMPANIMENT, SILENT_VOCAL, RendererConfig, VaeConfig
 from levo.renderer.model import Renderer
 from levo.renderer.windows import Noise
-from levo.song import (
+from levo.song.render import (
     TAIL,
     Prompt,
     SongLatents,

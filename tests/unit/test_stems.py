@@ -11,8 +11,8 @@ from levo import tiny
 from levo.audio.loudness import NOTHING
 from levo.config import SAMPLES_PER_FRAME, RendererConfig
 from levo.renderer.model import Renderer
-from levo.song import TRACKS, Prompt, SongLatents, decode_song, render_song, seeded_noise
-from levo.stems import (
+from levo.song.render import TRACKS, Prompt, SongLatents, decode_song, render_song, seeded_noise
+from levo.song.stems import (
     MODES,
     RELEASED,
     RENDERED,

@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from songs import assert_one_sentence
 
 import levo
-from levo import tiny, tokenfile
+from levo import tiny
 from levo.config import CODES, EMPTY, RELEASED, Sampling
-from levo.tokenfile import TokenFileError
-from levo.tokens import Composer, SongRequest, SongTokens, config_hash
+from levo.song import token_file
+from levo.song.token_file import TokenFileError
+from levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
 
 LYRICS = "[intro-short] ; [verse] Paper boats.Silver stream ; [outro-short]"
 
@@ -47,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(TokenFileError) as error:
-        tokenfile.load(path)
+        token_file.load(path)
     assert_one_sentence(str(error.value))
     return str(error.value)
 
@@ -64,8 +65,8 @@ def contents(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 @pytest.mark.parametrize("lengths", [(7, 5), (1,), (3, 9, 2)], ids=str)
 def test_a_song_comes_back_as_it_was(path: Path, lengths: tuple[int, ...], style: bool):
     song = a_song(lengths, style)
-    tokenfile.save(path, song)
-    back = tokenfile.load(path)
+    token_file.save(path, song)
+    back = token_file.load(path)
     assert back.codes.dtype == torch.int64
     assert torch.equal(back.codes, song.codes)
     if style:
@@ -79,13 +80,13 @@ def test_a_song_comes_back_as_it_was(path: Path, lengths: tuple[int, ...], style
 
 def test_a_code_takes_two_bytes(path: Path):
     song = a_song((6_750,))
-    tokenfile.save(path, song)
+    token_file.save(path, song)
     assert path.stat().st_size < 3 * 6_750 * 2 + 2_000
 
 
 def test_a_file_says_in_words_what_it_holds_and_who_wrote_it(path: Path):
-    tokenfile.save(path, a_song())
-    assert tokenfile.is_song(path)
+    token_file.save(path, a_song())
+    assert token_file.is_song(path)
     said = json.loads(contents(path)[1]["levo.song"])
     assert said["section_seconds"] is None
     assert said["pack"] == levo.VERSION
@@ -104,11 +105,11 @@ def test_different_checkpoints_have_different_hashes():
 
 
 def test_what_a_later_version_adds_is_passed_over(path: Path):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     said = json.loads(metadata["levo.song"]) | {"mood": "blue"}
     save_file(tensors | {"more": torch.zeros(1)}, path, metadata | {"levo.song": json.dumps(said)})
-    assert torch.equal(tokenfile.load(path).codes, a_song().codes)
+    assert torch.equal(token_file.load(path).codes, a_song().codes)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
@@ -122,7 +123,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(token_file, "save_file", full)
     with pytest.raises(OSError, match="No space"):
-        tokenfile.save(path, a_song())
+        token_file.save(path, a_song())
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 
@@ -132,23 +133,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 
 @pytest.mark.parametrize("part", ["nothing", "text", "header", "half"])
 def test_a_file_that_is_cut_off_or_none_is_refused(path: Path, part: str):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     whole = path.read_bytes()
     path.write_bytes(
         {"nothing": b"", "text": b"hello " * 40, "header": whole[:60], "half": whole[:-9]}[part]
     )
     assert refusal(path).startswith("song.safetensors is damaged")
-    assert not tokenfile.is_song(path)
+    assert not token_file.is_song(path)
 
 
 def test_a_model_file_is_refused(path: Path):
     save_file({"weight": torch.zeros(2)}, path)
     assert "holds no song" in refusal(path)
-    assert not tokenfile.is_song(path)
+    assert not token_file.is_song(path)
 
 
 def test_a_file_of_another_format_is_refused(path: Path):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     save_file(tensors, path, metadata | {"levo.format": "2"})
     assert "has format 2" in refusal(path)
@@ -182,7 +183,7 @@ SAID = {
 def test_a_description_that_cannot_be_is_refused_with_its_reason(
     path: Path, change: dict[str, Any], reason: str
 ):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     said = json.loads(metadata["levo.song"]) | change
     save_file(tensors, path, metadata | {"levo.song": json.dumps(said)})
@@ -191,7 +192,7 @@ def test_a_description_that_cannot_be_is_refused_with_its_reason(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "[" * 100_000], ids=lambda text: text[:9])
 def test_a_description_that_is_none_is_refused(path: Path, text: str):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     save_file(tensors, path, metadata | {"levo.song": text})
     assert "is damaged" in refusal(path)
@@ -208,7 +209,7 @@ CODE_FAULTS = {
 
 @pytest.mark.parametrize("fault", CODE_FAULTS.values(), ids=CODE_FAULTS.keys())
 def test_codes_that_no_song_has_are_refused(path: Path, fault):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     save_file({"codes": fault(tensors["codes"])}, path, metadata)
     assert "codes" in refusal(path)
@@ -216,20 +217,20 @@ def test_codes_that_no_song_has_are_refused(path: Path, fault):
 
 @pytest.mark.parametrize("style", [torch.zeros(3, 249).short(), torch.full((3, 250), CODES).short()])
 def test_a_style_prompt_that_is_none_is_refused(path: Path, style: torch.Tensor):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     tensors, metadata = contents(path)
     save_file(tensors | {"style": style}, path, metadata)
     assert "its style prompt" in refusal(path)
 
 
 def test_a_file_without_codes_is_refused(path: Path):
-    tokenfile.save(path, a_song())
+    token_file.save(path, a_song())
     save_file({"other": torch.zeros(1)}, path, contents(path)[1])
     assert "lacks codes" in refusal(path)
 
 
 def test_no_flipped_byte_brings_more_than_a_sentence(path: Path):
-    tokenfile.save(path, a_song((7, 5), style=True))
+    token_file.save(path, a_song((7, 5), style=True))
     whole, dice = path.read_bytes(), random.Random(1)
     header = 8 + int.from_bytes(whole[:8], "little")
     for _ in range(400):
@@ -237,6 +238,6 @@ def test_no_flipped_byte_brings_more_than_a_sentence(path: Path):
         flipped[dice.randrange(header + 40)] = dice.randrange(256)
         path.write_bytes(flipped)
         try:
-            tokenfile.load(path)
+            token_file.load(path)
         except TokenFileError as error:
             assert_one_sentence(str(error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .config import FRAME_RATE, LelmConfig, Sampling
+from ..config import FRAME_RATE, LelmConfig, Sampling
 
 
 @dataclass(frozen=True)

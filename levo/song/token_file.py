@@ -32,8 +32,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import VERSION
-from .config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
+from .. import VERSION
+from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
 from .tokens import Composer, SongRequest, SongTokens
 
 PART, FORMAT = "song tokens", "1"

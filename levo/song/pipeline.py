@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .lelm.compose import Composition
-from .song import OnStep, SongLatents, SongRendering
+from ..lelm.compose import Composition
+from .render import OnStep, SongLatents, SongRendering
 
 # `levo.lelm.compose.compose` with all but on_step and on_frames given.
 Compose = Callable[..., list[Composition]]

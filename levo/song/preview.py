@@ -7,16 +7,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .config import SAMPLES_PER_FRAME
-from .song import decode_chunks
-from .vae.oobleck import Vae
+from ..config import SAMPLES_PER_FRAME
+from ..vae.oobleck import Vae
+from .render import decode_chunks
 
 
 class EarlySound:
     """Decodes a song piece by piece, for listening before it is whole.
 
     The sound is that of all latents decoded at once, but for the last frames, which wait for what they are
-    heard with. `levo.song.decode_song` also cross-fades the ends of windows.
+    heard with. `levo.song.render.decode_song` also cross-fades the ends of windows.
     """
 
     def __init__(self, vae: Vae, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .audio.waveform import crossfade_into
-from .config import (
+from ..audio.waveform import crossfade_into
+from ..config import (
     RENDER_GUIDANCE,
     RENDER_STEPS,
     SAMPLES_PER_FRAME,
@@ -17,9 +17,9 @@ from .config import (
     SILENT_VOCAL,
     RendererConfig,
 )
-from .renderer.model import Renderer
-from .renderer.windows import Noise, Rendering, Take, Windows
-from .vae.oobleck import Vae
+from ..renderer.model import Renderer
+from ..renderer.windows import Noise, Rendering, Take, Windows
+from ..vae.oobleck import Vae
 
 TRACKS = ("mix", "vocals", "accompaniment")
 TAIL = 16  # frames after the end that the decoder still hears

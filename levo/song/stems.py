@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from .audio.loudness import NOTHING
-from .config import RENDER_GUIDANCE, RENDER_STEPS
-from .renderer.model import Renderer
-from .renderer.windows import Noise
-from .song import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of
+from ..audio.loudness import NOTHING
+from ..config import RENDER_GUIDANCE, RENDER_STEPS
+from ..renderer.model import Renderer
+from ..renderer.windows import Noise
+from .render import TRACKS, OnStep, Prompt, SongLatents, render_songs, seeded_noise, tracks_of
 
 SUM, RENDERED, RELEASED = "sum to mix", "rendered", "released"
 MODES = (SUM, RENDERED, RELEASED)

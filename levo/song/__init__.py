@@ -1,0 +1,1 @@
+"""A composed song to sound, and what is kept of it."""
