@@ -12,9 +12,9 @@ import folder_paths
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..levo import songlist, songresults
+from ..levo.batch import results, song_list
+from ..levo.batch.song_list import Song, SongList, SongListError
 from ..levo.files.style_library import LIBRARY, Entries, language_of, pick, read_library
-from ..levo.songlist import Song, SongList, SongListError
 from . import files, placement
 from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket
 
@@ -75,7 +75,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
     def fingerprint_inputs(
         cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
     ) -> tuple:
-        made = place(folder) / songresults.RESULTS if skip_finished else None
+        made = place(folder) / results.RESULTS if skip_finished else None
         source = None if library == NO_LIBRARY else files.path_of(LIBRARY, library)
         return _state(path_of(file)), _state(made), _state(source)
 
@@ -93,7 +93,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         found, where = listed(file, styles), place(folder)
         if found.faults and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found))
-        songs = songresults.missing(found.songs, where) if skip_finished else list(found.songs)
+        songs = results.missing(found.songs, where) if skip_finished else list(found.songs)
         placement.show(cls.hidden.unique_id, summary(found, len(songs)))
         return io.NodeOutput(*columns(songs[: songs_a_run or None], where, styles))
 
@@ -125,7 +125,7 @@ class LeVoSaveSong(io.ComfyNode):
             raise ValueError("LeVo Save Song saves one take a song; set takes to 1 where you compose.")
         file = save(song, audio, cls)
         settings = settings_of(cls.hidden.prompt or {}, cls.hidden.unique_id)
-        songresults.write(song.folder, result(song, audio, tokens, settings))
+        results.write(song.folder, result(song, audio, tokens, settings))
         entry = ui.SavedResult(file.name, _below_output(song.folder), io.FolderType.output)
         return io.NodeOutput(str(file), ui=ui.SavedAudios([entry]))
 
@@ -205,8 +205,8 @@ def listed(choice: str, styles: Collection[str] = ()) -> SongList:
         SongListError: there is no such file, or no song in it.
     """
     path = path_of(choice)
-    data = songlist.EXAMPLE.encode() if path is None else path.read_bytes()
-    return songlist.read(data, Path(folder_paths.get_input_directory()), styles)
+    data = song_list.EXAMPLE.encode() if path is None else path.read_bytes()
+    return song_list.read(data, Path(folder_paths.get_input_directory()), styles)
 
 
 def refusal(choice: str, found: SongList) -> str:
@@ -288,7 +288,7 @@ def save(listed: ListedSong, audio: dict, node: type[io.ComfyNode]) -> Path:
     """Write a FLAC with the workflow in it, whole or not at all; gives its place."""
     prefix = f"{_below_output(listed.folder)}/.{listed.song.name}.partial"
     (made,) = ui.AudioSaveHelper.save_audio(audio, prefix, io.FolderType.output, node)
-    file = listed.folder / f"{listed.song.name}{songresults.SUFFIX}"
+    file = listed.folder / f"{listed.song.name}{results.SUFFIX}"
     os.replace(listed.folder / made.filename, file)
     return file
 
@@ -297,8 +297,8 @@ def result(listed: ListedSong, audio: dict, tokens: SongTokens, settings: dict) 
     """A line of results.jsonl."""
     song = listed.song
     return {
-        songlist.IDX: song.idx,
-        songresults.FILE: f"{song.name}{songresults.SUFFIX}",
+        song_list.IDX: song.idx,
+        results.FILE: f"{song.name}{results.SUFFIX}",
         "seconds": audio["waveform"].shape[-1] / audio["sample_rate"],
         "ended_by_itself": tokens.ended[0],
         "seed": tokens.seeds[0],
@@ -306,7 +306,7 @@ def result(listed: ListedSong, audio: dict, tokens: SongTokens, settings: dict) 
         "composer": asdict(tokens.composer),
         "started": listed.started,
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        songresults.ASKED: song.asked,
+        results.ASKED: song.asked,
         "settings": settings,
     }
 

@@ -13,8 +13,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..levo.batch.song_list import Song
 from ..levo.song.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
-from ..levo.songlist import Song
 from ..levo.text.tokenizer import Tokenizer
 
 LelmSocket = io.Custom("LEVO_LELM")

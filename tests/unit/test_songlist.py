@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from levo import songlist, songresults
-from levo.songlist import SongListError, file_name, read
+from levo.batch import results, song_list
+from levo.batch.song_list import SongListError, file_name, read
 
 STYLES = ["Auto", "Pop", "Hip-Hop"]
 LYRICS = "[verse] Hello there ; [chorus] La la la"
@@ -48,7 +48,7 @@ def test_a_list_gives_its_songs_in_order(tmp_path: Path):
 
 
 def test_the_example_is_a_good_list(tmp_path: Path):
-    found = read(songlist.EXAMPLE.encode(), tmp_path)
+    found = read(song_list.EXAMPLE.encode(), tmp_path)
     assert [song.name for song in found.songs] == ["paper_boats", "iron_road"]
     assert (found.faults, found.oddities) == ((), ())
 
@@ -158,25 +158,25 @@ def test_no_idx_leaves_its_folder(tmp_path: Path, idx: str, name: str):
 # Results -------------------------------------------------------------------------------------------------
 
 
-def finish(folder: Path, made: songlist.Song) -> None:
+def finish(folder: Path, made: song_list.Song) -> None:
     (folder / f"{made.name}.flac").touch()
-    songresults.write(folder, {"idx": made.idx, "asked_sha256": made.asked})
+    results.write(folder, {"idx": made.idx, "asked_sha256": made.asked})
 
 
 def test_what_is_finished_is_not_missing_until_it_is_asked_for_otherwise(tmp_path: Path):
     songs = read(lines(song("a"), song("b")), tmp_path).songs
-    assert songresults.missing(songs, tmp_path) == list(songs)
+    assert results.missing(songs, tmp_path) == list(songs)
     finish(tmp_path, songs[0])
-    assert songresults.missing(songs, tmp_path) == [songs[1]]
+    assert results.missing(songs, tmp_path) == [songs[1]]
     (other, _) = read(lines(song("a", descriptions="rock"), song("b")), tmp_path).songs
-    assert songresults.missing([other], tmp_path) == [other]
+    assert results.missing([other], tmp_path) == [other]
     (tmp_path / "a.flac").unlink()
-    assert songresults.missing(songs, tmp_path) == list(songs)
+    assert results.missing(songs, tmp_path) == list(songs)
 
 
 def test_a_result_takes_the_place_of_an_earlier_one(tmp_path: Path):
     for idx, take in (("a", 1), ("夜", 1), ("a", 2)):
-        songresults.write(tmp_path, {"idx": idx, "take": take})
+        results.write(tmp_path, {"idx": idx, "take": take})
     text = (tmp_path / "results.jsonl").read_text("utf-8")
     assert text == '{"idx": "a", "take": 2}\n{"idx": "夜", "take": 1}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
@@ -187,5 +187,5 @@ def test_damaged_results_are_never_written_over(tmp_path: Path, text: str):
     path = tmp_path / "results.jsonl"
     path.write_text(text, "utf-8")
     with pytest.raises(SongListError, match="is damaged"):
-        songresults.write(tmp_path, {"idx": "a"})
+        results.write(tmp_path, {"idx": "a"})
     assert path.read_text("utf-8") == text

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from .text.lyrics import LyricsError, parse
-from .text.style import describe
+from ..text.lyrics import LyricsError, parse
+from ..text.style import describe
 
 IDX, LYRICS, DESCRIPTION = "idx", "gt_lyric", "descriptions"
 AUDIO, STYLE = "prompt_audio_path", "auto_prompt_audio_type"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from .songlist import IDX, Song, SongListError
+from .song_list import IDX, Song, SongListError
 
 RESULTS = "results.jsonl"
 ASKED, FILE = "asked_sha256", "file"

@@ -1,0 +1,1 @@
+"""Lists of songs, and what became of them."""
