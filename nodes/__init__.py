@@ -2,22 +2,23 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import files, routes
+from . import routes
 from .batch import LeVoSaveSong, LeVoSongsFromJSONL
-from .composing import LeVoCompose
+from .compose import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
-from .continuing import LeVoContinueSong
-from .downloading import LeVoDownloadModels
-from .encoding import LeVoLoadStyleEncoder, LeVoStyleFromAudio
-from .finishing import LeVoFinishSong
-from .library import LeVoSaveStyle, LeVoStyleFromLibrary
-from .listening import LeVoListen
+from .continue_song import LeVoContinueSong
+from .download_models import LeVoDownloadModels
+from .finish_song import LeVoFinishSong
+from .host import folders
+from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
-from .rendering import LeVoDecode, LeVoRender
-from .saving import LeVoSaveCheckpoint
-from .separating import LeVoSplitVocals
-from .singing import LeVoSong
+from .render import LeVoDecode, LeVoRender
+from .save_checkpoint import LeVoSaveCheckpoint
+from .song import LeVoSong
+from .split_vocals import LeVoSplitVocals
 from .stems import LeVoDecodeStems, LeVoRenderStems
+from .style_from_audio import LeVoLoadStyleEncoder, LeVoStyleFromAudio
+from .style_library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
 
@@ -58,6 +59,6 @@ class LeVoExtension(ComfyExtension):
 
 def comfy_entrypoint() -> LeVoExtension:
     """Called by ComfyUI once the pack is imported."""
-    files.register()
+    folders.register()
     routes.register()
     return LeVoExtension()

@@ -15,7 +15,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..levo.batch import results, song_list
 from ..levo.batch.song_list import Song, SongList, SongListError
 from ..levo.files.style_library import LIBRARY, Entries, language_of, pick, read_library
-from . import files, placement
+from .host import folders, reporting
 from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket
 
 CATEGORY = "audio/LeVo/batch"
@@ -47,7 +47,10 @@ class LeVoSongsFromJSONL(io.ComfyNode):
                 *_choosing_inputs(),
                 io.Combo.Input(
                     "library",
-                    options=[NO_LIBRARY, *(files.SIZE.sub("", label) for label in files.found(LIBRARY))],
+                    options=[
+                        NO_LIBRARY,
+                        *(folders.SIZE.sub("", label) for label in folders.found(LIBRARY)),
+                    ],
                     default=NO_LIBRARY,
                     tooltip="The prompt library that styles are drawn from where the list asks for one.",
                 ),
@@ -76,7 +79,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
     ) -> tuple:
         made = place(folder) / results.RESULTS if skip_finished else None
-        source = None if library == NO_LIBRARY else files.path_of(LIBRARY, library)
+        source = None if library == NO_LIBRARY else folders.path_of(LIBRARY, library)
         return _state(path_of(file)), _state(made), _state(source)
 
     @classmethod
@@ -89,12 +92,12 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         library: str,
         folder: str,
     ) -> io.NodeOutput:
-        styles = {} if library == NO_LIBRARY else read_library(files.path_of(LIBRARY, library))
+        styles = {} if library == NO_LIBRARY else read_library(folders.path_of(LIBRARY, library))
         found, where = listed(file, styles), place(folder)
         if found.faults and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found))
         songs = results.missing(found.songs, where) if skip_finished else list(found.songs)
-        placement.show(cls.hidden.unique_id, summary(found, len(songs)))
+        reporting.show_text(cls.hidden.unique_id, summary(found, len(songs)))
         return io.NodeOutput(*columns(songs[: songs_a_run or None], where, styles))
 
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..levo.text import lyrics as lyric_text
 from ..levo.text import style as tags_text
-from . import placement
+from .host import reporting
 from .sockets import ConditioningSocket, SongRequest, Style, StyleSocket
 
 CATEGORY = "audio/LeVo/conditioning"
@@ -169,6 +169,6 @@ class LeVoConditioning(io.ComfyNode):
         text = NO_LYRICS if instrumental else lyric_text.parse(lyrics).text
         tags = tags_text.describe(description=description)
         if style is not None and tags:
-            placement.tell(cls.hidden.unique_id, BOTH_STYLES)
+            reporting.warn(cls.hidden.unique_id, BOTH_STYLES)
         codes = None if style is None else style.codes
         return io.NodeOutput(SongRequest(text, tags, instrumental, codes))

@@ -21,8 +21,8 @@ from ..levo.renderer.model import Renderer
 from ..levo.separator.model import build as build_htdemucs
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
-from . import files, graphs, placement
-from .precision import (
+from .host import folders, graphs, memory
+from .host.precision import (
     AUTO,
     DTYPES,
     FLASH,
@@ -42,7 +42,7 @@ FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the t
 
 
 def _file_input(kind: str) -> io.Combo.Input:
-    options = files.choices(kind)
+    options = folders.choices(kind)
     return io.Combo.Input(
         "checkpoint",
         options=options,
@@ -106,13 +106,13 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return files.complaint(LELM, checkpoint) or True
+        return folders.complaint(LELM, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(
         cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
     ) -> tuple:
-        return files.fingerprint(LELM, checkpoint), dtype, attention, compile
+        return folders.fingerprint(LELM, checkpoint), dtype, attention, compile
 
     @classmethod
     def execute(
@@ -148,11 +148,11 @@ class LeVoLoadRenderer(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return files.complaint(RENDERER, checkpoint) or True
+        return folders.complaint(RENDERER, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> tuple:
-        return files.fingerprint(RENDERER, checkpoint), dtype, attention
+        return folders.fingerprint(RENDERER, checkpoint), dtype, attention
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> io.NodeOutput:
@@ -178,11 +178,11 @@ class LeVoLoadVAE(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return files.complaint(VAE, checkpoint) or True
+        return folders.complaint(VAE, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return files.fingerprint(VAE, checkpoint), dtype
+        return folders.fingerprint(VAE, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -210,11 +210,11 @@ class LeVoLoadSeparator(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return files.complaint(SEPARATOR, checkpoint) or True
+        return folders.complaint(SEPARATOR, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> tuple:
-        return files.fingerprint(SEPARATOR, checkpoint)
+        return folders.fingerprint(SEPARATOR, checkpoint)
 
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
@@ -223,42 +223,42 @@ class LeVoLoadSeparator(io.ComfyNode):
 
 def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
-    path = files.path_of(LELM, choice)
+    path = folders.path_of(LELM, choice)
     config = parts.lelm_config(path) if path else tiny.LELM
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     fill(model, path, released.lelm_layout(config))
-    tokenizer = Tokenizer(files.tokenizer_folder(), config.version)
-    return LoadedLelm(placement.managed(model), config, path, precision.dtype, tokenizer, compiled)
+    tokenizer = Tokenizer(folders.tokenizer_folder(), config.version)
+    return LoadedLelm(memory.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
 
 def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
-    path = files.path_of(RENDERER, choice)
+    path = folders.path_of(RENDERER, choice)
     config = parts.renderer_config(path) if path else tiny.RENDERER
     precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
     fill(model, path, released.renderer_layout(config))
-    return LoadedModel(placement.managed(model), config, path, precision.dtype)
+    return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
-    path = files.path_of(VAE, choice)
+    path = folders.path_of(VAE, choice)
     config = parts.vae_config(path) if path else tiny.VAE
     precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
     fill(model, path, released.vae_layout(config), vae=True)
-    return LoadedModel(placement.managed(model, vae=True), config, path, precision.dtype)
+    return LoadedModel(memory.managed(model, vae=True), config, path, precision.dtype)
 
 
 def load_separator(choice: str) -> LoadedModel:
     """Build HTDemucs and fill it from the file chosen in the combo, as fp32: rounding is audible."""
-    path = files.path_of(SEPARATOR, choice)
+    path = folders.path_of(SEPARATOR, choice)
     config = parts.separator_config(path) if path else tiny.SEPARATOR
     model = build_htdemucs(config, "meta")
     fill(model, path, released.separator_layout(model))
-    return LoadedModel(placement.managed(model), config, path, torch.float32)
+    return LoadedModel(memory.managed(model), config, path, torch.float32)
 
 
 def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
@@ -280,7 +280,7 @@ def fill(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool
     Raises:
         CheckpointError: the file does not hold the model; says which file.
     """
-    device = placement.offload_device(vae)
+    device = memory.offload_device(vae)
     if path is None:
         tiny.fill(model, device)
         return

@@ -16,7 +16,7 @@ from ..levo.files import parts
 from ..levo.files.released import LELM
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.text import editing, lyrics, style
-from . import files
+from .host import folders
 
 MOST_BYTES = 20_000  # of a question; the longest song takes a few thousand
 LONGEST = max(config.max_seconds for config in RELEASED.values())
@@ -67,7 +67,7 @@ def description_report(question: dict[str, Any]) -> dict[str, Any]:
 def limit_of(checkpoint: str) -> float:
     """Seconds that a checkpoint composes at most; of the longest release if there is no such file."""
     try:
-        path = files.path_of(LELM, checkpoint)
+        path = folders.path_of(LELM, checkpoint)
         return (parts.lelm_config(path) if path else tiny.LELM).max_seconds
     except (CheckpointError, OSError):
         return LONGEST

@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ..levo.config import SAMPLE_RATE
 from ..levo.song.render import TRACKS
 from ..levo.song.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
-from . import placement
-from .rendering import (
+from .host import memory, reporting
+from .render import (
     CATEGORY,
     decoder,
     latent_of,
@@ -69,9 +69,9 @@ class LeVoRenderStems(io.ComfyNode):
         tracks = tracks_in(mode)
         prompts = style and [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
         model, songs = renderer.patcher.model, tokens.takes
-        device = placement.place(renderer, memory_for(renderer, len(songs) * len(tracks), guidance))
+        device = memory.place(renderer, memory_for(renderer, len(songs) * len(tracks), guidance))
         made = render_stems(
-            model, songs, mode, seed, steps, guidance, prompts, device, placement.progress()
+            model, songs, mode, seed, steps, guidance, prompts, device, reporting.progress()
         )
         by_track = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
         return io.NodeOutput(*([latent_of(song) for song in each] for each in by_track))
@@ -108,7 +108,7 @@ class LeVoDecodeStems(io.ComfyNode):
         ]
         require_alike(mix, vocals, accompaniment)
         decode = decoder(vae, len(mix["samples"]))
-        sounds = decode_stems(Stems(*tracks), channels, decode, placement.progress())
+        sounds = decode_stems(Stems(*tracks), channels, decode, reporting.progress())
         audio = ({"waveform": sound, "sample_rate": SAMPLE_RATE} for sound in sounds)
         return io.NodeOutput(*audio, residual_db(*sounds))
 

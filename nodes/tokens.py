@@ -13,7 +13,7 @@ from comfy_api.latest import io
 from ..levo.files.tensor_file import SAFETENSORS
 from ..levo.song import token_file
 from ..levo.song.token_file import TokenFileError
-from . import placement
+from .host import reporting
 from .sockets import ConditioningSocket, SongTokens, TokensSocket
 
 CATEGORY = "audio/LeVo/tokens"
@@ -54,7 +54,7 @@ class LeVoSaveTokens(io.ComfyNode):
         path = free_path(filename_prefix)
         token_file.save(path, tokens)
         name = path.relative_to(folder_paths.get_output_directory())
-        placement.show(cls.hidden.unique_id, f"Saved {name}.")
+        reporting.show_text(cls.hidden.unique_id, f"Saved {name}.")
         subfolder, filename = os.path.split(name.as_posix())
         entry = {"filename": filename, "subfolder": subfolder, "type": "output"}
         return io.NodeOutput(f"{name.as_posix()}{OUTPUT}", ui={"tokens": [entry]})
@@ -113,7 +113,7 @@ class LeVoLoadTokens(io.ComfyNode):
         tokens = token_file.load(path_of(file))
         takes = f"{len(tokens.lengths)} takes" if len(tokens.lengths) > 1 else "1 take"
         composer, seeds = tokens.composer.checkpoint, ", ".join(map(str, tokens.seeds))
-        placement.show(
+        reporting.show_text(
             cls.hidden.unique_id, f"{takes}, {tokens.seconds:g} s, composed by {composer}, seed {seeds}"
         )
         return io.NodeOutput(tokens, tokens.request, all(tokens.ended), tokens.seconds)

@@ -32,7 +32,7 @@ from torch import Tensor
 
 pack.load_package(pack.ROOT, "levo_pack")
 from levo_pack.levo.layers import int8
-from levo_pack.nodes import precision
+from levo_pack.nodes.host import precision
 
 CPU = torch.device("cpu")
 MACHINES = {  # device, fp16 is fast, bf16 is fast

@@ -42,7 +42,7 @@ from levo_pack.levo.lelm.compose import Execution, compose
 from levo_pack.levo.lelm.conditions import Conditions, prepare
 from levo_pack.levo.lelm.model import LeLM, Run, in_turn
 from levo_pack.levo.text.tokenizer import Tokenizer
-from levo_pack.nodes import graphs
+from levo_pack.nodes.host import graphs
 from levo_pack.nodes.sockets import LoadedLelm
 
 PAGE = 4_096  # bytes

@@ -38,8 +38,9 @@ from torch import Tensor
 
 nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
 from levo_pack.levo import tiny
-from levo_pack.nodes import files, loaders, placement
-from levo_pack.nodes.precision import AUTO
+from levo_pack.nodes import loaders
+from levo_pack.nodes.host import folders, memory, reporting
+from levo_pack.nodes.host.precision import AUTO
 from levo_pack.nodes.sockets import SongRequest
 
 RUNS = 10
@@ -79,12 +80,15 @@ def tensors(value: Any) -> list[Tensor]:
 def heard(fits: bool = True, **inputs: Any) -> tuple[Any, ...]:
     """LeVo Song for an editor that plays what is rendered, which it gets if all models fit."""
     files: list[dict[str, Any]] = []
-    watched, send = placement.is_watched, placement.send
-    placement.is_watched, placement.send = lambda: True, lambda event, data: files.append(data["file"])
+    watched, send = reporting.is_watched, reporting.send_event
+    reporting.is_watched, reporting.send_event = (
+        lambda: True,
+        lambda event, data: folders.append(data["file"]),
+    )
     try:
         result = run("LeVoSong", **inputs)
     finally:
-        placement.is_watched, placement.send = watched, send
+        reporting.is_watched, reporting.send_event = watched, send
     if bool(files) != fits:
         raise SystemExit(f"{len(files)} pieces were heard")
     return result
@@ -93,8 +97,8 @@ def heard(fits: bool = True, **inputs: Any) -> tuple[Any, ...]:
 def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
     """What runs each of the nodes on the tiny models."""
     tiny.LELM = replace(tiny.LELM, delays=(0, 3, 3), lyric_length=30)  # for short runs
-    lelm = loaders.load_lelm(files.TINY, AUTO)
-    renderer, vae = (load(files.TINY, AUTO) for load in (loaders.load_renderer, loaders.load_vae))
+    lelm = loaders.load_lelm(folders.TINY, AUTO)
+    renderer, vae = (load(folders.TINY, AUTO) for load in (loaders.load_renderer, loaders.load_vae))
     request = SongRequest("[verse] hello there.", "pop", False)
     composing = {"lelm": lelm, "conditioning": request, **COMPOSE}
     tokens = run("LeVoCompose", **composing)[0]
@@ -121,7 +125,7 @@ def stopping(error: BaseException, at: int) -> Callable[[], Callable[[int, int],
 
 def stopped(prompt: Callable[[], Any], error: BaseException) -> list[list[int]]:
     """What lives after a run that was stopped."""
-    progress, placement.progress = placement.progress, stopping(error, 2)
+    progress, reporting.progress = reporting.progress, stopping(error, 2)
     with Births() as births:
         try:
             prompt()
@@ -130,7 +134,7 @@ def stopped(prompt: Callable[[], Any], error: BaseException) -> list[list[int]]:
         else:
             raise SystemExit("a run was not stopped")
         finally:
-            placement.progress = progress
+            reporting.progress = progress
     return births.living()
 
 
@@ -166,7 +170,7 @@ def same_in_one(made: dict[str, Callable[..., tuple[Any, ...]]]) -> bool:
     """Whether LeVo Song gives what LeVo Compose and LeVo Render give, however many of the models fit."""
     tokens, latents = made["LeVoCompose"]()[0], made["LeVoRender"]()[0]
     together, early = made["LeVoSong"](), made["LeVoSong heard"]()
-    placement.place_together = lambda models, memory: False
+    memory.place_together = lambda models, memory: False
     apart, silent = made["LeVoSong"](), made["LeVoSong heard"](fits=False)
     return all(
         torch.equal(tokens.codes, song[1].codes)

@@ -35,9 +35,10 @@ from levo_pack.levo.lelm.model import LeLM
 from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.song.render import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
-from levo_pack.nodes import files, loaders, placement
-from levo_pack.nodes import rendering as stage
-from levo_pack.nodes.precision import AUTO
+from levo_pack.nodes import loaders
+from levo_pack.nodes import render as stage
+from levo_pack.nodes.host import folders, memory
+from levo_pack.nodes.host.precision import AUTO
 from levo_pack.nodes.sockets import LoadedModel
 
 CARD = torch.device("meta")
@@ -74,9 +75,9 @@ class Patcher:
 def said_of(model: torch.nn.Module, loaded: float) -> list[str]:
     """The lines about a model of which a share is on the card."""
     lines = Lines()
-    placement.log.addHandler(lines)
-    placement.place(LoadedModel(Patcher(model, loaded), None, None, torch.float32), MEMORY)
-    placement.log.removeHandler(lines)
+    memory.log.addHandler(lines)
+    memory.place(LoadedModel(Patcher(model, loaded), None, None, torch.float32), MEMORY)
+    memory.log.removeHandler(lines)
     return lines.said
 
 
@@ -85,7 +86,7 @@ def together(share: float, other: int = 0) -> bool:
     mm.get_free_memory = lambda device: share * 2 * SIZE - other
     mm.loaded_models = lambda: [Other(other)] if other else []
     models = [LoadedModel(Patcher(model), None, None, torch.float32) for model in (LELM, RENDERER)]
-    return placement.place_together(models, MEMORY)
+    return memory.place_together(models, MEMORY)
 
 
 class Other:
@@ -100,7 +101,7 @@ class Other:
 
 def decoded(most: int) -> dict[str, Any]:
     """Decode a window where memory runs out for more than `most` frames."""
-    vae = loaders.load_vae(files.TINY, AUTO)
+    vae = loaders.load_vae(folders.TINY, AUTO)
     latents = SongLatents(torch.linspace(-1, 1, 64 * 400).view(1, 64, 400), torch.zeros(1, 64, 0), 0)
     want = stage.decoder(vae, 1)(latents, lambda done, total: None)
     sizes, decode = [], vae.patcher.model.decode
@@ -130,7 +131,7 @@ def cancelled() -> bool:
         raise mm.InterruptProcessingException
 
     try:
-        placement.fitting(work, 1_000, 64)
+        memory.fitting(work, 1_000, 64)
     except mm.InterruptProcessingException:
         return tries == [1_000]
     return False

@@ -44,8 +44,8 @@ from levo_pack.levo.song.render import decode_chunks
 from levo_pack.levo.style_encoder.encode import StyleEncoder
 from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.levo.vae.oobleck import Snake, Vae
-from levo_pack.nodes import precision
-from levo_pack.nodes.precision import AUTO, FP8, INT8, SDPA, lelm_precision, renderer_precision
+from levo_pack.nodes.host import precision
+from levo_pack.nodes.host.precision import AUTO, FP8, INT8, SDPA, lelm_precision, renderer_precision
 
 precision.packed.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
 

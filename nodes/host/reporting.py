@@ -1,18 +1,69 @@
-"""The lines on a node that composes: what people should know, and below it what is going on."""
+"""What people see of a run: progress and Cancel, lines on a node, events for the editor."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
 
-from ..levo.lelm.compose import OnStep
-from ..levo.text import status
-from . import placement
+import comfy.model_management as mm
+import comfy.utils
+from server import PromptServer
+
+from ...levo.lelm.compose import OnStep
+from ...levo.text import status
 
 log = logging.getLogger(__name__)
 
+UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
+
+
+def progress() -> Callable[[int, int], None]:
+    """A callback for long loops: moves the node's progress bar and obeys Cancel at every step."""
+    bar, last = None, 0.0
+
+    def on_step(done: int, total: int) -> None:
+        nonlocal bar, last
+        mm.throw_exception_if_processing_interrupted()
+        now = time.monotonic()
+        if now - last < UPDATE_SECONDS and done < total:
+            return
+        bar, last = bar or comfy.utils.ProgressBar(total), now
+        bar.update_absolute(done, total)
+
+    return on_step
+
+
+def raise_if_cancelled() -> None:
+    """Stop here if Cancel was pressed; for loops that no progress bar goes over."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def is_watched() -> bool:
+    """Whether an editor, or another client that gave its name, queued what runs now."""
+    server = getattr(PromptServer, "instance", None)
+    return server is not None and server.client_id is not None
+
+
+def send_event(event: str, data: dict[str, Any]) -> None:
+    """Send an event of ours, with the run it is of, to who queued what runs now; see `is_watched`."""
+    server = PromptServer.instance
+    server.send_sync(event, {**data, "prompt_id": server.last_prompt_id}, server.client_id)
+
+
+def warn(node_id: str | None, text: str) -> None:
+    """Show a line of text on the node and write it to the log."""
+    log.warning(text)
+    show_text(node_id, text)
+
+
+def show_text(node_id: str | None, text: str) -> None:
+    """Show lines of text on the node."""
+    if node_id is not None and PromptServer.instance is not None:  # the editor takes it for HTML
+        PromptServer.instance.send_progress_text(escape(text, quote=False), node_id)
 
 
 class Report:
@@ -43,7 +94,7 @@ class Report:
             frames: of the song at most.
             advance: what moves the bar and obeys Cancel, where composing is not all that a node does.
         """
-        advance, sections = advance or placement.progress(), status.sections_of(lyrics)
+        advance, sections = advance or progress(), status.sections_of(lyrics)
         said = 0.0
 
         def on_step(done: int, total: int) -> None:
@@ -75,4 +126,4 @@ class Report:
 
     def _say(self, line: str) -> None:
         self._line = line
-        placement.show(self._node_id, "\n".join(filter(None, [*self._remarks, line])))
+        show_text(self._node_id, "\n".join(filter(None, [*self._remarks, line])))

@@ -22,9 +22,9 @@ from ..levo.files.style_library import (
     save_style,
 )
 from ..levo.files.tensor_file import CheckpointError
-from . import files, placement
+from .host import folders, reporting
 from .inputs import seed_input
-from .saving import free_path
+from .save_checkpoint import free_path
 from .sockets import Style, StyleSocket
 
 CATEGORY = "audio/LeVo/conditioning"
@@ -85,14 +85,14 @@ class LeVoStyleFromLibrary(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, style: str, **_: object) -> tuple:
         path, _name = place_of(style)
-        return style, path and files.states(path)
+        return style, path and folders.states(path)
 
     @classmethod
     def execute(cls, style: str, language: str, seed: int, lyrics: str | None = None) -> io.NodeOutput:
         if language == AUTO_LANGUAGE:
             language = ANY if lyrics is None else language_of(lyrics)
         found = picked(style, language, seed)
-        placement.show(cls.hidden.unique_id, found.name)
+        reporting.show_text(cls.hidden.unique_id, found.name)
         return io.NodeOutput(Style(found.codes, found.name))
 
 
@@ -124,9 +124,9 @@ class LeVoSaveStyle(io.ComfyNode):
 
     @classmethod
     def execute(cls, style: Style, name: str) -> io.NodeOutput:
-        path = free_path("LeVo Save Style", name, files.folder() / FOLDER)
+        path = free_path("LeVo Save Style", name, folders.folder() / FOLDER)
         save_style(path, style.codes, style.name)
-        placement.show(
+        reporting.show_text(
             cls.hidden.unique_id, f"Saved {path}; press R to find it in LeVo Style from Library."
         )
         return io.NodeOutput(str(path))
@@ -135,11 +135,11 @@ class LeVoSaveStyle(io.ComfyNode):
 def choices() -> list[str]:
     """What the combo offers: styles of all libraries, saved ones, then the tiny one."""
     options = []
-    for label, path in files.found(LIBRARY).items():
-        library = files.SIZE.sub("", label)
-        options += [f"{style} ({library})" for style in _styles(path, files.states(path))]
-    options += [f"{files.SIZE.sub('', label)} ({SAVED})" for label in files.found(STYLE)]
-    return [*(options or [files.NONE_FOUND]), TINY]
+    for label, path in folders.found(LIBRARY).items():
+        library = folders.SIZE.sub("", label)
+        options += [f"{style} ({library})" for style in _styles(path, folders.states(path))]
+    options += [f"{folders.SIZE.sub('', label)} ({SAVED})" for label in folders.found(STYLE)]
+    return [*(options or [folders.NONE_FOUND]), TINY]
 
 
 def place_of(choice: str) -> tuple[Path | None, str | None]:
@@ -152,8 +152,8 @@ def place_of(choice: str) -> tuple[Path | None, str | None]:
         return None, None
     style, _, library = choice.removesuffix(")").rpartition(" (")
     if library == SAVED:
-        return files.path_of(STYLE, style), None
-    return files.path_of(LIBRARY, files.NONE_FOUND if choice == files.NONE_FOUND else library), style
+        return folders.path_of(STYLE, style), None
+    return folders.path_of(LIBRARY, folders.NONE_FOUND if choice == folders.NONE_FOUND else library), style
 
 
 def picked(choice: str, language: str, seed: int) -> Pick:

@@ -1,27 +1,22 @@
-"""Devices, memory, progress and Cancel by ComfyUI's model management."""
+"""Devices, patchers and room on them, by ComfyUI's model management."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any, TypeVar
 
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.utils
 import torch
-from server import PromptServer
 from torch import nn
 
-from .sockets import LoadedModel
+from ..sockets import LoadedModel
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-UPDATE_SECONDS = 0.1
 MARGIN = 1.1  # for what kernels take on a card and no formula knows
 OTHERS = "close other programs"
 SMALLER = {  # what to do about a model that does not fit
@@ -136,48 +131,3 @@ def fitting(work: Callable[[int], T], size: int, least: int) -> T:
         size = max(least, size // 2)
         log.warning("Memory ran out; trying again with pieces of %d frames.", size)
         mm.soft_empty_cache()
-
-
-def progress() -> Callable[[int, int], None]:
-    """A callback for long loops: moves the node's progress bar and obeys Cancel at every step."""
-    bar, last = None, 0.0
-
-    def on_step(done: int, total: int) -> None:
-        nonlocal bar, last
-        mm.throw_exception_if_processing_interrupted()
-        now = time.monotonic()
-        if now - last < UPDATE_SECONDS and done < total:
-            return
-        bar, last = bar or comfy.utils.ProgressBar(total), now
-        bar.update_absolute(done, total)
-
-    return on_step
-
-
-def obey_cancel() -> None:
-    """Stop here if Cancel was pressed; for loops that no progress bar goes over."""
-    mm.throw_exception_if_processing_interrupted()
-
-
-def is_watched() -> bool:
-    """Whether an editor, or another client that gave its name, queued what runs now."""
-    server = getattr(PromptServer, "instance", None)
-    return server is not None and server.client_id is not None
-
-
-def send(event: str, data: dict[str, Any]) -> None:
-    """Send an event of ours, with the run it is of, to who queued what runs now; see `is_watched`."""
-    server = PromptServer.instance
-    server.send_sync(event, {**data, "prompt_id": server.last_prompt_id}, server.client_id)
-
-
-def tell(node_id: str | None, text: str) -> None:
-    """Show a line of text on the node and write it to the log."""
-    log.warning(text)
-    show(node_id, text)
-
-
-def show(node_id: str | None, text: str) -> None:
-    """Show lines of text on the node."""
-    if node_id is not None and PromptServer.instance is not None:  # the editor takes it for HTML
-        PromptServer.instance.send_progress_text(escape(text, quote=False), node_id)

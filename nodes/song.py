@@ -16,12 +16,12 @@ from ..levo.lelm.conditions import Conditions
 from ..levo.song.pipeline import Compose, compose_and_render
 from ..levo.song.preview import EarlySound
 from ..levo.song.render import OnWindow, Prompt, SongRendering, seeded_noise
-from . import graphs, placement
-from .composing import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
-from .composing import memory_for as memory_to_compose
-from .rendering import latent_of, memory_to_decode, prompt_of, rendering_inputs, style_inputs
-from .rendering import memory_for as memory_to_render
-from .reporting import Report
+from .compose import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
+from .compose import memory_for as memory_to_compose
+from .host import graphs, memory, reporting
+from .host.reporting import Report
+from .render import latent_of, memory_to_decode, prompt_of, rendering_inputs, style_inputs
+from .render import memory_for as memory_to_render
 from .sockets import (
     ConditioningSocket,
     LelmSocket,
@@ -95,15 +95,15 @@ class LeVoSong(io.ComfyNode):
         seeds = [(seed + take) % SEEDS for take in range(takes)]
         # First of all, as its model may have to go for the others.
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Song")
-        memory = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
-        early = _early(lelm, renderer, vae, sum(memory))
-        bring = None if early is not None else _placed(lelm, renderer, *memory)
+        needed = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
+        early = _early(lelm, renderer, vae, sum(needed))
+        bring = None if early is not None else _placed(lelm, renderer, *needed)
         how_to_render = track, render_steps, render_guidance, prompt
         on_window = _telling(report, early, cls.hidden.unique_id)
         rendering = _rendering(renderer, takes, render_seed, how_to_render, on_window)
         telling = partial(report.composing, conditioning.lyrics, frames)
         run = _composing(lelm, conditions, frames, how, seeds, cuda_graph, telling)
-        made, latents = compose_and_render(run, rendering, frames, bring, placement.progress())
+        made, latents = compose_and_render(run, rendering, frames, bring, reporting.progress())
         tokens = gathered(made, seeds, conditioning, how, composer_of(lelm), report)
         report.composed(tokens.lengths, tokens.ended)
         songs = [latent_of(song) for song in latents.values()]
@@ -111,15 +111,15 @@ class LeVoSong(io.ComfyNode):
 
 
 def _early(
-    lelm: LoadedLelm, renderer: LoadedModel, vae: LoadedModel | None, memory: int
+    lelm: LoadedLelm, renderer: LoadedModel, vae: LoadedModel | None, needed: int
 ) -> EarlySound | None:
     """Bring all three models to their device, if they fit and somebody listens: what decodes on the way."""
-    if vae is None or not placement.is_watched():
+    if vae is None or not reporting.is_watched():
         return None
     device = vae.patcher.load_device
-    memory += memory_to_decode(vae)
+    needed += memory_to_decode(vae)
     together = device == lelm.patcher.load_device == renderer.patcher.load_device
-    if together and placement.place_together([lelm, renderer, vae], memory):
+    if together and memory.place_together([lelm, renderer, vae], needed):
         return EarlySound(vae.patcher.model, device, vae.dtype)
     log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
     return None
@@ -129,11 +129,11 @@ def _placed(
     lelm: LoadedLelm, renderer: LoadedModel, to_compose: int, to_render: int
 ) -> Callable[[], object] | None:
     """Bring both models to their device, or LeLM alone; then gives what brings the renderer."""
-    if placement.place_together([lelm, renderer], to_compose + to_render):
+    if memory.place_together([lelm, renderer], to_compose + to_render):
         return None
     log.info("LeLM and the renderer do not fit together: rendering starts when the song is composed.")
-    placement.place(lelm, to_compose)
-    return partial(placement.place, renderer, to_render)
+    memory.place(lelm, to_compose)
+    return partial(memory.place, renderer, to_render)
 
 
 def _telling(report: Report, early: EarlySound | None, node_id: str | None) -> OnWindow:
@@ -143,10 +143,10 @@ def _telling(report: Report, early: EarlySound | None, node_id: str | None) -> O
         report.rendered((start + latents.shape[2]) / FRAME_RATE)
         if early is None or take:
             return
-        early.add(latents, lambda _: placement.obey_cancel())
+        early.add(latents, lambda _: reporting.raise_if_cancelled())
         if early.sound.shape[2]:
             audio = {"waveform": early.sound, "sample_rate": SAMPLE_RATE}
-            placement.send("levo.early", {"node": node_id, "file": ui.PreviewAudio(audio).values[0]})
+            reporting.send_event("levo.early", {"node": node_id, "file": ui.PreviewAudio(audio).values[0]})
 
     return on_window
 

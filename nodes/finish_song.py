@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..levo.audio.loudness import integrated_loudness, true_peak_db
 from ..levo.audio.mastering import Finish, finish
-from . import placement
+from .host import reporting
 from .sockets import SongTokens, TokensSocket
 
 CUT, ALL, OFF = "songs cut at the limit", "all songs", "off"
@@ -74,7 +74,7 @@ class LeVoFinishSong(io.ComfyNode):
         )
         songs = songs_of(audio)
         faded = faded_of(fade[0], len(songs), tokens)
-        on_step, made = placement.progress(), []
+        on_step, made = reporting.progress(), []
         for number, (song, cut) in enumerate(zip(songs, faded, strict=True)):
             on_step(number, len(songs))
             sound = finish(song["waveform"], song["sample_rate"], wanted, [cut])

@@ -18,7 +18,7 @@ from ..levo.song.render import (
     style_prompt,
 )
 from ..levo.song.stems import Decode, decode_track
-from . import placement
+from .host import memory, reporting
 from .inputs import guidance_input, seed_input
 from .sockets import LoadedModel, RendererSocket, SongTokens, Style, StyleSocket, TokensSocket, VaeSocket
 
@@ -78,10 +78,10 @@ class LeVoRender(io.ComfyNode):
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Render")
         config, model = renderer.config, renderer.patcher.model
         songs = tokens.takes
-        device = placement.place(renderer, memory_for(renderer, len(songs), guidance))
+        device = memory.place(renderer, memory_for(renderer, len(songs), guidance))
         noises = [seeded_noise(seed, 1, config) for _ in songs]
         made = render_songs(
-            model, songs, noises, track, steps, guidance, prompt, device, placement.progress()
+            model, songs, noises, track, steps, guidance, prompt, device, reporting.progress()
         )
         return io.NodeOutput([latent_of(song) for song in made])
 
@@ -121,12 +121,12 @@ def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
 def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
     """Bytes that rendering takes side by side needs beside the weights."""
     rows = takes * (2 if guidance != 1 else 1)
-    return render_bytes(renderer.config, renderer.dtype.itemsize, rows, placement.is_on_cuda(renderer))
+    return render_bytes(renderer.config, renderer.dtype.itemsize, rows, memory.is_on_cuda(renderer))
 
 
 def memory_to_decode(vae: LoadedModel, frames: int | None = None) -> int:
     """Bytes that decoding a chunk needs beside the weights; see `decode_bytes`."""
-    return decode_bytes(vae.config, vae.dtype.itemsize, frames, placement.is_on_cuda(vae))
+    return decode_bytes(vae.config, vae.dtype.itemsize, frames, memory.is_on_cuda(vae))
 
 
 class LeVoDecode(io.ComfyNode):
@@ -152,7 +152,7 @@ class LeVoDecode(io.ComfyNode):
     def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
         latents, channels = latents_of(latent, vae.config.latent, "LeVo Decode"), vae.config.latent
         decode = decoder(vae, latents.samples.shape[0])
-        audio = decode_track(latents, channels, decode, placement.progress())
+        audio = decode_track(latents, channels, decode, reporting.progress())
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
 
 
@@ -169,7 +169,7 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
-    device = placement.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
+    device = memory.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
     return style_prompt(
         vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
     )
@@ -183,15 +183,15 @@ def latent_of(song: SongLatents) -> dict:
 def decoder(vae: LoadedModel, rows: int) -> Decode:
     """Bring a VAE to its device; gives what decodes one track of `rows` songs there."""
     config = RendererConfig()
-    device = placement.place(vae, memory_to_decode(vae) * rows, whole=True)
+    device = memory.place(vae, memory_to_decode(vae) * rows, whole=True)
     # Half of what is free: the rest of the machine goes on.
-    free = placement.free_memory(device) // 2
+    free = memory.free_memory(device) // 2
     window = memory_to_decode(vae, config.window) * rows
     chunk = chunk_frames(window, config.window, free, 2 * vae.config.overlap)
 
     def decode(latents: SongLatents, on_step: OnStep) -> torch.Tensor:
         model, least = vae.patcher.model, 2 * vae.config.overlap
-        return placement.fitting(
+        return memory.fitting(
             lambda frames: decode_song(model, latents, config, device, vae.dtype, frames, on_step),
             chunk,
             least,

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, LelmConfig, Sampling
-from .composing import composed, composing_inputs, frames_for, song_outputs
-from .reporting import Report
+from .compose import composed, composing_inputs, frames_for, song_outputs
+from .host.reporting import Report
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
 
 NAME = "LeVo Continue Song"

@@ -15,8 +15,8 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
-from ..levo.layers import fbgemm, fp8, int8, int8_triton
-from ..levo.layers.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
+from ...levo.layers import fbgemm, fp8, int8, int8_triton
+from ...levo.layers.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
 from ..levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
 from ..levo.text.style import conditioned
-from . import graphs, placement
+from .host import graphs, memory
+from .host.reporting import Report
 from .inputs import guidance_input, seed_input
-from .reporting import Report
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, TokensSocket
 
 log = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ def _compose(
     on_step: OnStep,
 ) -> list[Composition]:
     model, known = lelm.patcher.model, 0 if kept is None else kept.shape[2]
-    device = placement.place(lelm, memory_for(lelm, frames, len(seeds), known))
+    device = memory.place(lelm, memory_for(lelm, frames, len(seeds), known))
     how = graphs.execution(lelm, cuda_graph, frames)
     start = time.monotonic()
     songs = compose(

@@ -13,10 +13,9 @@ from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
 from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
-from . import files, placement
+from .host import folders, memory, reporting
+from .host.precision import audio_precision
 from .loaders import FILE_HINT, build, fill
-from .precision import audio_precision
-from .separating import split_audio
 from .sockets import (
     LoadedModel,
     LoadedStyleEncoder,
@@ -25,6 +24,7 @@ from .sockets import (
     StyleEncoderSocket,
     StyleSocket,
 )
+from .split_vocals import split_audio
 
 # Kind of file -> released and tiny sizes of what it encodes with.
 SIZES = {
@@ -34,7 +34,7 @@ SIZES = {
 
 
 def _file_input(name: str, kind: str, tooltip: str) -> io.Combo.Input:
-    options = files.choices(kind)
+    options = folders.choices(kind)
     return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
 
 
@@ -68,11 +68,11 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, septoken: str | None = None) -> bool | str:
         # A complaint is shown at every input that is named here: the other file is checked when it runs.
-        return files.complaint(TRACK_ENCODER, septoken) or True
+        return folders.complaint(TRACK_ENCODER, septoken) or True
 
     @classmethod
     def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
-        return files.fingerprint(TRACK_ENCODER, septoken), files.fingerprint(MIXED_ENCODER, one_rvq)
+        return folders.fingerprint(TRACK_ENCODER, septoken), folders.fingerprint(MIXED_ENCODER, one_rvq)
 
     @classmethod
     def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
@@ -82,13 +82,13 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
 
 def load_encoder(kind: str, choice: str) -> LoadedModel:
     """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
-    path = files.path_of(kind, choice)
+    path = folders.path_of(kind, choice)
     released, small = SIZES[kind]
     sizes: StyleEncoderConfig = released if path else small
     precision = audio_precision()
     model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
     fill(model, path, released.style_encoder_layout(sizes))
-    return LoadedModel(placement.managed(model), sizes, path, precision.dtype)
+    return LoadedModel(memory.managed(model), sizes, path, precision.dtype)
 
 
 def _stem_inputs() -> list[io.Input]:
@@ -160,7 +160,7 @@ class LeVoStyleFromAudio(io.ComfyNode):
         separator: LoadedModel | None = None,
     ) -> io.NodeOutput:
         if audio is None:  # a song of a list that names none
-            placement.show(cls.hidden.unique_id, "No audio, so no style.")
+            reporting.show_text(cls.hidden.unique_id, "No audio, so no style.")
             return io.NodeOutput(None, None)
         whole = recording(audio, "audio")
         start, clip = choose(whole, None if auto else start)
@@ -198,9 +198,9 @@ def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompanim
     """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
     clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
     steps = encoder.tracks.config.steps + encoder.mixed.config.steps
-    bar, before, codes = placement.progress(), 0, {}
+    bar, before, codes = reporting.progress(), 0, {}
     for model in (encoder.tracks, encoder.mixed):
-        device = placement.place(model, encode_bytes(model.config, clip.shape[2]))
+        device = memory.place(model, encode_bytes(model.config, clip.shape[2]))
 
         def step(done: int, _total: int, before: int = before) -> None:
             bar(before + done, steps)

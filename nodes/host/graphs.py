@@ -20,13 +20,13 @@ import torch
 from comfy.cli_args import args
 from torch import Tensor, nn
 
-from ..levo.config import FRAME_RATE
-from ..levo.lelm.compose import Execution
-from ..levo.lelm.cuda_graph import Resident
-from ..levo.lelm.fused import FusedBlocks
-from ..levo.lelm.model import LeLM, Run, in_turn, plainly
-from . import placement
-from .sockets import LoadedLelm
+from ...levo.config import FRAME_RATE
+from ...levo.lelm.compose import Execution
+from ...levo.lelm.cuda_graph import Resident
+from ...levo.lelm.fused import FusedBlocks
+from ...levo.lelm.model import LeLM, Run, in_turn, plainly
+from ..sockets import LoadedLelm
+from . import memory
 
 AUTO, ON, OFF = "auto", "on", "off"  # whether steps are compiled
 COMPILED_SECONDS = 30  # of a song from which compiling is worth its time
@@ -35,14 +35,14 @@ OLDEST_CARD = (7, 0)  # that Triton, which makes the kernels, runs on
 
 def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     """How to run the steps of a song of `frames` frames with a model that was placed."""
-    device, dynamic = lelm.patcher.load_device, placement.is_dynamic(lelm.patcher)
-    graph = cuda_graph and placement.is_on_cuda(lelm) and not getattr(args, "disable_cuda_graphs", False)
+    device, dynamic = lelm.patcher.load_device, memory.is_dynamic(lelm.patcher)
+    graph = cuda_graph and memory.is_on_cuda(lelm) and not getattr(args, "disable_cuda_graphs", False)
     block = FusedBlocks(borrowed) if is_compiled(lelm.compile, frames, device) else plainly
     if dynamic:
         pages = _pages_module() if graph else None
         residency = PagedWeights(lelm.patcher.model, pages) if pages else None
         return Execution(residency, Run(block, prefetching(device, lelm.dtype, graph)))
-    return Execution(Resident() if graph and placement.is_resident(lelm) else None, Run(block))
+    return Execution(Resident() if graph and memory.is_resident(lelm) else None, Run(block))
 
 
 def is_compiled(choice: str, frames: int, device: torch.device) -> bool:

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..levo.memory import separate_bytes
 from ..levo.separator.split import Stems, split
-from . import placement
+from .host import memory, reporting
 from .inputs import seed_input
 from .sockets import LoadedModel, SeparatorSocket
 
@@ -47,7 +47,7 @@ class LeVoSplitVocals(io.ComfyNode):
 
 def split_audio(separator: LoadedModel, audio: dict, seed: int) -> Stems:
     """Stems of an AUDIO at its own rate and with its own channels, with progress and Cancel."""
-    device = placement.place(separator, separate_bytes(separator.config), whole=True)
+    device = memory.place(separator, separate_bytes(separator.config), whole=True)
     model, config = separator.patcher.model, separator.config
     mix, rate = audio["waveform"], audio["sample_rate"]
-    return split(model, config, mix, rate, seed, device, placement.progress())
+    return split(model, config, mix, rate, seed, device, reporting.progress())

@@ -10,11 +10,11 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 
-from ..levo.files import catalogue, style_library
-from ..levo.files.parts import Part, recognise
-from ..levo.files.release_config import CONFIG, VAE_CONFIG
-from ..levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
-from ..levo.files.tensor_file import SUFFIXES, CheckpointError
+from ...levo.files import catalogue, style_library
+from ...levo.files.parts import Part, recognise
+from ...levo.files.release_config import CONFIG, VAE_CONFIG
+from ...levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
+from ...levo.files.tensor_file import SUFFIXES, CheckpointError
 
 KEY = "levo"
 OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for these models use
@@ -150,8 +150,8 @@ def _missing(kind: str, choice: str, there: list[str]) -> str:
         return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
     if kind in (style_library.LIBRARY, style_library.STYLE):
         return (
-            f"There is no {kind} file: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} (with git lfs) "
-            f"to {folder()} and press R, or write styles of your own with LeVo Save Style."
+            f"There is no {kind} file: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} "
+            f"(with git lfs) to {folder()} and press R, or write styles of your own with LeVo Save Style."
         )
     published = catalogue.LELM.get(SIZE.sub("", choice), PUBLISHED[kind])
     files = " and ".join(Path(file.path).name for file in published)

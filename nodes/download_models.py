@@ -18,7 +18,7 @@ from ..levo.files.catalogue import (
     VAE,
     RemoteFile,
 )
-from . import files, placement
+from .host import folders, reporting
 
 NONE = "none"
 TEXT_SECONDS = 0.5  # between two lines of text on the node
@@ -128,14 +128,14 @@ class LeVoDownloadModels(io.ComfyNode):
                 "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."
             )
         node_id = cls.hidden.unique_id
-        report = report_of(hub.fetch(chosen, files.folder(), progress_on(node_id)))
-        placement.show(node_id, report)
+        report = report_of(hub.fetch(chosen, folders.folder(), progress_on(node_id)))
+        reporting.show_text(node_id, report)
         return io.NodeOutput(report)
 
 
 def progress_on(node_id: str | None) -> hub.OnStep:
     """The node's progress bar, Cancel, and a line of text with bytes and speed."""
-    bar = placement.progress()
+    bar = reporting.progress()
     last, before = time.monotonic(), 0
 
     def on_step(done: int, total: int, what: str) -> None:
@@ -146,7 +146,7 @@ def progress_on(node_id: str | None) -> hub.OnStep:
             return
         speed = max(done - before, 0) / (now - last)
         last, before = now, done
-        placement.show(
+        reporting.show_text(
             node_id, f"{what}: {done / 1e9:.1f} of {total / 1e9:.1f} GB in all, {speed / 1e6:.0f} MB/s"
         )
 

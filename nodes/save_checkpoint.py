@@ -13,8 +13,8 @@ from ..levo.files.catalogue import LICENCE
 from ..levo.files.converted import Provenance
 from ..levo.files.released import LELM, RENDERER, VAE
 from ..levo.files.tensor_file import SAFETENSORS, inventory, sha256_of
-from . import files, placement
-from .precision import DTYPES
+from .host import folders, reporting
+from .host.precision import DTYPES
 from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket
 
 AS_LOADED = "as loaded"
@@ -60,9 +60,9 @@ class LeVoSaveCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: LoadedModel, name: str, dtype: str) -> io.NodeOutput:
-        path = free_path("LeVo Save Checkpoint", name, files.folder())
+        path = free_path("LeVo Save Checkpoint", name, folders.folder())
         save(model, path, dtype)
-        placement.tell(cls.hidden.unique_id, f"Saved {path}.")
+        reporting.warn(cls.hidden.unique_id, f"Saved {path}.")
         return io.NodeOutput(str(path))
 
 
@@ -108,7 +108,7 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
         )
     origin = provenance(model.file)
     kind = KINDS[type(model.config)]
-    converted.save(path, module, kind, model.config, origin, number, placement.progress())
+    converted.save(path, module, kind, model.config, origin, number, reporting.progress())
 
 
 def provenance(file: Path | None) -> Provenance:
@@ -118,4 +118,4 @@ def provenance(file: Path | None) -> Provenance:
     found = inventory(file)
     if converted.kind_in(found):
         return converted.provenance_in(found)
-    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, placement.progress()))
+    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, reporting.progress()))

@@ -1,0 +1,1 @@
+"""The only package that knows ComfyUI beyond its node API."""
