@@ -45,7 +45,7 @@ class LevoCostless:
         return {"required": {}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
     def run(self, unique_id: str) -> dict[str, Any]:
-        lelm = module("nodes.loaders").load_lelm(module("nodes.files").TINY, "fp32")
+        lelm = module("nodes.loaders").load_lelm(module("nodes.host.folders").TINY, "fp32")
         prepare = module("levo.lelm.conditions").prepare
         asked = prepare("[verse] hi.", "pop", None, lelm.config, lelm.tokenizer)
         ways = {"bare": lambda: {}, "node": lambda: {"on_step": reported(unique_id)}}
@@ -57,7 +57,7 @@ class LevoCostless:
 
 def reported(unique_id: str) -> Callable[[int, int], None]:
     """What LeVo Compose does at every step: Cancel, the progress bar, the line on the node."""
-    return module("nodes.reporting").Report(unique_id).composing("[verse] hi.", FRAMES)
+    return module("nodes.host.reporting").Report(unique_id).composing("[verse] hi.", FRAMES)
 
 
 def speed(model: Any, asked: Any, callbacks: dict[str, Any]) -> float:

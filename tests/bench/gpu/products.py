@@ -19,8 +19,8 @@ from bench.table import seconds, show
 from torch import Tensor
 from torch.nn import functional as F
 
-from levo import int8
 from levo.config import CODES, LelmConfig
+from levo.layers import int8
 
 ROWS = (2, 4, 8, 16)
 COLD_BYTES = 256_000_000  # of int8 matrices that take turns; an H100 caches 50 MB

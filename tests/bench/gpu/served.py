@@ -73,8 +73,8 @@ def run(report: Report, setting: Setting) -> None:
 
 def written(report: Report, setting: Setting, folder: Path) -> bool:
     """Write the large model with random weights, in fp16 and in int8; whether the disk has room for it."""
-    from levo import converted
-    from levo.checkpoint import LELM
+    from levo.files import converted
+    from levo.files.released import LELM
 
     model = endless(random_model(setting.lelm[LARGE], setting.device, setting.dtype("fp16")))
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())

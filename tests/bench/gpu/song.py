@@ -12,7 +12,7 @@ from levo.config import FRAME_RATE, SAMPLE_RATE
 from levo.lelm.compose import compose
 from levo.lelm.fused import FusedBlocks
 from levo.renderer.model import Renderer
-from levo.song import decode_song, render_song, seeded_noise
+from levo.song.render import decode_song, render_song, seeded_noise
 from levo.vae.oobleck import Vae
 
 MOST = 0.17  # seconds taken for a second of sound
