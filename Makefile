@@ -1,9 +1,10 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test bench card lint python
+.PHONY: help demo test golden bench card lint python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and runs all tests"
+	@echo "make golden   compares the models with outputs of the published code, number by number"
 	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
 	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
 	@echo "make lint     checks style only"
@@ -11,13 +12,17 @@ help:
 
 demo:
 	@python=$$(tests/environment.sh) && \
-	PYTHONPATH=tests/comfy "$$python" tests/demo.py
+	"$$python" tests/demo.py
 
 test: lint
 	@python=$$(tests/environment.sh) && \
 	LEVO_BROWSER_DIR=$$(tests/environment.sh browser) && \
 	export LEVO_BROWSER_DIR && \
 	"$$python" -m pytest tests
+
+golden:
+	@python=$$(tests/environment.sh) && \
+	PYTHONPATH=tests "$$python" -m support.golden_outputs
 
 bench:
 	@python=$$(tests/environment.sh) && \

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..levo import config, tiny
 from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
+from ..levo.files import released
 from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
 from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
@@ -83,8 +84,8 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
 def load_encoder(kind: str, choice: str) -> LoadedModel:
     """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
     path = folders.path_of(kind, choice)
-    released, small = SIZES[kind]
-    sizes: StyleEncoderConfig = released if path else small
+    full_size, small = SIZES[kind]
+    sizes: StyleEncoderConfig = full_size if path else small
     precision = audio_precision()
     model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
     fill(model, path, released.style_encoder_layout(sizes))

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import pack  # noqa: F401
 import pytest
+import support.pack  # noqa: F401
 import torch
-from hub_server import Hub
-from server import ComfyServer
+from support.comfy_server import ComfyServer
+from support.hub_server import Hub
 
 LOG_LINES = 60
 

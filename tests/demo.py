@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pack import ROOT
-from server import ComfyServer, Message, PromptRejected, Run, ServerError
-from workflow import to_prompt
+from support.comfy_server import ComfyServer, Message, PromptRejected, Run, ServerError
+from support.pack import ROOT
+from support.workflow import to_prompt
 
 WORKFLOW = ROOT / "example_workflows" / "LeVo Text to Song.json"
 OUTPUT = ROOT / "output"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 import torch
 from bench import published_lelm
 from bench.begun import Begin, between, random_conditions

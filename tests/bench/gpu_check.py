@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if importlib.util.find_spec("tokenizers") is None:  # `levo.lelm` imports it, and nothing here uses it
     sys.modules |= {name: MagicMock() for name in ("tokenizers", "tokenizers.models")}
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 import torch
 from bench.gpu.report import FAILED, SKIPPED, Figure, Report, figures_in, summary
 from bench.gpu.setting import dry, full

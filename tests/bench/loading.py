@@ -16,11 +16,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pack  # noqa: F401
-import releases
+import support.pack  # noqa: F401
 import torch
 from bench.table import clock, device, machine, on_card, show
-from release_texts import config_text
+from support import releases
+from support.release_texts import config_text
 from torch import nn
 
 from levo.files import converted, parts, released

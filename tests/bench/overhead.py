@@ -10,11 +10,9 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 from bench.table import machine, show
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "comfy"))
-from server import ComfyServer
+from support.comfy_server import ComfyServer
 
 COSTLESS = Path(__file__).with_name("costless")
 

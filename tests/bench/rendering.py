@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from functools import partial
 from statistics import median
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 import torch
 from bench.models import copied
 from bench.published_renderer import decode, flow_step

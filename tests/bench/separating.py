@@ -12,7 +12,7 @@ import statistics
 import sys
 from functools import partial
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 import torch
 from bench.table import device, in_turns, machine, seconds, show, tf32
 

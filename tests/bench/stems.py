@@ -11,7 +11,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
-import pack  # noqa: F401
+import support.pack  # noqa: F401
 import torch
 from bench.models import copied
 from bench.table import device, in_seconds, in_turns, machine, on_card, seconds, show

@@ -7,10 +7,10 @@ import os
 import subprocess
 from pathlib import Path
 
-import pack
 import pytest
-from server import ComfyServer
-from workflow import to_prompt
+from support import pack
+from support.comfy_server import ComfyServer
+from support.workflow import to_prompt
 
 from levo.files import catalogue
 

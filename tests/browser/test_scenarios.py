@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from server import ComfyServer
+from support.comfy_server import ComfyServer
 
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "scenarios").glob("*.mjs"))

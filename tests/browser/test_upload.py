@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from server import ComfyServer
+from support.comfy_server import ComfyServer
 
 SCRIPT = Path(__file__).parent / "upload_tokens.mjs"
 

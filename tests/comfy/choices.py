@@ -3,36 +3,22 @@
 Run by test_comfy_choices.py in a process of its own, because it imports ComfyUI.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
-sys.path.append(str(TESTS))
+import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
 
-import comfy.options
-import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
-
-comfy.options.enable_args_parsing(False)
-from comfy.cli_args import args
-
-args.cpu = True
-
+# isort: split
 import comfy.model_management as mm
-import pack
 import pytest
 import torch
-from torch import Tensor
-
-pack.load_package(pack.ROOT, "levo_pack")
 from levo_pack.levo.layers import int8
 from levo_pack.nodes.host import precision
+from torch import Tensor
 
 CPU = torch.device("cpu")
 MACHINES = {  # device, fp16 is fast, bf16 is fast
@@ -54,7 +40,7 @@ def dtypes(device: str, fp16: bool, bf16: bool, packed: bool = False) -> dict[st
         patch.setattr(precision, "_operations_for", lambda dtype: torch.nn)
         patch.setattr(precision, "_casting_operations", lambda dtype: torch.nn)
         patch.setattr(precision, "int8_kernel", lambda dtype: None)
-        patch.setattr(precision.packed, "is_there", lambda: packed)
+        patch.setattr(precision.fbgemm, "is_there", lambda: packed)
         made = {
             f"lelm {name}": precision.lelm_precision(name, "sdpa", 16) for name in ("auto", "int8", "bf16")
         }

@@ -2,10 +2,9 @@
 
 Run by test_comfy_dynamic_vram.py in a process of its own, because it imports ComfyUI. There is no card:
 `Pages` behaves as comfy_aimdo.model_vbar does, and a layer asks for its pages before it computes, as
-ComfyUI's layers do; tests/cuda_stand_in.py takes the place of CUDA graphs.
+ComfyUI's layers do; tests/support/cuda_stand_in.py takes the place of CUDA graphs.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import ctypes
@@ -13,29 +12,15 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
-sys.path.append(str(TESTS))
+import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
 
-import comfy.options
-import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
-
-comfy.options.enable_args_parsing(False)
-from comfy.cli_args import args
-
-args.cpu = True
-
-import pack
+# isort: split
 import pytest
 import torch
-from cuda_stand_in import Cuda
-from torch import nn
-
-pack.load_package(pack.ROOT, "levo_pack")
+from comfy.cli_args import args
 from levo_pack.levo import tiny
 from levo_pack.levo.config import LelmConfig, Sampling
 from levo_pack.levo.lelm.compose import Execution, compose
@@ -44,6 +29,9 @@ from levo_pack.levo.lelm.model import LeLM, Run, in_turn
 from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.nodes.host import graphs
 from levo_pack.nodes.sockets import LoadedLelm
+from support.cuda_stand_in import Cuda
+from support.pack import tokenizer_dir
+from torch import nn
 
 PAGE = 4_096  # bytes
 LARGE = 1_024  # bytes of weights from which they lie in pages
@@ -155,7 +143,7 @@ LONG = replace(CONFIG, lyric_length=246)  # caches are read further during the s
 
 
 def conditions_of(config: LelmConfig) -> Conditions:
-    tokenizer = Tokenizer(pack.tokenizer_dir(), "v2")
+    tokenizer = Tokenizer(tokenizer_dir(), "v2")
     return prepare("[verse] hi.", "[Musicality-very-high], pop", None, config, tokenizer)
 
 

@@ -4,7 +4,6 @@ Run by test_comfy_lifetimes.py in a process of its own, because it imports Comfy
 the garbage collector, as a card's memory would not come back meanwhile.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import gc
@@ -17,31 +16,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
-sys.path.append(str(TESTS))
+import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
 
-import comfy.options
-import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
-
-comfy.options.enable_args_parsing(False)
-from comfy.cli_args import args
-
-args.cpu = True
-
+# isort: split
 import comfy.model_management as mm
 import folder_paths
-import pack
 import torch
-from births import Births
-from torch import Tensor
-
-nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
+from levo_pack import nodes
 from levo_pack.levo import tiny
 from levo_pack.nodes import loaders
 from levo_pack.nodes.host import folders, memory, reporting
 from levo_pack.nodes.host.precision import AUTO
 from levo_pack.nodes.sockets import SongRequest
+from support.births import Births
+from torch import Tensor
 
 RUNS = 10
 COMPOSE = {
@@ -81,10 +69,8 @@ def heard(fits: bool = True, **inputs: Any) -> tuple[Any, ...]:
     """LeVo Song for an editor that plays what is rendered, which it gets if all models fit."""
     files: list[dict[str, Any]] = []
     watched, send = reporting.is_watched, reporting.send_event
-    reporting.is_watched, reporting.send_event = (
-        lambda: True,
-        lambda event, data: folders.append(data["file"]),
-    )
+    reporting.is_watched = lambda: True
+    reporting.send_event = lambda event, data: files.append(data["file"])
     try:
         result = run("LeVoSong", **inputs)
     finally:

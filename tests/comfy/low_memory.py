@@ -3,32 +3,18 @@
 Run by test_comfy_low_memory.py in a process of its own, because it imports ComfyUI.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
-sys.path.append(str(TESTS))
+import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
 
-import comfy.options
-import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
-
-comfy.options.enable_args_parsing(False)
-from comfy.cli_args import args
-
-args.cpu = True
-
+# isort: split
 import comfy.model_management as mm
-import pack
 import torch
-
-nodes = pack.load_package(pack.ROOT, "levo_pack") and sys.modules["levo_pack.nodes"]
 from levo_pack.levo import tiny
 from levo_pack.levo.config import RendererConfig
 from levo_pack.levo.lelm.model import LeLM

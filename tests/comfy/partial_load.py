@@ -5,36 +5,20 @@ what would be on it lies on torch's `meta` device, which computes shapes and no 
 that stayed behind is seen at its first use. Numbers are compared with both ends on the CPU.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[0] = sys.argv[1]  # ComfyUI, in place of this folder, whose `server` is not ComfyUI's
-sys.path.append(str(TESTS))
+import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
 
-import comfy.options
-import utils.install_util  # noqa: F401  # as in main.py: some package brings another `utils`
-
-comfy.options.enable_args_parsing(False)
-from comfy.cli_args import args
-
-args.cpu = True
-
+# isort: split
 import comfy.model_patcher
 import comfy.ops
-import pack
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-
-pack.load_package(pack.ROOT, "levo_pack")  # the whole of it, as ComfyUI's layers for int8 are in nodes/
 from levo_pack.levo import tiny
 from levo_pack.levo.lelm.conditions import prepare
 from levo_pack.levo.lelm.model import LeLM
@@ -46,8 +30,11 @@ from levo_pack.levo.text.tokenizer import Tokenizer
 from levo_pack.levo.vae.oobleck import Snake, Vae
 from levo_pack.nodes.host import precision
 from levo_pack.nodes.host.precision import AUTO, FP8, INT8, SDPA, lelm_precision, renderer_precision
+from support.pack import tokenizer_dir
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-precision.packed.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
+precision.fbgemm.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
 
 CPU, CARD = torch.device("cpu"), torch.device("meta")
 COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")
@@ -94,7 +81,7 @@ class Careless(nn.Module):
 
 def run_lelm(model: LeLM, device: torch.device, dtype: torch.dtype) -> list[Tensor]:
     """The prefix, a first and a second step."""
-    tokenizer = Tokenizer(pack.tokenizer_dir(), "v2")
+    tokenizer = Tokenizer(tokenizer_dir(), "v2")
     conditions = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, tiny.LELM, tokenizer)
     prefix = model.condition(conditions.to(device))
     caches = model.caches(2, tiny.LELM.prefix_length + 2, prefix.stage1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer
+from support import songs
+from support.comfy_server import ComfyServer
 
 SHORT = {"max_seconds": 4}
 LOADERS = {"loadlelm": "LeVoLoadLeLM", "loadrenderer": "LeVoLoadRenderer"}

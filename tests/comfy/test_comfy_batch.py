@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import libraries
 import numpy as np
-import pack
 import pytest
-import songs
 import soundfile
 import torch
 from safetensors.torch import load_file
-from server import ComfyServer, Message, PromptRejected, Run
+from support import libraries, pack, songs
+from support.comfy_server import ComfyServer, Message, PromptRejected, Run
 
 PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
 TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from inside import findings_of
+from support.inside import findings_of
 
 # LeLM auto and int8, renderer auto
 DTYPES = {

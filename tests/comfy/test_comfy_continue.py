@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import songs
 import torch
-from server import ComfyServer, Run
+from support import songs
+from support.comfy_server import ComfyServer, Run
 
 from levo.config import Sampling
 from levo.song import token_file

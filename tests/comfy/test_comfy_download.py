@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import songs
-from hub_server import Hub
-from server import ComfyServer, Message, PromptRejected, Run
-from texts import texts_of
+from support import songs
+from support.comfy_server import ComfyServer, Message, PromptRejected, Run
+from support.hub_server import Hub
+from support.node_texts import texts_of
 
 REPOSITORY, RELEASE = "lglg666/SongGeneration-base", "base (11.3 GB)"
 CHUNK = 10 * 1024 * 1024  # what huggingface_hub writes at once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from inside import findings_of
+from support.inside import findings_of
 
 STEPS = 17  # 14 frames and the longest delay
 TAKEN = STEPS - 1  # one comes of the prefill

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import releases
-import songs
 import torch
-from server import ComfyServer, PromptRejected, Run
+from support import releases, songs
+from support.comfy_server import ComfyServer, PromptRejected, Run
 
 from levo.files.released import LELM, RENDERER, VAE
 

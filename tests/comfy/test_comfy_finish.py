@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer, Run
+from support import songs
+from support.comfy_server import ComfyServer, Run
 
 FINISH, FINISHED, LOUDNESS, PEAK = "finish", "finished", "loudness", "peak"
 # One take ends by itself, one is cut at the limit. Few codes, so that rounding turns no draw.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import songs
-from server import ComfyServer
+from support import songs
+from support.comfy_server import ComfyServer
 
 FP8 = {"dtype": "fp8_e4m3fn"}
 

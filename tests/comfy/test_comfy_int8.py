@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import songs
 from safetensors import safe_open
-from server import ComfyServer
+from support import songs
+from support.comfy_server import ComfyServer
 
 SHORT = {"max_seconds": 4}
 INT8 = {"dtype": "int8"}

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer, Message
+from support import songs
+from support.comfy_server import ComfyServer, Message
 
 AT_ONCE = 2.0  # seconds
 MESSAGES_MOST = 5  # on their way when Cancel was pressed

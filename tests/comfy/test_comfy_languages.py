@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pack
 import pytest
-from server import PACK_NAME, ComfyServer, Response
+from support import pack
+from support.comfy_server import PACK_NAME, ComfyServer, Response
 from test_comfy_nodes import NODES, inputs_of
 
 LANGUAGE = "zh"

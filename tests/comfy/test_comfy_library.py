@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import libraries
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer, PromptRejected, Run
+from support import libraries, songs
+from support.comfy_server import ComfyServer, PromptRejected, Run
 
 TINY = "tiny (built in, random codes: stands for no style)"
 NONE_FOUND = "no file found (run this to see which one is needed)"

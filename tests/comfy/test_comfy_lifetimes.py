@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from inside import findings_of
+from support.inside import findings_of
 
 NODES = ["LeVoCompose", "LeVoRender", "LeVoSong", "LeVoSong heard", "LeVoDecode"]
 MOST_GROWTH = 1_000_000  # bytes a run; one cache of the tiny model that stayed would be more

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer, Run
+from support import songs
+from support.comfy_server import ComfyServer, Run
 
 SHORT = {"max_seconds": 2}
 

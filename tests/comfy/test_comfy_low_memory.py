@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import songs
-from inside import findings_of
+from support import songs
+from support.inside import findings_of
 
 
 @pytest.fixture(scope="module")

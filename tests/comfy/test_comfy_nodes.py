@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pack
 import pytest
-import songs
-from server import PACK_NAME, ComfyServer, Response
+from support import pack, songs
+from support.comfy_server import PACK_NAME, ComfyServer, Response
 
 NODES = [
     "LeVoLoadLeLM",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import songs
 import torch
-from server import ComfyServer
+from support import songs
+from support.comfy_server import ComfyServer
 
 from levo.files.tensor_file import read
 from levo.layers import fbgemm

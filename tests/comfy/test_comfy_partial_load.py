@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from inside import findings_of
+from support.inside import findings_of
 from torch import nn
 
 from levo import tiny

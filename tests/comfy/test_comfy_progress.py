@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-import songs
-from server import ComfyServer
+from support import songs
+from support.comfy_server import ComfyServer
+from support.node_texts import texts_of
 from test_comfy_whole_song import in_one
-from texts import texts_of
 
 LONG = {"seed": 5, "max_seconds": 24}  # a song that does not end before its limit
 GOING = re.compile(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from server import ComfyServer, Response
+from support.comfy_server import ComfyServer, Response
 
 from levo import tiny
 

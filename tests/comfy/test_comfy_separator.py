@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import separators
-import songs
 import soundfile
-from server import ComfyServer, Message, PromptRejected, Run
+from support import separators, songs
+from support.comfy_server import ComfyServer, Message, PromptRejected, Run
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"

@@ -7,11 +7,10 @@ import shutil
 from typing import Any
 
 import numpy as np
-import pack
 import pytest
-import songs
-from server import ComfyServer, PromptRejected, Run
-from workflow import to_prompt
+from support import pack, songs
+from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.workflow import to_prompt
 
 from levo.text.lyrics import LyricsError, parse
 

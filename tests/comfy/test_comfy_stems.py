@@ -7,12 +7,11 @@ import shutil
 from typing import Any
 
 import numpy as np
-import pack
 import pytest
-import songs
-from server import ComfyServer, Run
+from support import pack, songs
+from support.comfy_server import ComfyServer, Run
+from support.workflow import to_prompt
 from test_comfy_style import STYLE, VAE, style_prompt, write_clip
-from workflow import to_prompt
 
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Stems.json"
 TRACKS = ("mix", "vocals", "accompaniment")

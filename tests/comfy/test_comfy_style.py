@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import releases
-import songs
-from server import ComfyServer, Run
+from support import releases, songs
+from support.comfy_server import ComfyServer, Run
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 NO_STYLE = "tiny (built in, random codes: stands for no style)"

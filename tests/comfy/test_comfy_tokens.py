@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pack
 import pytest
 import requests
-import songs
 from safetensors.torch import save_file
-from server import ComfyServer, PromptRejected, Run
+from support import pack, songs
+from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.workflow import to_prompt
 from torch import zeros
-from workflow import to_prompt
 
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Re-render Saved Tokens.json"
 COMPOSED = {"seed": 11, "max_seconds": 2, "takes": 2}

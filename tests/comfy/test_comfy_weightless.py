@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import releases
-import songs
 import torch
-from release_texts import config_text
-from released import released_tensors
-from server import ComfyServer, Run
+from support import releases, songs
+from support.comfy_server import ComfyServer, Run
+from support.release_texts import config_text
+from support.released import released_tensors
 from test_comfy_style import style_prompt, write_clip
 
 from levo.config import RELEASED

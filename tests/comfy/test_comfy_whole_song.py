@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import songs
-from server import ComfyServer, Run
+from support import songs
+from support.comfy_server import ComfyServer, Run
 
 from levo import tiny
 from levo.config import FRAME_RATE

@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pack
 import pytest
-import songs
-from server import ComfyServer, PromptRejected
-from workflow import NOTES, to_prompt
+from support import pack, songs
+from support.comfy_server import ComfyServer, PromptRejected
+from support.workflow import NOTES, to_prompt
 
 EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))
 NEEDS_THE_USER = {  # what it asks for, in a sentence, before it runs

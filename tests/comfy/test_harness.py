@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from workflow import WorkflowError, to_prompt
+from support.workflow import WorkflowError, to_prompt
 
 # Cut from GET /object_info: a V3 node, core nodes, and a seed that is one by its name only.
 OBJECT_INFO: dict[str, Any] = {

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-import flash_stand_in
 import pytest
 import torch
-from flash_stand_in import softmax_attention
+from support import flash_stand_in
+from support.flash_stand_in import softmax_attention
 from torch import Tensor
 
 from levo.layers import attention

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import releases
 import torch
-from released import released_tensors
+from support import releases
+from support.released import released_tensors
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
-import golden
 import pytest
 import torch
+from support import golden_outputs as golden
 from torch import Tensor
 
 from levo import tiny

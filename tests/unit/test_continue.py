@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-import golden
 import pytest
 import torch
+from support import golden_outputs as golden
 from test_compose import DELAYS, FRAMES, GREEDY, SMALL, asked, song_script
 from test_memory import peak
 from test_takes import WAYS, assert_same

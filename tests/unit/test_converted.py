@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from released import released_tensors
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support.released import released_tensors
 from torch import nn
 
 from levo import tiny

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 
-import golden
 import pytest
 import torch
+from support import golden_outputs as golden
 from test_compose import SMALL, asked
 from torch import nn
 

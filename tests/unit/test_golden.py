@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import golden
 import pytest
 import torch
 from safetensors.torch import save_file
+from support import golden_outputs as golden
 
 SMALL = "lelm_v2_all_end"
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["golden.py", str(folder)])
+    monkeypatch.setattr(sys, "argv", ["golden_outputs", str(folder)])
     return golden.main()
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """On a busy machine threads wait for each other longer than a small model computes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def test_the_runner_is_the_module_and_not_the_folder():
-    assert Path(golden.__file__) == golden.GOLDEN.with_suffix(".py")
 
 
 def test_every_kind_of_golden_file_is_run():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import flash_stand_in
-import golden
 import pytest
 import torch
-from cuda_stand_in import Cuda
+from support import flash_stand_in
+from support import golden_outputs as golden
+from support.cuda_stand_in import Cuda
 
 from levo.layers.attention import Attention, Flash, sdpa
 from levo.lelm.compose import Composition, Execution

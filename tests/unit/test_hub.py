@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 import huggingface_hub
 import pytest
 import torch
-from hub_server import COMMIT, PIECE, Hub, files_in, put, sha256_of, stopping
 from huggingface_hub import constants
 from safetensors.torch import save
-from server import free_port
-from songs import assert_one_sentence
+from support.comfy_server import free_port
+from support.hub_server import COMMIT, PIECE, Hub, files_in, put, sha256_of, stopping
+from support.songs import assert_one_sentence
 
 from levo.files import hub as downloads
 from levo.files.catalogue import RemoteFile

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import golden
 import pytest
 import torch
-from released import GOLDEN, released_tensors
+from support import golden_outputs as golden
+from support.released import GOLDEN, released_tensors
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pack
 import pytest
+from support import pack
 
 LIBRARY, NODES = pack.ROOT / "levo", pack.ROOT / "nodes"
 FOREIGN_TO_LIBRARY = ("comfy", "nodes", "folder_paths", "server", "execution", "latent_preview", "main")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import libraries
 import pytest
 import torch
 from safetensors.torch import save_file
+from support import libraries
 
 from levo import tiny
 from levo.files import parts, style_library

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import golden
 import pytest
 import torch
-from released import GOLDEN, released_tensors
+from support import golden_outputs as golden
+from support.released import GOLDEN, released_tensors
 from torch import Tensor, nn
 
 from levo import tiny

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import releases
 import torch
-from release_texts import config_text
-from released import released_tensors
 from safetensors.torch import save_file
+from support import releases
+from support.release_texts import config_text
+from support.released import released_tensors
 from torch import Tensor, nn
 
 from levo import tiny

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release_texts import CONFIGS, VAE_JSON, config_text
+from support.release_texts import CONFIGS, VAE_JSON, config_text
 
 from levo.config import RELEASED, VaeConfig
 from levo.files.release_config import read_config, read_vae_config

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import golden
 import pytest
 import torch
+from support import golden_outputs as golden
 from torch import Tensor, nn
 
 from levo import tiny

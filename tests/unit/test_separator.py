@@ -11,10 +11,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import separators
 import torch
 from bench import separating
-from separators import PACKAGE, PLAIN, SAFE
+from support import separators
+from support.separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
 from levo import tiny

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cuda_stand_in import Cuda
+from support.cuda_stand_in import Cuda
 from test_compose import SMALL, Script, asked, song_script
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode

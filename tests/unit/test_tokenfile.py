@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pack
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from songs import assert_one_sentence
+from support import pack
+from support.songs import assert_one_sentence
 
 import levo
 from levo import tiny

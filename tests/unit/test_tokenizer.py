@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pack
 import pytest
 import torch
+from support import pack
 
 from levo.config import EMPTY, END, RELEASED
 from levo.lelm.conditions import Conditions, prepare, song_text

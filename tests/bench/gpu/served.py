@@ -1,6 +1,6 @@
 """Composing in a real ComfyUI on the card: dynamic VRAM or static, all weights there or half left behind.
 
-Needs what ComfyUI and tests/comfy/server.py import, and disk for a large model in fp16 and int8.
+Needs what ComfyUI and tests/support/comfy_server.py import, and disk for a large model in fp16 and int8.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,7 +56,6 @@ def run(report: Report, setting: Setting) -> None:
         report.skip("all", f"{', '.join(missing)} cannot be imported")
         return
     os.environ["COMFYUI_DIR"] = str(setting.comfyui)
-    sys.path.append(str(TESTS / "comfy"))
     with tempfile.TemporaryDirectory(prefix="levo-check-") as folder:
         base = Path(folder)
         if not written(report, setting, base / "weights"):
@@ -99,7 +97,7 @@ def started(setting: Setting, base: Path, arguments: tuple[str, ...]) -> Iterato
 
     The end of its log is printed where something fails.
     """
-    from server import ComfyServer
+    from support.comfy_server import ComfyServer
 
     (base / "models").mkdir(parents=True)
     (base / "models" / "levo").symlink_to(base.parent / "weights", target_is_directory=True)

@@ -1,4 +1,4 @@
-"""The style encoder beside its golden files; `golden.py` runs them."""
+"""The style encoder beside its golden files; `golden_outputs.py` runs them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from functools import cache
 from math import pi
 
 import torch
-from golden_file import GoldenFile, Result, alike, close, same
-from released import named, released_tensors
 from torch import Tensor
 
 from levo.config import CODES, MIXED_ENCODER, SAMPLE_RATE, TRACK_ENCODER, StyleEncoderConfig
 from levo.files import released
 from levo.style_encoder.encode import StyleEncoder, encode_clips
+from support.golden_file import GoldenFile, Result, alike, close, same
+from support.released import named, released_tensors
 
 TONES = {"vocal": ((220, 1.3), (227, 1.1)), "accompaniment": ((82, 2.0), (110, 0.7))}
 LOUDER = 1.8  # times, the accompaniment

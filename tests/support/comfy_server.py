@@ -22,7 +22,8 @@ from typing import Any
 
 import requests
 import websocket
-from pack import ROOT, comfyui_dir
+
+from support.pack import ROOT, comfyui_dir
 
 PACK_NAME = "ComfyUI-LeVo"
 TAIL_LINES = 40
@@ -255,7 +256,6 @@ class ComfyServer:
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
         command += ["--disable-api-nodes", *self._arguments]
         environment = {**os.environ, **self._environment, **THREADS, "PYTHONUNBUFFERED": "1"}
-        environment.pop("PYTHONPATH", None)  # it may name this folder, whose `server` is not ComfyUI's
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=self.base, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -1,4 +1,4 @@
-"""Run golden files through our checkpoint loader and models: `python tests/golden.py [FOLDER]`.
+"""Run golden files through our checkpoint loader and models: `make golden`.
 
 Prints a line for each tensor with its error and PASS or FAIL; exit status 1 on any FAIL.
 The format is described in golden/README.md.
@@ -16,11 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pack
 import torch
-from golden_encoder import run_clip, run_encoder, tone
-from golden_file import GoldenFile, Result, close, same
-from released import GOLDEN, named, released_tensors
 from torch import Tensor
 
 from levo.config import CODES, RENDER_GUIDANCE, LelmConfig, RendererConfig, Sampling, VaeConfig
@@ -35,6 +31,10 @@ from levo.renderer.windows import Windows, render
 from levo.song.render import Prompt, SongLatents, decode_song
 from levo.text.tokenizer import Tokenizer
 from levo.vae.oobleck import Vae
+from support import pack
+from support.golden_encoder import run_clip, run_encoder, tone
+from support.golden_file import GoldenFile, Result, close, same
+from support.released import GOLDEN, named, released_tensors
 
 GREEDY = replace(Sampling(), temperature=0.0)
 

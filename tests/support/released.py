@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from levo.files.released import Layout, Source, layout
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def _weights():

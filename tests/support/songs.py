@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from server import ComfyServer, Run
+
+from support.comfy_server import ComfyServer, Run
 
 PROMPT = Path(__file__).resolve().parents[1] / "prompts" / "text_to_song.json"
 LISTEN_PROMPT = PROMPT.with_name("listen.json")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from server import END_STATUS, ComfyServer
 from websocket import WebSocket, create_connection
+
+from support.comfy_server import END_STATUS, ComfyServer
 
 TEXT = (3).to_bytes(4, "big")  # the kind of message
 

@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from release_texts import CONFIGS, VAE_JSON, config_text
 from torch import Tensor
 
 from levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE
+from support.release_texts import CONFIGS, VAE_JSON, config_text
 
-MANIFESTS = Path(__file__).resolve().parent / "manifests"
+MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
 V2_IN_F32 = re.compile(  # whatever belongs to the second stage
     r"audiolm\.(transformer2|layer2_emb|linears|mlp)\..*"
     r"|audiolm\.condition_provider\.conditioners\.prompt_audio\.(emb\.[12]\.weight|layer2_EOT_emb)"

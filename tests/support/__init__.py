@@ -1,0 +1,1 @@
+"""What tests share: ComfyUI, the pack, released files made small, golden outputs, stand-ins."""
