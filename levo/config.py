@@ -170,6 +170,18 @@ class Sampling:
     repetition_divisor: float = 1.1
 
 
+TRACKS = ("mix", "vocals", "accompaniment")
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How Render makes latents of codes; the defaults are the released ones."""
+
+    track: str = TRACKS[0]
+    steps: int = RENDER_STEPS
+    guidance: float = RENDER_GUIDANCE
+
+
 def _lelm(
     version: str, size: str, max_seconds: float, rope_theta: float, short_text: bool = False
 ) -> LelmConfig:

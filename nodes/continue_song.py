@@ -6,8 +6,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, LelmConfig, Sampling
-from .compose import composed, composing_inputs, frames_for, song_outputs
+from ..levo.song.tokens import seeds_from
 from .host.reporting import Report
+from .inputs import CATEGORY, composing_inputs, song_outputs
+from .runs import composed, frames_for
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
 
 NAME = "LeVo Continue Song"
@@ -21,7 +23,7 @@ class LeVoContinueSong(io.ComfyNode):
         return io.Schema(
             node_id="LeVoContinueSong",
             display_name=NAME,
-            category="audio/LeVo",
+            category=CATEGORY,
             description="Keeps a song up to a time and composes it on from there: to make it longer, or to "
             "redo it from a section on with another seed, lyrics or style.",
             inputs=[
@@ -68,20 +70,24 @@ class LeVoContinueSong(io.ComfyNode):
         conditioning: SongRequest | None = None,
         **sampling: float,
     ) -> io.NodeOutput:
-        report = Report(cls.hidden.unique_id)
         frames = frames_for(max_seconds, lelm.config, NAME)
         kept = kept_of(tokens, take, seconds, frames, lelm.config)
         request, how = conditioning or tokens.request, Sampling(**sampling)
-        made = composed(lelm, request, frames, how, seed, takes, cuda_graph, report, kept)
-        begun = kept.shape[2] / FRAME_RATE
-        if made.seconds == begun:
-            report.note(
-                f"Nothing was added: the song ended at {begun:g} s, where it went on; keep less, or try "
-                "another seed or other lyrics.",
-            )
-        elif begun < seconds:
-            report.remark(f"The song is {begun:g} s long; all of it was kept.")
-        return io.NodeOutput(made, all(made.ended), made.seconds)
+        report = Report(cls.hidden.unique_id, request.lyrics, frames)
+        song = composed(lelm, request, frames, how, seeds_from(seed, takes), cuda_graph, report, kept)
+        report_kept(report, kept.shape[2] / FRAME_RATE, seconds, song.seconds)
+        return io.NodeOutput(song, all(song.ended), song.seconds)
+
+
+def report_kept(report: Report, kept: float, asked: float, length: float) -> None:
+    """Say where less was kept or made than one may expect; all in seconds."""
+    if length == kept:
+        report.note(
+            f"Nothing was added: the song ended at {kept:g} s, where it went on; keep less, or try "
+            "another seed or other lyrics.",
+        )
+    elif kept < asked:
+        report.remark(f"The song is {kept:g} s long; all of it was kept.")
 
 
 def kept_of(tokens: SongTokens, take: int, seconds: float, frames: int, config: LelmConfig) -> Tensor:

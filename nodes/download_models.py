@@ -135,7 +135,7 @@ class LeVoDownloadModels(io.ComfyNode):
 
 def progress_on(node_id: str | None) -> hub.OnStep:
     """The node's progress bar, Cancel, and a line of text with bytes and speed."""
-    bar = reporting.progress()
+    bar = reporting.Progress()
     last, before = time.monotonic(), 0
 
     def on_step(done: int, total: int, what: str) -> None:

@@ -74,7 +74,7 @@ class LeVoFinishSong(io.ComfyNode):
         )
         songs = songs_of(audio)
         faded = faded_of(fade[0], len(songs), tokens)
-        on_step, made = reporting.progress(), []
+        on_step, made = reporting.Progress(), []
         for number, (song, cut) in enumerate(zip(songs, faded, strict=True)):
             on_step(number, len(songs))
             sound = finish(song["waveform"], song["sample_rate"], wanted, [cut])

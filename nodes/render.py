@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from comfy_api.latest import io
 
-from ..levo.config import PROMPT_FRAMES, RENDER_GUIDANCE, RENDER_STEPS, SAMPLE_RATE, RendererConfig
-from ..levo.memory import chunk_frames, decode_bytes, render_bytes
-from ..levo.song.render import (
-    TRACKS,
-    OnStep,
-    Prompt,
-    SongLatents,
-    decode_song,
-    render_songs,
-    seeded_noise,
-    style_prompt,
-)
-from ..levo.song.stems import Decode, decode_track
-from .host import memory, reporting
-from .inputs import guidance_input, seed_input
-from .sockets import LoadedModel, RendererSocket, SongTokens, Style, StyleSocket, TokensSocket, VaeSocket
-
-CATEGORY = "audio/LeVo"
-CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
-
-
-def style_inputs(vae: str = "needed for a style, and only then.") -> list[io.Input]:
-    """A style whose sound leads, and the VAE that it is encoded with; `vae` ends the latter's tooltip."""
-    return [
-        StyleSocket.Input(
-            "style",
-            optional=True,
-            tooltip="A style from LeVo Style from Audio: the sound, too, goes on from its 10 s.",
-        ),
-        VaeSocket.Input("vae", optional=True, tooltip=f"From LeVo Load VAE; {vae}"),
-    ]
+from ..levo.config import SAMPLE_RATE, RenderSettings
+from ..levo.song.render import render_songs, seeded_noise
+from ..levo.song.stems import decode_track
+from .host import memory
+from .host.reporting import Progress
+from .inputs import CATEGORY, rendering_inputs, style_inputs
+from .runs import Decoder, latent_of, memory_to_render, prompt_of, track_of
+from .sockets import LoadedModel, RendererSocket, SongTokens, Style, TokensSocket, VaeSocket
 
 
 class LeVoRender(io.ComfyNode):
@@ -76,57 +52,12 @@ class LeVoRender(io.ComfyNode):
         vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Render")
-        config, model = renderer.config, renderer.patcher.model
-        songs = tokens.takes
-        device = memory.place(renderer, memory_for(renderer, len(songs), guidance))
-        noises = [seeded_noise(seed, 1, config) for _ in songs]
-        made = render_songs(
-            model, songs, noises, track, steps, guidance, prompt, device, reporting.progress()
-        )
-        return io.NodeOutput([latent_of(song) for song in made])
-
-
-def rendering_inputs(prefix: str = "") -> list[io.Input]:
-    """Track, seed, steps and guidance; the names of the last three begin with `prefix`."""
-    return [
-        io.Combo.Input(
-            "track",
-            options=list(TRACKS),
-            default="mix",
-            tooltip="The whole mix, the vocals alone or the accompaniment alone.",
-        ),
-        *solver_inputs("Decides the noise that the sound is made from; the song itself stays.", prefix),
-    ]
-
-
-def solver_inputs(seed: str, prefix: str = "") -> list[io.Input]:
-    """Seed, with its tooltip, steps and guidance; their names begin with `prefix`."""
-    return [
-        seed_input(seed, f"{prefix}seed"),
-        io.Int.Input(
-            f"{prefix}steps",
-            default=RENDER_STEPS,
-            min=1,
-            max=200,
-            tooltip="Steps of the solver; more are finer and slower. Released: 10, earlier 50.",
-        ),
-        guidance_input(
-            RENDER_GUIDANCE,
-            "How strictly tokens are followed; 1 takes half the time.",
-            f"{prefix}guidance",
-        ),
-    ]
-
-
-def memory_for(renderer: LoadedModel, takes: int, guidance: float) -> int:
-    """Bytes that rendering takes side by side needs beside the weights."""
-    rows = takes * (2 if guidance != 1 else 1)
-    return render_bytes(renderer.config, renderer.dtype.itemsize, rows, memory.is_on_cuda(renderer))
-
-
-def memory_to_decode(vae: LoadedModel, frames: int | None = None) -> int:
-    """Bytes that decoding a chunk needs beside the weights; see `decode_bytes`."""
-    return decode_bytes(vae.config, vae.dtype.itemsize, frames, memory.is_on_cuda(vae))
+        settings, songs = RenderSettings(track, steps, guidance), tokens.takes
+        device = memory.place(renderer, memory_to_render(renderer, len(songs), guidance))
+        noises = [seeded_noise(seed, 1, renderer.config) for _ in songs]
+        model = renderer.patcher.model
+        latents = render_songs(model, songs, noises, settings, prompt, device, Progress())
+        return io.NodeOutput([latent_of(song) for song in latents])
 
 
 class LeVoDecode(io.ComfyNode):
@@ -150,74 +81,6 @@ class LeVoDecode(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
-        latents, channels = latents_of(latent, vae.config.latent, "LeVo Decode"), vae.config.latent
-        decode = decoder(vae, latents.samples.shape[0])
-        audio = decode_track(latents, channels, decode, reporting.progress())
+        track = track_of(latent, vae.config.latent, "LeVo Decode")
+        audio = decode_track(track, Decoder(vae, len(latent["samples"])), Progress())
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})
-
-
-def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> Prompt:
-    """What leads a song in a style, made with the VAE on its device.
-
-    Raises:
-        ValueError: the style has no sound, or there is no VAE.
-    """
-    if style.vocals is None or style.accompaniment is None:
-        raise ValueError(
-            f"{node} cannot go on from this style, which has codes and no sound; disconnect its style "
-            "input: the song follows the style through LeVo Conditioning all the same."
-        )
-    if vae is None:
-        raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
-    device = memory.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
-    return style_prompt(
-        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
-    )
-
-
-def latent_of(song: SongLatents) -> dict:
-    """A LATENT of a song's latents."""
-    return {"samples": song.samples, "type": "audio", CONTEXT: song}
-
-
-def decoder(vae: LoadedModel, rows: int) -> Decode:
-    """Bring a VAE to its device; gives what decodes one track of `rows` songs there."""
-    config = RendererConfig()
-    device = memory.place(vae, memory_to_decode(vae) * rows, whole=True)
-    # Half of what is free: the rest of the machine goes on.
-    free = memory.free_memory(device) // 2
-    window = memory_to_decode(vae, config.window) * rows
-    chunk = chunk_frames(window, config.window, free, 2 * vae.config.overlap)
-
-    def decode(latents: SongLatents, on_step: OnStep) -> torch.Tensor:
-        model, least = vae.patcher.model, 2 * vae.config.overlap
-        return memory.fitting(
-            lambda frames: decode_song(model, latents, config, device, vae.dtype, frames, on_step),
-            chunk,
-            least,
-        )
-
-    return decode
-
-
-def latents_of(latent: dict, channels: int, node: str) -> SongLatents:
-    """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
-
-    Args:
-        latent: [batch, channels, frames], or of twice the channels: a difference, see `levo.song.stems`.
-        channels: of the VAE.
-        node: whose input it is, for the message.
-
-    Raises:
-        ValueError: not the latents of a song.
-    """
-    samples = latent["samples"]
-    if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels):
-        raise ValueError(
-            f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "
-            f"[batch, {channels}, frames], from LeVo Render."
-        )
-    made = latent.get(CONTEXT)
-    if isinstance(made, SongLatents) and made.samples.shape == samples.shape:
-        return SongLatents(samples.float().cpu(), made.tail, made.lead)
-    return SongLatents(samples.float().cpu(), torch.zeros(*samples.shape[:2], 0), 0)

@@ -108,7 +108,7 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
         )
     origin = provenance(model.file)
     kind = KINDS[type(model.config)]
-    converted.save(path, module, kind, model.config, origin, number, reporting.progress())
+    converted.save(path, module, kind, model.config, origin, number, reporting.Progress())
 
 
 def provenance(file: Path | None) -> Provenance:
@@ -118,4 +118,4 @@ def provenance(file: Path | None) -> Provenance:
     found = inventory(file)
     if converted.kind_in(found):
         return converted.provenance_in(found)
-    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, reporting.progress()))
+    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, reporting.Progress()))

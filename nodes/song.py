@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, SAMPLE_RATE, Sampling
-from ..levo.lelm.compose import Composition, OnStep, compose
-from ..levo.lelm.conditions import Conditions
-from ..levo.song.pipeline import Compose, compose_and_render
+from ..levo.config import FRAME_RATE, SAMPLE_RATE, RenderSettings, Sampling
+from ..levo.song.pipeline import SongRun
 from ..levo.song.preview import EarlySound
-from ..levo.song.render import OnWindow, Prompt, SongRendering, seeded_noise
-from .compose import SEEDS, composer_of, composing_inputs, frames_for, gathered, prepared, song_outputs
-from .compose import memory_for as memory_to_compose
-from .host import graphs, memory, reporting
-from .host.reporting import Report
-from .render import latent_of, memory_to_decode, prompt_of, rendering_inputs, style_inputs
-from .render import memory_for as memory_to_render
+from ..levo.song.render import OnWindow, Prompt, SongRenderer, seeded_noise
+from ..levo.song.tokens import seeds_from
+from .host import memory, reporting
+from .host.reporting import Progress, Report
+from .inputs import CATEGORY, composing_inputs, rendering_inputs, song_outputs, style_inputs
+from .runs import (
+    composing,
+    frames_for,
+    latent_of,
+    memory_to_compose,
+    memory_to_decode,
+    memory_to_render,
+    prepared,
+    prompt_of,
+    tokens_of,
+)
 from .sockets import (
     ConditioningSocket,
     LelmSocket,
@@ -43,7 +47,7 @@ class LeVoSong(io.ComfyNode):
         return io.Schema(
             node_id="LeVoSong",
             display_name="LeVo Song",
-            category="audio/LeVo",
+            category=CATEGORY,
             description="Composes a song and renders it in one go: the same song as LeVo Compose and LeVo "
             "Render make, but each 40 s are rendered as soon as they are composed.",
             inputs=[
@@ -89,96 +93,99 @@ class LeVoSong(io.ComfyNode):
         vae: LoadedModel | None = None,
         **sampling: float,
     ) -> io.NodeOutput:
-        report, how = Report(cls.hidden.unique_id), Sampling(**sampling)
-        conditions = prepared(lelm, conditioning, report)
-        frames = frames_for(max_seconds, lelm.config, "LeVo Song")
-        seeds = [(seed + take) % SEEDS for take in range(takes)]
+        frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), Sampling(**sampling)
+        report = Report(cls.hidden.unique_id, conditioning.lyrics, frames)
+        conditions, seeds = prepared(lelm, conditioning, report), seeds_from(seed, takes)
+        settings = RenderSettings(track, render_steps, render_guidance)
         # First of all, as its model may have to go for the others.
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Song")
-        needed = memory_to_compose(lelm, frames, takes), memory_to_render(renderer, takes, render_guidance)
-        early = _early(lelm, renderer, vae, sum(needed))
-        bring = None if early is not None else _placed(lelm, renderer, *needed)
-        how_to_render = track, render_steps, render_guidance, prompt
-        on_window = _telling(report, early, cls.hidden.unique_id)
-        rendering = _rendering(renderer, takes, render_seed, how_to_render, on_window)
-        telling = partial(report.composing, conditioning.lyrics, frames)
-        run = _composing(lelm, conditions, frames, how, seeds, cuda_graph, telling)
-        made, latents = compose_and_render(run, rendering, frames, bring, reporting.progress())
-        tokens = gathered(made, seeds, conditioning, how, composer_of(lelm), report)
+        models = Models(lelm, renderer, vae, frames, takes, render_guidance)
+        player = WindowPlayer(report, models.decoder(), cls.hidden.unique_id)
+        rendering = renderer_of(renderer, takes, render_seed, settings, prompt, player.add)
+        progress = Progress()
+        with composing(lelm, conditions, frames, how, seeds, cuda_graph) as run:
+            song = SongRun(run, rendering, models.together)
+            while song.step(progress):
+                report.composing(run.done, run.total)
+            made = run.result()
+        tokens = tokens_of(made, seeds, conditioning, how, lelm, report)
+        models.bring_renderer()
+        songs = [latent_of(latents) for latents in song.finish(made, progress).values()]
         report.composed(tokens.lengths, tokens.ended)
-        songs = [latent_of(song) for song in latents.values()]
         return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
 
 
-def _early(
-    lelm: LoadedLelm, renderer: LoadedModel, vae: LoadedModel | None, needed: int
-) -> EarlySound | None:
-    """Bring all three models to their device, if they fit and somebody listens: what decodes on the way."""
-    if vae is None or not reporting.is_watched():
-        return None
-    device = vae.patcher.load_device
-    needed += memory_to_decode(vae)
-    together = device == lelm.patcher.load_device == renderer.patcher.load_device
-    if together and memory.place_together([lelm, renderer, vae], needed):
-        return EarlySound(vae.patcher.model, device, vae.dtype)
-    log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
-    return None
+class Models:
+    """Where the models of a song are: all on their device, LeLM and the renderer, or LeLM alone."""
+
+    def __init__(
+        self,
+        lelm: LoadedLelm,
+        renderer: LoadedModel,
+        vae: LoadedModel | None,
+        frames: int,
+        takes: int,
+        guidance: float,
+    ):
+        """Bring as many of them to their device as fit; the VAE only where somebody listens."""
+        self._renderer, self._vae = renderer, vae
+        to_compose = memory_to_compose(lelm, frames, takes)
+        self._to_render = memory_to_render(renderer, takes, guidance)
+        needed = to_compose + self._to_render
+        self._heard = vae is not None and reporting.is_watched() and self._place_all(lelm, vae, needed)
+        self.together = self._heard or memory.place_together([lelm, renderer], needed)
+        if not self.together:
+            log.info(
+                "LeLM and the renderer do not fit together: rendering starts when the song is composed."
+            )
+            memory.place(lelm, to_compose)
+
+    def _place_all(self, lelm: LoadedLelm, vae: LoadedModel, needed: int) -> bool:
+        device, models = vae.patcher.load_device, [lelm, self._renderer, vae]
+        one_device = all(model.patcher.load_device == device for model in models)
+        if one_device and memory.place_together(models, needed + memory_to_decode(vae)):
+            return True
+        log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
+        return False
+
+    def decoder(self) -> EarlySound | None:
+        """What decodes while the song is made, if all models are there."""
+        vae = self._vae
+        return EarlySound(vae.patcher.model, vae.patcher.load_device, vae.dtype) if self._heard else None
+
+    def bring_renderer(self) -> None:
+        """Bring the renderer to its device where it was left behind."""
+        if not self.together:
+            memory.place(self._renderer, self._to_render)
 
 
-def _placed(
-    lelm: LoadedLelm, renderer: LoadedModel, to_compose: int, to_render: int
-) -> Callable[[], object] | None:
-    """Bring both models to their device, or LeLM alone; then gives what brings the renderer."""
-    if memory.place_together([lelm, renderer], to_compose + to_render):
-        return None
-    log.info("LeLM and the renderer do not fit together: rendering starts when the song is composed.")
-    memory.place(lelm, to_compose)
-    return partial(memory.place, renderer, to_render)
+class WindowPlayer:
+    """What becomes of rendered windows: the node tells of them, and the editor plays the first take's."""
 
+    def __init__(self, report: Report, early: EarlySound | None, node_id: str | None):
+        self._report, self._early, self._node_id = report, early, node_id
 
-def _telling(report: Report, early: EarlySound | None, node_id: str | None) -> OnWindow:
-    """Reports how much is rendered, and lets the editor play as much of the first take."""
-
-    def on_window(take: int, start: int, latents: Tensor) -> None:
-        report.rendered((start + latents.shape[2]) / FRAME_RATE)
-        if early is None or take:
+    def add(self, take: int, start: int, latents: Tensor) -> None:
+        """Tell of a window's latents [1, 64, T] from frame `start` on."""
+        self._report.rendered((start + latents.shape[2]) / FRAME_RATE)
+        if self._early is None or take:
             return
-        early.add(latents, lambda _: reporting.raise_if_cancelled())
-        if early.sound.shape[2]:
-            audio = {"waveform": early.sound, "sample_rate": SAMPLE_RATE}
-            reporting.send_event("levo.early", {"node": node_id, "file": ui.PreviewAudio(audio).values[0]})
+        self._early.add(latents, lambda *_: reporting.raise_if_cancelled())
+        if self._early.sound.shape[2]:
+            audio = {"waveform": self._early.sound, "sample_rate": SAMPLE_RATE}
+            file = ui.PreviewAudio(audio).values[0]
+            reporting.send_event("levo.early", {"node": self._node_id, "file": file})
 
-    return on_window
 
-
-def _rendering(
+def renderer_of(
     renderer: LoadedModel,
     takes: int,
     seed: int,
-    how: tuple[str, int, float, Prompt | None],
+    settings: RenderSettings,
+    prompt: Prompt | None,
     on_window: OnWindow,
-) -> SongRendering:
+) -> SongRenderer:
     """What renders all takes, from the same noise, and hands over their windows."""
     noises = [seeded_noise(seed, 1, renderer.config) for _ in range(takes)]
-    patcher = renderer.patcher
-    return SongRendering(patcher.model, noises, *how, patcher.load_device, on_window)
-
-
-def _composing(
-    lelm: LoadedLelm,
-    conditions: Conditions,
-    frames: int,
-    sampling: Sampling,
-    seeds: list[int],
-    cuda_graph: bool,
-    telling: Callable[[OnStep], OnStep],
-) -> Compose:
-    """What composes all takes with LeLM where it was placed, and tells of itself on the way."""
-    model, device = lelm.patcher.model, lelm.patcher.load_device
-    how = graphs.execution(lelm, cuda_graph, frames)
-    composing = partial(compose, model, conditions, frames, sampling, seeds, device, execution=how)
-
-    def told(on_step: OnStep, **others: Any) -> list[Composition]:
-        return composing(on_step=telling(on_step), **others)
-
-    return told
+    model, device = renderer.patcher.model, renderer.patcher.load_device
+    return SongRenderer(model, noises, settings, prompt, device, on_window)

@@ -50,4 +50,4 @@ def split_audio(separator: LoadedModel, audio: dict, seed: int) -> Stems:
     device = memory.place(separator, separate_bytes(separator.config), whole=True)
     model, config = separator.patcher.model, separator.config
     mix, rate = audio["waveform"], audio["sample_rate"]
-    return split(model, config, mix, rate, seed, device, reporting.progress())
+    return split(model, config, mix, rate, seed, device, reporting.Progress())

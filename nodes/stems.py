@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.config import SAMPLE_RATE
-from ..levo.song.render import TRACKS
+from ..levo.config import SAMPLE_RATE, TRACKS
 from ..levo.song.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
-from .host import memory, reporting
-from .render import (
-    CATEGORY,
-    decoder,
-    latent_of,
-    latents_of,
-    memory_for,
-    prompt_of,
-    solver_inputs,
-    style_inputs,
-)
+from .host import memory
+from .host.reporting import Progress
+from .inputs import CATEGORY, solver_inputs, style_inputs
+from .runs import Decoder, latent_of, memory_to_render, prompt_of, track_of
 from .sockets import LoadedModel, RendererSocket, SongTokens, Style, TokensSocket, VaeSocket
 
 
@@ -69,11 +61,9 @@ class LeVoRenderStems(io.ComfyNode):
         tracks = tracks_in(mode)
         prompts = style and [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
         model, songs = renderer.patcher.model, tokens.takes
-        device = memory.place(renderer, memory_for(renderer, len(songs) * len(tracks), guidance))
-        made = render_stems(
-            model, songs, mode, seed, steps, guidance, prompts, device, reporting.progress()
-        )
-        by_track = zip(*((song.mix, song.vocals, song.accompaniment) for song in made), strict=True)
+        device = memory.place(renderer, memory_to_render(renderer, len(songs) * len(tracks), guidance))
+        stems = render_stems(model, songs, mode, seed, steps, guidance, prompts, device, Progress())
+        by_track = zip(*((song.mix, song.vocals, song.accompaniment) for song in stems), strict=True)
         return io.NodeOutput(*([latent_of(song) for song in each] for each in by_track))
 
 
@@ -102,13 +92,10 @@ class LeVoDecodeStems(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae: LoadedModel, mix: dict, vocals: dict, accompaniment: dict) -> io.NodeOutput:
-        channels = vae.config.latent
-        tracks = [
-            latents_of(latent, channels, "LeVo Decode Stems") for latent in (mix, vocals, accompaniment)
-        ]
-        require_alike(mix, vocals, accompaniment)
-        decode = decoder(vae, len(mix["samples"]))
-        sounds = decode_stems(Stems(*tracks), channels, decode, reporting.progress())
+        latents = mix, vocals, accompaniment
+        tracks = [track_of(latent, vae.config.latent, "LeVo Decode Stems") for latent in latents]
+        require_alike(*latents)
+        sounds = decode_stems(Stems(*tracks), Decoder(vae, len(mix["samples"])), Progress())
         audio = ({"waveform": sound, "sample_rate": SAMPLE_RATE} for sound in sounds)
         return io.NodeOutput(*audio, residual_db(*sounds))
 

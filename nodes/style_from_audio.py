@@ -12,6 +12,7 @@ from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
 from ..levo.files import released
 from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
 from ..levo.memory import encode_bytes
+from ..levo.progress import part_of
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
 from .host import folders, memory, reporting
@@ -199,13 +200,9 @@ def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompanim
     """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
     clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
     steps = encoder.tracks.config.steps + encoder.mixed.config.steps
-    bar, before, codes = reporting.progress(), 0, {}
+    progress, before, codes = reporting.Progress(), 0, {}
     for model in (encoder.tracks, encoder.mixed):
         device = memory.place(model, encode_bytes(model.config, clip.shape[2]))
-
-        def step(done: int, _total: int, before: int = before) -> None:
-            bar(before + done, steps)
-
-        codes |= encode_clips(model.patcher.model, clips, device, step)
+        codes |= encode_clips(model.patcher.model, clips, device, part_of(progress, before, steps))
         before += model.config.steps
     return prompt_codes(codes)

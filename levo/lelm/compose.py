@@ -6,14 +6,15 @@ Knows codes and steps only; texts, seconds and devices belong to its callers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..config import CODES, EMPTY, Sampling
+from ..progress import OnStep, ignore
 from . import delay
 from .conditions import Conditions
 from .cuda_graph import Eager, Replay, Residency
@@ -21,9 +22,7 @@ from .kv_cache import FixedCache, capacity_for
 from .model import LeLM, Run
 from .takes import NEVER, Takes, until_end
 
-OnStep = Callable[[int, int], None]
-OnFrames = Callable[[int, Callable[[], list[Tensor]]], None]
-LOOK = 8  # steps between two looks at whether the takes are over; each waits for the device
+POLL_STEPS = 8  # steps between two looks at whether the takes are over; each waits for the device
 
 
 @dataclass(frozen=True)
@@ -45,65 +44,118 @@ class Composition:
     steps: int  # that it took, those of kept frames included
 
 
+class ComposeRun:
+    """Takes of a song under way, all in one batch: `while run.step(): ...`, then `run.result()`.
+
+    A context manager: when it is left, what steps were captured in is given back.
+    """
+
+    def __init__(
+        self,
+        model: LeLM,
+        conditions: Conditions,
+        frames: int,
+        sampling: Sampling = Sampling(),
+        seeds: Sequence[int] = (0,),
+        device: torch.device | str = "cpu",
+        run_out: bool = False,
+        execution: Execution = Execution(),
+        kept: Tensor | None = None,
+    ):
+        """Start with nothing composed.
+
+        Args:
+            model: on `device` (or streaming to it).
+            conditions: from `conditions.prepare`.
+            frames: the limit of every stream, 25 a second.
+            sampling: only the mixed stream is drawn; the others always take the likeliest code.
+            seeds: one a take; each decides every draw of its take.
+            device: where the loop runs.
+            run_out: go on until all streams have ended, as the published loop does, which tests compare. By
+                default a take is over as soon as no later step can change it.
+            execution: how steps are run.
+            kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
+                draws what it draws in a song composed from its start: with the same conditions, sampling
+                and seed the rest is the same song.
+        """
+        self.frames, self._delays = frames, model.config.delays
+        self._model, self._conditions, self._execution = model, conditions, execution
+        first = None if kept is None else kept[0]
+        banned, device = conditions.prompt_codes, torch.device(device)
+        self._takes = Takes(frames, self._delays, seeds, banned, sampling, run_out, device, first)
+        self._caches: tuple[FixedCache, ...] = ()
+        self._advance: Eager | Replay | None = None
+        self.done, self.total = 0, self._takes.steps  # steps; those of kept frames count as done
+
+    def __enter__(self) -> ComposeRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._advance is not None:
+            self._advance.close()
+
+    def step(self) -> bool:
+        """Compose a step of all takes, at first with all that is known; False once no take goes on."""
+        if self._advance is None:
+            self._begin()
+            return True
+        since = self.done - self._takes.first
+        if self.done == self.total or since % POLL_STEPS == 0 and max(self._takes.over()) < NEVER:
+            return False
+        self.done += 1
+        for cache in self._caches:
+            cache.reach(self._model.config.prefix_length + self.done)
+        self._advance(self._caches[0].span)
+        return True
+
+    @property
+    def final_frames(self) -> int:
+        """Frames that no later step changes."""
+        return self._takes.final(self.done)
+
+    def codes(self) -> list[Tensor]:
+        """Codes [1, 3, T] on the CPU of each take's final frames, fewer where it has ended."""
+        return self._takes.codes(self.final_frames)
+
+    def result(self) -> list[Composition]:
+        """A take for each seed; `codes` has no frames where a stream ended at once."""
+        over = [min(end, self.total) for end in self._takes.over()]
+        placed = self._takes.placed.cpu()
+        return [
+            _finish(take, end, self.frames, self._delays) for take, end in zip(placed, over, strict=True)
+        ]
+
+    def _begin(self) -> None:
+        """Run the prefix and all known steps once for all takes, and place the first sampled step."""
+        model, takes = self._model, self._takes
+        prefix = model.condition(self._conditions.to(takes.placed.device))
+        known, count = model.config.prefix_length + takes.first, len(takes.placed)
+        capacity = capacity_for(model.config.prefix_length + takes.steps)
+        growing = model.caches(2, capacity if count == 1 else known, prefix.stage1)
+        logits = model(takes.known(), growing, prefix)
+        self._caches = tuple(cache.fixed(capacity, count) for cache in growing)
+        takes.place(logits.repeat_interleave(count, dim=0))
+        self.done = takes.first
+        self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
+
+
 def compose(
-    model: LeLM,
-    conditions: Conditions,
-    frames: int,
-    sampling: Sampling = Sampling(),
-    seeds: Sequence[int] = (0,),
-    device: torch.device | str = "cpu",
-    run_out: bool = False,
-    execution: Execution = Execution(),
-    kept: Tensor | None = None,
-    on_step: OnStep = lambda done, total: None,
-    on_frames: OnFrames = lambda frames, codes: None,
+    model: LeLM, conditions: Conditions, frames: int, *how: Any, on_step: OnStep = ignore, **more: Any
 ) -> list[Composition]:
-    """Compose takes of up to `frames` frames of every stream, all in one batch.
+    """Compose takes of a song in one go; see `ComposeRun`, whose arguments these are.
 
     Args:
-        model: on `device` (or streaming to it).
-        conditions: from `conditions.prepare`.
-        frames: the limit, 25 a second.
-        sampling: only the mixed stream is drawn; vocal and accompaniment always take the likeliest code.
-        seeds: one a take; each decides every draw of its take.
-        device: where the loop runs.
-        run_out: go on until all streams have ended, as the published loop does. By default a take is over
-            as soon as no later step can change it.
-        execution: how steps are run.
-        kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
-            draws what it draws in a song composed from its start: with the same conditions, sampling and
-            seed the rest is the same song.
+        model, conditions, frames, how, more: of the run.
         on_step: called with (steps done, steps at most); may raise to stop.
-        on_frames: called after a step with the number of frames that no later step changes, and with what
-            gives their codes: [1, 3, T] of each take on the CPU, fewer frames where a take has ended.
-
-    Returns:
-        A take for each seed; `codes` has no frames when a stream ends at once.
     """
-    device, delays = torch.device(device), model.config.delays
-    begun = None if kept is None else kept[0]
-    takes = Takes(frames, delays, seeds, conditions.prompt_codes, sampling, run_out, device, begun)
-    logits, caches = _prefill(model, conditions.to(device), takes, len(seeds))
-    takes.place(logits)
-    on_step(takes.first, takes.steps)
-    on_frames(takes.final(takes.first), partial(takes.codes, takes.final(takes.first)))
+    with ComposeRun(model, conditions, frames, *how, **more) as run:
+        while run.step():
+            on_step(run.done, run.total)
+        return run.result()
 
-    def decode(run: Run) -> None:
-        takes.place(model(takes.last(), caches, run=run))
 
-    start = model.config.prefix_length
-    with closing(_stepper(decode, execution)) as advance:
-        for step in range(takes.first + 1, takes.steps + 1):
-            if (step - takes.first) % LOOK == 1 and max(takes.over()) < NEVER:
-                break
-            for cache in caches:
-                cache.reach(start + step)
-            advance(caches[0].span)
-            on_step(step, takes.steps)
-            on_frames(takes.final(step), partial(takes.codes, takes.final(step)))
-    over = [min(end, takes.steps) for end in takes.over()]
-    placed = takes.placed.cpu()
-    return [_finish(take, end, frames, delays) for take, end in zip(placed, over, strict=True)]
+def _decode(model: LeLM, takes: Takes, caches: Sequence[FixedCache], run: Run) -> None:
+    takes.place(model(takes.last(), caches, run=run))
 
 
 def _stepper(decode: Callable[[Run], None], execution: Execution) -> Eager | Replay:
@@ -112,19 +164,6 @@ def _stepper(decode: Callable[[Run], None], execution: Execution) -> Eager | Rep
     if execution.residency is None:
         return Eager(anywhere)
     return Replay(partial(decode, Run(execution.run.block)), execution.residency, anywhere)
-
-
-def _prefill(
-    model: LeLM, conditions: Conditions, takes: Takes, count: int
-) -> tuple[Tensor, tuple[FixedCache, FixedCache]]:
-    """Run the prefix and all known steps once for all takes; gives logits of their first sampled step."""
-    prefix = model.condition(conditions)
-    length = model.config.prefix_length
-    capacity = capacity_for(length + takes.steps)
-    growing = model.caches(2, capacity if count == 1 else length + takes.first, prefix.stage1)
-    logits = model(takes.known(), growing, prefix)
-    first, second = (cache.fixed(capacity, count) for cache in growing)
-    return logits.repeat_interleave(count, dim=0), (first, second)
 
 
 def _finish(placed: Tensor, steps: int, frames: int, delays: Sequence[int]) -> Composition:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
+from ..progress import OnStep, ignore
 from .model import KNOWN, TO_MAKE, Renderer
 
 SIGMA_MIN = 1e-4  # of conditional flow matching
@@ -19,7 +18,7 @@ def solve(
     known: Tensor,
     steps: int,
     guidance: float,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_step: OnStep = ignore,
 ) -> Tensor:
     """Make one window.
 

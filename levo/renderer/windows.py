@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ..config import RendererConfig
+from ..layers.tables import tile
+from ..progress import OnStep, ignore
 from .model import Renderer
 from .solver import solve
 
@@ -42,12 +44,6 @@ class Windows:
         return [(n * self.hop, n * self.hop + self.window) for n in range(self.count)]
 
 
-def tile(codes: Tensor, length: int) -> Tensor:
-    """Repeat [..., T] codes from their start until there are `length`."""
-    repeats = ceil(length / codes.shape[-1])
-    return codes.repeat(*(1 for _ in codes.shape[:-1]), repeats)[..., :length]
-
-
 @dataclass(frozen=True)
 class Take:
     """What one song of a call is made from."""
@@ -55,32 +51,6 @@ class Take:
     vocal: Tensor  # [B, T] codes, T >= 1, including those of a lead
     accompaniment: Tensor  # [B, T]
     noise: Noise
-
-
-def render(
-    renderer: Renderer,
-    vocal: Tensor,
-    accompaniment: Tensor,
-    noise: Noise,
-    steps: int,
-    guidance: float,
-    lead: Tensor | None = None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> Tensor:
-    """Latents of all windows of one song, [B, Windows.total, 64] float32; overlaps stand there once.
-
-    Args:
-        renderer: on the device of the codes (or streaming to it).
-        vocal, accompaniment, noise: see `Take`.
-        steps, guidance, lead: see `Rendering`.
-        on_step: called with (solver steps done, in all).
-    """
-    songs = {0: Take(vocal, accompaniment, noise)}
-    rendering = Rendering(renderer, steps, guidance, lead)
-    total = steps * rendering.windows(vocal.shape[1]).count
-    while rendering.next(songs, lambda done, _: on_step(steps * rendering.number + done, total)):
-        pass
-    return rendering.latents(0)
 
 
 class Rendering:
@@ -117,9 +87,7 @@ class Rendering:
         """Where the windows of so many frames lie."""
         return Windows.over(frames, self.renderer.config)
 
-    def next(
-        self, takes: Mapping[int, Take], on_step: Callable[[int, int], None] = lambda done, total: None
-    ) -> dict[int, Tensor]:
+    def next(self, takes: Mapping[int, Take], on_step: OnStep = ignore) -> dict[int, Tensor]:
         """Make the next window of all songs that have one.
 
         Args:

@@ -6,7 +6,7 @@ The method is that of Demucs (arXiv:1911.13254, the shift trick; arXiv:2211.0855
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,10 @@ from torch.nn.functional import pad
 
 from ..audio.waveform import resample
 from ..config import SeparatorConfig
+from ..progress import OnStep, ignore
 
 OVERLAP = 0.25  # of a window with the next
 SHIFT_SECONDS = 0.5  # at most
-OnStep = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def split(
     rate: int,
     seed: int,
     device: torch.device | str = "cpu",
-    on_step: OnStep = lambda done, total: None,
+    on_step: OnStep = ignore,
 ) -> Stems:
     """Split songs into vocals, accompaniment and instruments.
 

@@ -8,65 +8,66 @@ filled up. On one device both models take turns, which costs no time and gains t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
-from ..lelm.compose import Composition
-from .render import OnStep, SongLatents, SongRendering
-
-# `levo.lelm.compose.compose` with all but on_step and on_frames given.
-Compose = Callable[..., list[Composition]]
+from ..lelm.compose import ComposeRun, Composition
+from ..progress import OnStep, ignore, part_of
+from .render import SongLatents, SongRenderer
 
 
-def compose_and_render(
-    compose: Compose,
-    rendering: SongRendering,
-    frames: int,
-    bring_renderer: Callable[[], object] | None = None,
-    on_step: OnStep = lambda done, total: None,
-) -> tuple[list[Composition], dict[int, SongLatents]]:
-    """Make takes of a song, each as composing and then rendering would make it.
+class SongRun:
+    """Takes of a song under way, each as composing and then rendering would make it.
 
-    Args:
-        compose: composes all takes.
-        rendering: of all takes, with nothing rendered yet.
-        frames: the limit that `compose` has.
-        bring_renderer: called once the takes are composed, and before any is rendered. Without it the
-            renderer is there already, and windows are rendered while composing goes on.
-        on_step: called with (steps of both models done, in all); may raise to stop.
-
-    Returns:
-        The takes, and the latents of those that have a frame, by their place among the takes.
+    `while run.step(): ...`, then `run.finish()`.
     """
-    done, total = 0, 0
 
-    def step(*_: int) -> None:
-        nonlocal done
-        done += 1
-        on_step(done, total)
+    def __init__(self, composing: ComposeRun, rendering: SongRenderer, early: bool):
+        """Start with both at their beginnings.
 
-    def composed(_: int, most: int) -> None:
-        nonlocal total
-        total = most + rendering.steps_for(frames)
-        step()
+        Args:
+            composing: of all takes.
+            rendering: of all takes.
+            early: the renderer is there already, and windows are rendered while composing goes on.
+        """
+        self._composing, self._rendering, self._early = composing, rendering, early
 
-    def on_frames(final: int, codes: Callable[[], list[Tensor]]) -> None:
-        while bring_renderer is None and final >= rendering.needs and rendering.next(_sung(codes()), step):
-            pass
+    def step(self, on_step: OnStep = ignore) -> bool:
+        """Compose a step, and render the windows whose codes it made final; False if there is no step left.
 
-    takes = compose(on_step=composed, on_frames=on_frames)
-    sung = _sung([take.codes for take in takes])
-    if not sung:
-        return takes, {}
-    if bring_renderer is not None:
-        bring_renderer()
-    longest = max(codes.shape[2] for codes in sung.values())
-    total = done + rendering.steps_for(longest) - rendering.steps_done
-    latents = rendering.finish(sung, step)
-    return takes, dict(zip(sung, latents, strict=True))
+        Args:
+            on_step: called with (steps of both models done, in all); may raise to stop.
+        """
+        composing, rendering = self._composing, self._rendering
+        if not composing.step():
+            return False
+        total = composing.total + rendering.steps_for(composing.frames)
+        on_step(composing.done + rendering.steps_done, total)
+        while self._early and composing.final_frames >= rendering.needs:
+            before = composing.done + rendering.steps_done
+            if not rendering.next(_with_frames(composing.codes()), part_of(on_step, before, total)):
+                break
+        return True
+
+    def finish(self, takes: list[Composition], on_step: OnStep = ignore) -> dict[int, SongLatents]:
+        """Render what is left.
+
+        Args:
+            takes: the result of composing.
+            on_step: as of `step`.
+
+        Returns:
+            Latents of the takes that have a frame, by their place among the takes.
+        """
+        songs = _with_frames([take.codes for take in takes])
+        if not songs:
+            return {}
+        total = self._composing.done + self._rendering.steps_for(
+            max(codes.shape[2] for codes in songs.values())
+        )
+        latents = self._rendering.finish(songs, part_of(on_step, self._composing.done, total))
+        return dict(zip(songs, latents, strict=True))
 
 
-def _sung(codes: list[Tensor]) -> dict[int, Tensor]:
-    """Those of the takes that have a frame."""
+def _with_frames(codes: list[Tensor]) -> dict[int, Tensor]:
+    """Those of the takes that have a frame, by their place."""
     return {number: take for number, take in enumerate(codes) if take.shape[2]}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..config import SAMPLES_PER_FRAME
+from ..progress import OnStep, ignore
+from ..vae.chunks import decode_chunks
 from ..vae.oobleck import Vae
-from .render import decode_chunks
 
 
 class EarlySound:
     """Decodes a song piece by piece, for listening before it is whole.
 
-    The sound is that of all latents decoded at once, but for the last frames, which wait for what they are
-    heard with. `levo.song.render.decode_song` also cross-fades the ends of windows.
+    The sound is that of all latents decoded at once, except the last 16 frames, which need what comes after
+    them. `levo.song.decode.decode_song` also cross-fades the ends of windows.
     """
 
     def __init__(self, vae: Vae, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
@@ -27,14 +26,14 @@ class EarlySound:
         self._heard = 0  # frames of them whose sound is there
         self.sound = torch.zeros(1, vae.config.audio_channels, 0)  # [1, 2, samples] float32 on the CPU
 
-    def add(self, latents: Tensor, on_frames: Callable[[int], None] = lambda frames: None) -> None:
-        """Decode the next latents [1, 64, T] of the song; `on_frames` as in `decode_chunks`."""
+    def add(self, latents: Tensor, on_step: OnStep = ignore) -> None:
+        """Decode the next latents [1, 64, T] of the song; `on_step` as in `decode_chunks`."""
         known, first = torch.cat((self._known, latents), dim=2), self._heard
         last = max(known.shape[2] - self._context, first)
         kept = max(last - self._context, 0)
         if last > first:
             given = known.to(self._device, self._dtype)
-            decoded = decode_chunks(self._vae, given, on_frames=on_frames).float().cpu()
+            decoded = decode_chunks(self._vae, given, on_step=on_step).float().cpu()
             piece = decoded[..., first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
             self.sound = torch.cat((self.sound, piece), dim=2)
         self._known, self._heard = known[:, :, kept:], last - kept

@@ -1,4 +1,4 @@
-"""A composed song to sound: codes to latents, latents to stereo."""
+"""Codes of songs to latents, window by window."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..audio.waveform import crossfade_into
 from ..config import (
-    RENDER_GUIDANCE,
-    RENDER_STEPS,
     SAMPLES_PER_FRAME,
     SILENT_ACCOMPANIMENT,
     SILENT_VOCAL,
+    TRACKS,
     RendererConfig,
+    RenderSettings,
 )
+from ..progress import OnStep, ignore, part_of
 from ..renderer.model import Renderer
-from ..renderer.windows import Noise, Rendering, Take, Windows
+from ..renderer.windows import Noise, Rendering, Take
 from ..vae.oobleck import Vae
+from .latents import SongLatents
 
-TRACKS = ("mix", "vocals", "accompaniment")
-TAIL = 16  # frames after the end that the decoder still hears
-OnStep = Callable[[int, int], None]
 OnWindow = Callable[[int, int, Tensor], None]  # song, first frame, latents
 
 
@@ -34,21 +32,6 @@ class Prompt:
     vocal: Tensor  # [B, n] codes
     accompaniment: Tensor  # [B, n] codes
     latents: Tensor  # [B, n, 64] of the VAE
-
-
-@dataclass(frozen=True)
-class SongLatents:
-    """Latents of a song and what decoding needs to know of how they were made."""
-
-    samples: Tensor  # [B, 64, T] float32 on the CPU
-    tail: Tensor  # [B, 64, <= TAIL]: what came after the end
-    lead: int  # frames that stood before the start and were cut off: windows count from there
-
-    @classmethod
-    def cut(cls, latents: Tensor, frames: int, lead: int = 0) -> SongLatents:
-        """Cut `frames` frames out of the [B, T, 64] latents of all windows, from frame `lead` on."""
-        latents = latents[:, lead:].transpose(1, 2).cpu()
-        return cls(latents[:, :, :frames], latents[:, :, frames : frames + TAIL], lead)
 
 
 def seeded_noise(seed: int, batch: int, config: RendererConfig) -> Noise:
@@ -100,31 +83,14 @@ def tracks_of(codes: Tensor, track: str) -> tuple[Tensor, Tensor]:
     return vocal, accompaniment
 
 
-def render_song(
-    renderer: Renderer,
-    codes: Tensor,
-    noise: Noise,
-    track: str = "mix",
-    steps: int = RENDER_STEPS,
-    guidance: float = RENDER_GUIDANCE,
-    prompt: Prompt | None = None,
-    device: torch.device | str = "cpu",
-    on_step: OnStep = lambda done, total: None,
-) -> SongLatents:
-    """Latents of one track of one song, codes [B, 3, T]; see `render_songs`."""
-    return render_songs(renderer, [codes], [noise], track, steps, guidance, prompt, device, on_step)[0]
-
-
 def render_songs(
     renderer: Renderer,
     songs: Sequence[Tensor],
     noises: Sequence[Noise],
-    track: str = "mix",
-    steps: int = RENDER_STEPS,
-    guidance: float = RENDER_GUIDANCE,
+    settings: RenderSettings = RenderSettings(),
     prompt: Prompt | None = None,
     device: torch.device | str = "cpu",
-    on_step: OnStep = lambda done, total: None,
+    on_step: OnStep = ignore,
 ) -> list[SongLatents]:
     """Latents of one track of songs of any lengths, made side by side.
 
@@ -132,26 +98,23 @@ def render_songs(
         renderer: on `device` (or streaming to it).
         songs: codes [B, 3, T] int64 of each, T >= 1, without padding.
         noises: of each song; see `seeded_noise`. A song sounds as it would alone.
-        track: "mix", "vocals" or "accompaniment".
-        steps, guidance: of the solver; the defaults are the released ones.
+        settings: track, steps and guidance; the defaults are the released ones.
         prompt: style prompt to lead the first window of every song, of 1 or B rows.
         device: where the solver runs.
         on_step: called with (solver steps done, in all).
     """
-    rendering = SongRendering(renderer, noises, track, steps, guidance, prompt, device)
+    rendering = SongRenderer(renderer, noises, settings, prompt, device)
     return rendering.finish(dict(enumerate(songs)), on_step)
 
 
-class SongRendering:
+class SongRenderer:
     """One track of songs under way: window by window, as the codes become known."""
 
     def __init__(
         self,
         renderer: Renderer,
         noises: Sequence[Noise],
-        track: str = "mix",
-        steps: int = RENDER_STEPS,
-        guidance: float = RENDER_GUIDANCE,
+        settings: RenderSettings = RenderSettings(),
         prompt: Prompt | None = None,
         device: torch.device | str = "cpu",
         on_window: OnWindow = lambda song, start, latents: None,
@@ -166,9 +129,12 @@ class SongRendering:
         """
         self._lead = 0 if prompt is None else prompt.latents.shape[1]
         self._rendering = Rendering(
-            renderer, steps, guidance, None if prompt is None else prompt.latents.to(device)
+            renderer,
+            settings.steps,
+            settings.guidance,
+            None if prompt is None else prompt.latents.to(device),
         )
-        self._noises, self._track, self._prompt, self._device = noises, track, prompt, device
+        self._noises, self._track, self._prompt, self._device = noises, settings.track, prompt, device
         self._on_window = on_window
 
     @property
@@ -180,7 +146,7 @@ class SongRendering:
         """Solver steps that a song of so many frames takes."""
         return self._rendering.steps * self._rendering.windows(self._lead + frames).count
 
-    def next(self, songs: Mapping[int, Tensor], on_step: OnStep = lambda done, total: None) -> bool:
+    def next(self, songs: Mapping[int, Tensor], on_step: OnStep = ignore) -> bool:
         """Make the next window of all songs that have one; tells whether there was any.
 
         Args:
@@ -196,20 +162,19 @@ class SongRendering:
             self._on_window(number, start, own[:, :, : songs[number].shape[2] - start].cpu())
         return bool(made)
 
-    def finish(
-        self, songs: Mapping[int, Tensor], on_step: OnStep = lambda done, total: None
-    ) -> list[SongLatents]:
+    def finish(self, songs: Mapping[int, Tensor], on_step: OnStep = ignore) -> list[SongLatents]:
         """Make the windows that are left of songs that are known to their ends, and give the songs.
 
         Args:
             songs: codes [B, 3, T] by number, T >= 1, without padding.
             on_step: called with (solver steps done, in all), those from before included.
         """
+        config = self._rendering.renderer.config
         total = self.steps_for(max(codes.shape[2] for codes in songs.values()))
-        while self.next(songs, lambda done, _: on_step(self.steps_done + done, total)):
+        while self.next(songs, part_of(on_step, self.steps_done, total)):
             pass
         return [
-            SongLatents.cut(self._rendering.latents(number), codes.shape[2], self._lead)
+            SongLatents.cut(self._rendering.latents(number), codes.shape[2], self._lead, config)
             for number, codes in songs.items()
         ]
 
@@ -224,75 +189,3 @@ class SongRendering:
             led = zip((self._prompt.vocal, self._prompt.accompaniment), tracks, strict=True)
             tracks = [torch.cat((lead.expand(len(codes), -1), own), dim=1) for lead, own in led]
         return Take(*(codes.to(self._device) for codes in tracks), self._noises[number])
-
-
-def decode_song(
-    vae: Vae,
-    latents: SongLatents,
-    config: RendererConfig,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    chunk: int | None = None,
-    on_step: OnStep = lambda done, total: None,
-) -> Tensor:
-    """Decode window by window and cross-fade the windows over their overlap.
-
-    Args:
-        vae: on `device` (or streaming to it).
-        latents: of a song of any length.
-        config: gives window and overlap.
-        device, dtype: of the decoder.
-        chunk: frames decoded at once; see `decode_chunks`.
-        on_step: called with (frames decoded, in all).
-
-    Returns:
-        [B, 2, T * 1920] float32 on the CPU, not bounded.
-    """
-    frames = latents.samples.shape[2]
-    known = torch.cat((latents.samples, latents.tail), dim=2)
-    windows = Windows.over(latents.lead + frames, config)
-    spans = [(max(0, a - latents.lead), min(known.shape[2], b - latents.lead)) for a, b in windows.spans()]
-    total = sum(b - a for a, b in spans)
-    song = torch.zeros(known.shape[0], vae.config.audio_channels, frames * SAMPLES_PER_FRAME)
-    done = 0
-    for number, (start, end) in enumerate(spans):
-
-        def step(frames: int, before: int = done) -> None:
-            on_step(before + frames, total)
-
-        piece = decode_chunks(vae, known[:, :, start:end].to(device, dtype), chunk, step).float().cpu()
-        fade = config.overlap * SAMPLES_PER_FRAME if number else 0
-        crossfade_into(song, piece, start * SAMPLES_PER_FRAME, fade)
-        done += end - start
-    return song
-
-
-def decode_chunks(
-    vae: Vae,
-    latents: Tensor,
-    chunk: int | None = None,
-    on_frames: Callable[[int], None] = lambda frames: None,
-) -> Tensor:
-    """Decode [B, 64, T] in chunks, each cut in the middle of its overlap with the next.
-
-    Args:
-        vae: on the device of the latents (or streaming to it).
-        latents: of any length.
-        chunk: most frames at once, more than the overlap; None for the released number. The sound does not
-            depend on it: the decoder hears less than half the overlap to each side.
-        on_frames: called with the frames decoded.
-
-    Returns:
-        [B, 2, 1920 T] in the dtype and on the device of the latents.
-    """
-    frames, overlap, ratio = latents.shape[2], vae.config.overlap, vae.config.ratio
-    chunk = chunk or vae.config.chunk
-    audio = latents.new_empty(latents.shape[0], vae.config.audio_channels, frames * ratio)
-    starts = [*range(0, max(frames - chunk, 0), chunk - overlap), max(frames - chunk, 0)]
-    for start in starts:
-        skip = overlap // 2 if start else 0
-        end = min(start + chunk, frames)
-        piece = vae.decode(latents[:, :, start:end])
-        audio[..., (start + skip) * ratio : end * ratio] = piece[..., skip * ratio :]
-        on_frames(end)
-    return audio

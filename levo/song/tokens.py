@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from ..config import FRAME_RATE, LelmConfig, Sampling
+from ..config import EMPTY, FRAME_RATE, LelmConfig, Sampling
+from ..lelm.compose import Composition
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,30 @@ class SongTokens:
     sampling: Sampling
     composer: Composer
 
+    @classmethod
+    def of(
+        cls,
+        compositions: Sequence[Composition],
+        seeds: Sequence[int],
+        request: SongRequest,
+        sampling: Sampling,
+        composer: Composer,
+    ) -> SongTokens:
+        """The compositions that have a frame, one a seed.
+
+        Raises:
+            ValueError: none has one.
+        """
+        pairs = [pair for pair in zip(compositions, seeds, strict=True) if pair[0].codes.shape[2]]
+        if not pairs:
+            raise ValueError("The song ended before its first frame; try another seed or other lyrics.")
+        lengths = tuple(song.codes.shape[2] for song, _ in pairs)
+        codes = torch.full((len(pairs), 3, max(lengths)), EMPTY)
+        for row, (song, _) in zip(codes, pairs, strict=True):
+            row[:, : song.codes.shape[2]] = song.codes[0]
+        ended = tuple(song.ended for song, _ in pairs)
+        return cls(codes, lengths, tuple(seed for _, seed in pairs), ended, request, sampling, composer)
+
     @property
     def takes(self) -> list[Tensor]:
         """Codes [1, 3, frames] of each take."""
@@ -55,6 +82,11 @@ class SongTokens:
     def seconds(self) -> float:
         """Of the longest take."""
         return max(self.lengths) / FRAME_RATE
+
+
+def seeds_from(seed: int, count: int) -> list[int]:
+    """A seed and the next ones; after the last of 64 bits comes 0."""
+    return [(seed + number) % (1 << 64) for number in range(count)]
 
 
 def config_hash(config: LelmConfig) -> str:

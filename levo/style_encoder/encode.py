@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from ..config import CODES, EMPTY, ENCODED_FRAMES, PROMPT_FRAMES, SAMPLES_PER_FRAME, StyleEncoderConfig
 from ..layers.attention import Attention, sdpa
-from ..layers.tables import rows
-from ..renderer.windows import tile
-from .musicfm import MusicFM, OnStep
+from ..layers.tables import rows, tile
+from ..progress import OnStep, ignore, part_of
+from .musicfm import MusicFM
 
 STREAMS = ("mixed", "vocal", "accompaniment")  # rows of a style prompt
 PEAK = 0.8  # louder clips are brought down to it
@@ -59,7 +59,7 @@ class StyleEncoder(nn.Module):
         self,
         audio: Tensor,
         track: str,
-        on_step: OnStep = lambda done, total: None,
+        on_step: OnStep = ignore,
         period: int | None = None,
     ) -> Tensor:
         """Features of the layer where `track` is read.
@@ -75,7 +75,7 @@ class StyleEncoder(nn.Module):
         padded = F.pad(audio[:, None], (BEFORE, HALVING_TAPS - BEFORE - 1))
         return self.musicfm(self.halve(padded)[:, 0], self.config.depth_of(track), on_step, period)
 
-    def forward(self, clip: Tensor, track: str, on_step: OnStep = lambda done, total: None) -> Tensor:
+    def forward(self, clip: Tensor, track: str, on_step: OnStep = ignore) -> Tensor:
         """Mono [B, samples] at 48 kHz -> codes [B, 1000] of `track`, of the clip again and again."""
         samples = clip.shape[1]
         period = None if samples % SAMPLES_PER_FRAME else samples // SAMPLES_PER_FRAME
@@ -86,7 +86,7 @@ def encode_clips(
     encoder: StyleEncoder,
     clips: Mapping[str, Tensor],
     device: torch.device | str = "cpu",
-    on_step: OnStep = lambda done, total: None,
+    on_step: OnStep = ignore,
 ) -> dict[str, Tensor]:
     """Codes of a clip by track.
 
@@ -107,12 +107,9 @@ def encode_clips(
         clip = clips[track]
         peak = clip.abs().max()
         mono = (clip / (peak / PEAK).clamp(min=1)).mean(dim=1)
-
-        def step(done: int, _total: int, before: int = before) -> None:
-            on_step(before + done, encoder.config.steps)
-
-        made = encoder(mono.to(device), track, step)
-        codes[track] = made[:, : clip.shape[2] // SAMPLES_PER_FRAME + 1].cpu()
+        step = part_of(on_step, before, encoder.config.steps)
+        clip_codes = encoder(mono.to(device), track, step)
+        codes[track] = clip_codes[:, : clip.shape[2] // SAMPLES_PER_FRAME + 1].cpu()
         before += encoder.config.depth_of(track) + 1
     return codes
 

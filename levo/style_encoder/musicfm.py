@@ -7,8 +7,6 @@ folded into the convolutions before them when weights are loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +14,7 @@ from torch.nn import functional as F
 from ..config import StyleEncoderConfig
 from ..layers.attention import Attention
 from ..layers.tables import rows
+from ..progress import OnStep, ignore
 
 HOP = 240  # samples between two columns of the spectrogram
 FRAME = 4 * HOP  # samples of a frame of features
@@ -25,7 +24,6 @@ BINS = FFT // 2 + 1
 SILENCE = 1e-10  # power: -100 dB
 MEAN, DEVIATION = 6.768444971712967, 18.417922652295623  # of the training data's decibels
 NORM_EPS = 1e-5
-OnStep = Callable[[int, int], None]
 
 
 class Halving(nn.Module):
@@ -162,7 +160,7 @@ class MusicFM(nn.Module):
         self,
         audio: Tensor,
         layers: int,
-        on_step: OnStep = lambda done, total: None,
+        on_step: OnStep = ignore,
         period: int | None = None,
     ) -> Tensor:
         """Features of a clip.

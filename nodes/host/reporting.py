@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -12,7 +12,6 @@ import comfy.model_management as mm
 import comfy.utils
 from server import PromptServer
 
-from ...levo.lelm.compose import OnStep
 from ...levo.text import status
 
 log = logging.getLogger(__name__)
@@ -21,20 +20,20 @@ UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
 
 
-def progress() -> Callable[[int, int], None]:
+class Progress:
     """A callback for long loops: moves the node's progress bar and obeys Cancel at every step."""
-    bar, last = None, 0.0
 
-    def on_step(done: int, total: int) -> None:
-        nonlocal bar, last
+    def __init__(self) -> None:
+        self._bar: comfy.utils.ProgressBar | None = None
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
         mm.throw_exception_if_processing_interrupted()
         now = time.monotonic()
-        if now - last < UPDATE_SECONDS and done < total:
+        if now - self._last < UPDATE_SECONDS and done < total:
             return
-        bar, last = bar or comfy.utils.ProgressBar(total), now
-        bar.update_absolute(done, total)
-
-    return on_step
+        self._bar, self._last = self._bar or comfy.utils.ProgressBar(total), now
+        self._bar.update_absolute(done, total)
 
 
 def raise_if_cancelled() -> None:
@@ -69,11 +68,18 @@ def show_text(node_id: str | None, text: str) -> None:
 class Report:
     """What one run says on its node: remarks, which stay, and one line that changes."""
 
-    def __init__(self, node_id: str | None) -> None:
-        self._node_id = node_id
+    def __init__(self, node_id: str | None, lyrics: str, frames: int) -> None:
+        """Start with nothing said.
+
+        Args:
+            node_id: of the node.
+            lyrics: in the strict format; "." for an instrumental.
+            frames: of the song at most.
+        """
+        self._node_id, self._frames, self._sections = node_id, frames, status.sections_of(lyrics)
         self._remarks: list[str] = []
         self._line = self._rendered = ""
-        self._start = time.monotonic()
+        self._start, self._told = time.monotonic(), 0.0
         self._first = self._done = 0  # steps
 
     def note(self, text: str) -> None:
@@ -86,30 +92,16 @@ class Report:
         self._remarks.append(text)
         self._say(self._line)
 
-    def composing(self, lyrics: str, frames: int, advance: OnStep | None = None) -> OnStep:
-        """A callback for the composing loop: progress bar, Cancel, and a line about once a second.
-
-        Args:
-            lyrics: in the strict format; "." for an instrumental.
-            frames: of the song at most.
-            advance: what moves the bar and obeys Cancel, where composing is not all that a node does.
-        """
-        advance, sections = advance or progress(), status.sections_of(lyrics)
-        said = 0.0
-
-        def on_step(done: int, total: int) -> None:
-            nonlocal said
-            advance(done, total)
-            now = time.monotonic()
-            if not said:  # what came before was no composing: the prompt, and kept frames
-                self._start, self._first, said = now, done, now
-            self._done = done
-            if now - said >= SAY_SECONDS:
-                said = now
-                line = status.under_way(done, total, frames, self._pace(now), sections)
-                self._say(line + self._rendered)
-
-        return on_step
+    def composing(self, done: int, total: int) -> None:
+        """Show how far composing is, about once a second."""
+        now = time.monotonic()
+        if not self._told:  # what came before was no composing: the prompt, and kept frames
+            self._start, self._first, self._told = now, done, now
+        self._done = done
+        if now - self._told >= SAY_SECONDS:
+            self._told = now
+            line = status.under_way(done, total, self._frames, self._pace(now), self._sections)
+            self._say(line + self._rendered)
 
     def composed(self, lengths: Sequence[int], ended: Sequence[bool]) -> None:
         """Show how the takes ended: frames of each, and whether by itself."""

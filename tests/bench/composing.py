@@ -29,6 +29,7 @@ from bench.models import (
 )
 from bench.published_lelm import PublishedLeLM
 from bench.table import clock, device, in_turns, machine, on_card, show
+from support.rendering import render_song
 
 from levo import tiny
 from levo.config import FRAME_RATE, RELEASED, SAMPLE_RATE
@@ -36,7 +37,8 @@ from levo.lelm.compose import Execution, compose
 from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
-from levo.song.render import decode_song, render_song, seeded_noise
+from levo.song.decode import decode_song
+from levo.song.render import seeded_noise
 from levo.vae.oobleck import Vae
 
 SIZES = {"v2-medium": (1, 2, 4), "v2-large": (1,)}  # takes that are measured
@@ -165,7 +167,7 @@ def tiny_song() -> tuple[float, float]:
     start = clock()
     (song,) = compose(lelm, random_conditions(tiny.LELM), TINY_SECONDS * FRAME_RATE, device=device())
     latents = render_song(renderer, song.codes, seeded_noise(0, 1, tiny.RENDERER), device=device())
-    sound = decode_song(vae, latents, tiny.RENDERER, device())
+    sound = decode_song(vae, latents, device())
     return sound.shape[-1] / SAMPLE_RATE, clock() - start
 
 

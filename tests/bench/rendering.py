@@ -23,7 +23,7 @@ from torch import Tensor
 from levo import tiny
 from levo.config import RENDER_STEPS, RendererConfig, VaeConfig
 from levo.renderer.model import TO_MAKE, Renderer
-from levo.song.render import decode_chunks
+from levo.vae.chunks import decode_chunks
 from levo.vae.oobleck import Vae
 
 LAYERS, FRAMES, CHUNK = 2, 1_000, 128

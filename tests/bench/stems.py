@@ -15,12 +15,16 @@ import support.pack  # noqa: F401
 import torch
 from bench.models import copied
 from bench.table import device, in_seconds, in_turns, machine, on_card, seconds, show
+from support.rendering import render_song
 from torch import Tensor
 
 from levo import tiny
 from levo.config import CODES, RendererConfig, VaeConfig
+from levo.progress import OnStep
 from levo.renderer.model import Renderer
-from levo.song.render import OnStep, SongLatents, decode_song, render_song, seeded_noise
+from levo.song.decode import decode_song
+from levo.song.latents import SongLatents
+from levo.song.render import seeded_noise
 from levo.song.stems import MODES, decode_stems, decode_track, render_stems
 from levo.vae.oobleck import Vae
 
@@ -56,16 +60,16 @@ def report(rounds: int) -> None:
     song = torch.arange(3 * FRAMES).view(1, 3, FRAMES) % CODES
 
     def decode(latents: SongLatents, on_step: OnStep) -> Tensor:
-        return decode_song(vae, latents, renderer.config, device(), on_step=on_step)
+        return decode_song(vae, latents, device(), on_step=on_step)
 
     noise = seeded_noise(0, 1, renderer.config)
     mix = render_song(renderer, song, noise, **how)
     made = {mode: render_stems(renderer, [song], mode, **how)[0] for mode in MODES}
     rendering = {MIX: lambda: render_song(renderer, song, noise, **how)}
-    decoding = {MIX: lambda: decode_track(mix, vae.config.latent, decode, nothing)}
+    decoding = {MIX: lambda: decode_track(mix, decode, nothing)}
     for mode in MODES:
         rendering[mode] = lambda mode=mode: render_stems(renderer, [song], mode, **how)
-        decoding[mode] = lambda mode=mode: decode_stems(made[mode], vae.config.latent, decode, nothing)
+        decoding[mode] = lambda mode=mode: decode_stems(made[mode], decode, nothing)
     both = [ratios(ways, rounds) for ways in (rendering, decoding)]
     rows = [
         [name, *(text for part in both for text in (in_seconds(part[name][0]), f"{part[name][1]:.2f}"))]

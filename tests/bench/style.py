@@ -18,7 +18,7 @@ from torch import Tensor
 
 from levo import tiny
 from levo.config import MIXED_ENCODER, PROMPT_FRAMES, SAMPLES_PER_FRAME, TRACK_ENCODER
-from levo.renderer.windows import tile
+from levo.layers.tables import tile
 from levo.style_encoder.encode import CONTEXT, StyleEncoder
 
 LIMIT = 0.03  # of the codes that may differ: near ties exist

@@ -19,7 +19,7 @@ from levo_pack.levo import tiny
 from levo_pack.levo.config import RendererConfig
 from levo_pack.levo.lelm.model import LeLM
 from levo_pack.levo.renderer.model import Renderer
-from levo_pack.levo.song.render import SongLatents
+from levo_pack.levo.song.latents import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
 from levo_pack.nodes import loaders
 from levo_pack.nodes import render as stage

@@ -24,9 +24,9 @@ from levo_pack.levo.lelm.conditions import prepare
 from levo_pack.levo.lelm.model import LeLM
 from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.renderer.solver import solve
-from levo_pack.levo.song.render import decode_chunks
 from levo_pack.levo.style_encoder.encode import StyleEncoder
 from levo_pack.levo.text.tokenizer import Tokenizer
+from levo_pack.levo.vae.chunks import decode_chunks
 from levo_pack.levo.vae.oobleck import Snake, Vae
 from levo_pack.nodes.host import precision
 from levo_pack.nodes.host.precision import AUTO, FP8, INT8, SDPA, lelm_precision, renderer_precision

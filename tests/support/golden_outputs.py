@@ -27,14 +27,17 @@ from levo.lelm.compose import Composition, compose
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
-from levo.renderer.windows import Windows, render
-from levo.song.render import Prompt, SongLatents, decode_song
+from levo.renderer.windows import Windows
+from levo.song.decode import decode_song
+from levo.song.latents import SongLatents
+from levo.song.render import Prompt
 from levo.text.tokenizer import Tokenizer
 from levo.vae.oobleck import Vae
 from support import pack
 from support.golden_encoder import run_clip, run_encoder, tone
 from support.golden_file import GoldenFile, Result, close, same
 from support.released import GOLDEN, named, released_tensors
+from support.rendering import render_windows
 
 GREEDY = replace(Sampling(), temperature=0.0)
 
@@ -240,12 +243,13 @@ def run_song(file: GoldenFile, vae: Vae) -> Iterator[Result]:
         lead = prompt.latents
         golden = file.tensors["prompt.latents.every4"]
         yield close("prompt.latents.every4", lead.transpose(1, 2)[..., ::4], golden, 3e-4)
-    full = render(model, vocal, accompaniment, noise, int(file.meta["steps"]), RENDER_GUIDANCE, lead)
+    steps = int(file.meta["steps"])
+    full = render_windows(model, vocal, accompaniment, noise, steps, RENDER_GUIDANCE, lead)
     for number, (start, end) in enumerate(Windows.over(vocal.shape[1], config).spans()):
         name = f"latents.window{number}.every4"
         yield close(name, full[:, start:end].transpose(1, 2)[..., ::4], file.tensors[name], 3e-4)
-    latents = SongLatents.cut(full, frames, 0 if lead is None else lead.shape[1])
-    audio = decode_song(vae, latents, config)
+    latents = SongLatents.cut(full, frames, 0 if lead is None else lead.shape[1], config)
+    audio = decode_song(vae, latents)
     lost = int(file.tensors["samples"]) - audio.shape[2]
     yield Result("samples", float(lost not in (0, -1)), 0)
     golden = file.tensors["audio.every64"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from levo import tiny
 from levo.config import CODES, EMPTY, END, Sampling
-from levo.lelm.compose import LOOK, Composition, compose
+from levo.lelm.compose import POLL_STEPS, Composition, compose
 from levo.lelm.delay import delay, steps_for
 from levo.lelm.model import LeLM
 
@@ -202,7 +202,7 @@ def test_every_step_is_reported_in_order(ends):
     reports: list[tuple[int, int]] = []
     song = run(song_script(ends), on_step=lambda done, total: reports.append((done, total)))
     assert reports == [(step, steps_for(FRAMES, DELAYS)) for step in range(1, len(reports) + 1)]
-    assert song.steps <= len(reports) < song.steps + LOOK
+    assert song.steps <= len(reports) < song.steps + POLL_STEPS
 
 
 class Cancelled(Exception):

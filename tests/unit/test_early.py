@@ -8,7 +8,7 @@ import torch
 from levo import tiny
 from levo.config import SAMPLES_PER_FRAME
 from levo.song.preview import EarlySound
-from levo.song.render import decode_chunks
+from levo.vae.chunks import decode_chunks
 from levo.vae.oobleck import Vae
 
 HELD = tiny.VAE.overlap // 2
@@ -41,5 +41,5 @@ def test_decoding_can_be_stopped(inference: None):
         early.add(torch.zeros(1, 64, 100), stop)
 
 
-def stop(frames: int) -> None:
+def stop(done: int, total: int) -> None:
     raise InterruptedError

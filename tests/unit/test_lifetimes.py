@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 import torch
 from support.births import Births
+from support.rendering import compose_and_render
 from support.scripted_models import SMALL, asked
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from levo import tiny
-from levo.config import RendererConfig, Sampling
-from levo.lelm.compose import compose
+from levo.config import RendererConfig, RenderSettings, Sampling
+from levo.lelm.compose import ComposeRun, compose
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
-from levo.song.pipeline import compose_and_render
-from levo.song.render import SongLatents, SongRendering, decode_song, render_songs, seeded_noise
+from levo.song.decode import decode_song
+from levo.song.latents import SongLatents
+from levo.song.render import SongRenderer, render_songs, seeded_noise
 from levo.vae.oobleck import Vae
 
 FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
@@ -58,20 +60,21 @@ def noises(count: int) -> list:
 
 def rendering() -> Run:
     songs = [torch.arange(3 * frames).view(1, 3, -1) for frames in (FRAMES, 7)]
-    return partial(render_songs, filled(Renderer(FLOW)), songs, noises(2), steps=2)
+    return partial(render_songs, filled(Renderer(FLOW)), songs, noises(2), RenderSettings(steps=2))
 
 
 def decoding() -> Run:
-    latents = SongLatents(torch.zeros(1, 64, 100), torch.zeros(1, 64, 9), 0)
-    return partial(decode_song, filled(Vae(tiny.VAE)), latents, RendererConfig(window=60), chunk=64)
+    latents = SongLatents(torch.zeros(1, 64, 100), torch.zeros(1, 64, 9), window=60, overlap=40)
+    return partial(decode_song, filled(Vae(tiny.VAE)), latents, chunk=64)
 
 
 def in_one() -> Run:
-    compose_two, renderer = composing(2), filled(Renderer(FLOW))
+    lelm, renderer = filled(LeLM(SMALL)), filled(Renderer(FLOW))
+    start = partial(ComposeRun, lelm, asked(SMALL), FRAMES, Sampling(top_k=50), range(2))
 
     def run(on_step: Callable[[int, int], None]) -> Any:
-        pipeline = SongRendering(renderer, noises(2), steps=2)
-        return compose_and_render(compose_two, pipeline, FRAMES, on_step=on_step)
+        rendering = SongRenderer(renderer, noises(2), RenderSettings(steps=2))
+        return compose_and_render(start, rendering, on_step=on_step)
 
     return run
 

@@ -7,16 +7,17 @@ from functools import partial
 
 import pytest
 import torch
+from support.rendering import compose_and_render
 from support.scripted_models import GREEDY, SMALL, Ends, asked, song_script
 from torch import Tensor
 
 from levo import tiny
-from levo.config import RendererConfig, Sampling
-from levo.lelm.compose import Composition, compose
+from levo.config import RendererConfig, RenderSettings, Sampling
+from levo.lelm.compose import ComposeRun, Composition
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
-from levo.song.pipeline import compose_and_render
-from levo.song.render import Prompt, SongLatents, SongRendering, render_songs, seeded_noise
+from levo.song.latents import SongLatents
+from levo.song.render import Prompt, SongRenderer, seeded_noise
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
@@ -26,7 +27,7 @@ FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=
 
 
 TAKES = 4  # at most
-Run = Callable[..., list[Composition]]  # composes all takes
+Run = Callable[..., ComposeRun]  # of all takes; a kind of it may be given
 Made = tuple[list[Composition], dict[int, SongLatents]]
 
 
@@ -46,32 +47,35 @@ def prompt() -> Prompt:
 def scripted(ends: tuple[int | None, ...], frames: int) -> Run:
     """Composes takes that end at these frames."""
 
-    def run(**reports: Callable) -> list[Composition]:
+    def run(kind: type[ComposeRun] = ComposeRun) -> ComposeRun:
         script = Ends(ends)  # knows how far it is: another one for each run
-        return compose(script, asked(script.config), frames, GREEDY, range(len(ends)), **reports)
+        return kind(script, asked(script.config), frames, GREEDY, range(len(ends)))
 
     return run
 
 
-def rendering_of(renderer: Renderer, takes: int, **options) -> SongRendering:
+def rendering_of(renderer: Renderer, takes: int, **options) -> SongRenderer:
+    names = ("track", "guidance")
+    settings = RenderSettings(steps=STEPS, **{name: options.pop(name) for name in names if name in options})
     noises = [seeded_noise(7, 1, FLOW) for _ in range(takes)]
-    return SongRendering(renderer, noises, steps=STEPS, **options)
+    return SongRenderer(renderer, noises, settings, **options)
 
 
-def together(run: Run, renderer: Renderer, frames: int, **options) -> Made:
+def together(run: Run, renderer: Renderer, **options) -> Made:
     """Takes and latents of one go."""
     names = ("bring_renderer", "on_step")
     mine = {name: options.pop(name) for name in names if name in options}
-    rendering = rendering_of(renderer, TAKES, **options)
-    return compose_and_render(run, rendering, frames, **mine)
+    return compose_and_render(run, rendering_of(renderer, TAKES, **options), **mine)
 
 
 def one_by_one(run: Run, renderer: Renderer, **options) -> tuple[list[Composition], list[SongLatents]]:
     """Takes, and latents of those that have a frame."""
-    takes = run()
-    songs = [take.codes for take in takes if take.codes.shape[2]]
-    noises = [seeded_noise(7, 1, FLOW) for _ in songs]
-    return takes, render_songs(renderer, songs, noises, steps=STEPS, **options) if songs else []
+    with run() as composing:
+        while composing.step():
+            pass
+        takes = composing.result()
+    songs = {n: take.codes for n, take in enumerate(takes) if take.codes.shape[2]}
+    return takes, rendering_of(renderer, len(takes), **options).finish(songs) if songs else []
 
 
 def assert_same(made: Made, wanted: tuple[list[Composition], list[SongLatents]]) -> None:
@@ -83,7 +87,7 @@ def assert_same(made: Made, wanted: tuple[list[Composition], list[SongLatents]])
     for ours, theirs in zip(latents.values(), wanted[1], strict=True):
         assert torch.equal(ours.samples, theirs.samples)
         assert torch.equal(ours.tail, theirs.tail)
-        assert ours.lead == theirs.lead
+        assert ours.prompt_frames == theirs.prompt_frames
 
 
 # The same song -------------------------------------------------------------------------------------------
@@ -97,13 +101,13 @@ EARLY = [0, 1, 16, 17, 19, 20, 21, 34, 35, 36, 50]  # around the borders of wind
 def test_a_song_cut_at_its_limit_is_the_one_of_separate_runs(renderer, prompt, frames, led):
     how = {"prompt": prompt} if led else {}
     run = scripted((None,), frames)
-    assert_same(together(run, renderer, frames, **how), one_by_one(run, renderer, **how))
+    assert_same(together(run, renderer, **how), one_by_one(run, renderer, **how))
 
 
 @pytest.mark.parametrize("end", EARLY)
 def test_a_song_that_ends_by_itself_is_the_one_of_separate_runs(renderer, end):
     run = scripted((end,), 60)
-    assert_same(together(run, renderer, 60), one_by_one(run, renderer))
+    assert_same(together(run, renderer), one_by_one(run, renderer))
 
 
 @pytest.mark.parametrize("led", [False, True])
@@ -113,7 +117,7 @@ def test_takes_are_those_of_separate_runs(renderer, prompt, ends, track, led):
     how = {"track": track, "guidance": 1.0 if track == "vocals" else 1.5}
     how |= {"prompt": prompt} if led else {}
     run = scripted(ends, 52)
-    assert_same(together(run, renderer, 52, **how), one_by_one(run, renderer, **how))
+    assert_same(together(run, renderer, **how), one_by_one(run, renderer, **how))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -122,17 +126,17 @@ def test_a_drawn_song_of_a_real_model_is_the_one_of_separate_runs(renderer, seed
     tiny.fill(model)
     for head in model.heads:
         head.weight[-1] *= 3  # ends by itself, each stream where it likes
-    run = partial(compose, model, asked(SMALL), 70, Sampling(), [seed, seed + 10])
-    assert_same(together(run, renderer, 70), one_by_one(run, renderer))
+    run = partial(ComposeRun, model, asked(SMALL), 70, Sampling(), [seed, seed + 10])
+    assert_same(together(run, renderer), one_by_one(run, renderer))
 
 
 @pytest.mark.parametrize("ends", [(30, None, None), (None, 22, None), (None, None, 20), (40, 33, 36)])
 def test_an_end_in_any_stream_comes_too_late_to_change_a_window_that_is_made(renderer, ends):
-    def run(**reports: Callable) -> list[Composition]:
+    def run() -> ComposeRun:
         script = song_script(ends)
-        return compose(script, asked(script.config), 50, GREEDY, [0], **reports)
+        return ComposeRun(script, asked(script.config), 50, GREEDY, [0])
 
-    assert_same(together(run, renderer, 50), one_by_one(run, renderer))
+    assert_same(together(run, renderer), one_by_one(run, renderer))
 
 
 # Early sound ---------------------------------------------------------------------------------------------
@@ -148,14 +152,14 @@ def events(ends: tuple[int | None, ...], frames: int, renderer: Renderer, **opti
         on_window=lambda take, start, latents: seen.append((take, start, latents.shape[2])),
     )
 
-    def composing(on_step: Callable, on_frames: Callable) -> list[Composition]:
-        def step(done: int, total: int) -> None:
-            seen.append(done)
-            on_step(done, total)
+    class Noting(ComposeRun):
+        def step(self) -> bool:
+            more = super().step()
+            if more:
+                seen.append(self.done)
+            return more
 
-        return run(on_step=step, on_frames=on_frames)
-
-    compose_and_render(composing, rendering, frames, **options)
+    compose_and_render(partial(run, Noting), rendering, **options)
     return seen
 
 
@@ -190,7 +194,7 @@ def test_windows_handed_over_make_up_the_songs(renderer, prompt, early):
 
     run = scripted((None, 0, 33, 7), 52)
     how = {} if early else {"bring_renderer": lambda: None}
-    _, latents = together(run, renderer, 52, prompt=prompt, on_window=on_window, **how)
+    _, latents = together(run, renderer, prompt=prompt, on_window=on_window, **how)
     assert list(pieces) == list(latents) == [0, 2, 3]
     for take, song in latents.items():
         assert torch.equal(torch.cat(pieces[take], dim=2), song.samples)
@@ -205,7 +209,7 @@ def test_progress_goes_over_both_models_to_the_end(renderer, ends, early):
     reports: list[tuple[int, int]] = []
     how = {} if early else {"bring_renderer": lambda: None}
     on_step = lambda done, total: reports.append((done, total))  # noqa: E731
-    takes, latents = together(scripted(ends, 52), renderer, 52, on_step=on_step, **how)
+    takes, latents = together(scripted(ends, 52), renderer, on_step=on_step, **how)
     assert [done for done, _ in reports] == list(range(1, len(reports) + 1))
     assert reports[0][1] == 52 + DELAY + 4 * STEPS
     assert all(done <= total for done, total in reports)
@@ -227,5 +231,5 @@ def test_cancel_stops_within_the_step(renderer, at):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        together(scripted((None,), 52), renderer, 52, on_step=on_step)
+        together(scripted((None,), 52), renderer, on_step=on_step)
     assert reports == list(range(1, at + 1))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from support import golden_outputs as golden
+from support.rendering import render_windows
 from torch import Tensor, nn
 
 from levo import tiny
 from levo.config import CODES, RendererConfig
 from levo.layers import weights
+from levo.layers.tables import tile
 from levo.renderer.model import Renderer, Schedule, rotary_table, rotate
 from levo.renderer.solver import SIGMA_MIN, solve
-from levo.renderer.windows import Windows, render, tile
+from levo.renderer.windows import Windows
 
 SMALL = RendererConfig(layers=2, heads=2, inner=24, mask=8, latent=4, condition=8, code_width=4, time=8,
                        window=20, overlap=5)  # fmt: skip
@@ -80,7 +82,7 @@ def recorded(renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> list[Tensor
 
 def rendered(model: Renderer, frames: int, lead: Tensor | None = None, **options) -> Tensor:
     codes = (some_codes(frames), some_codes(frames, seed=1))
-    return render(
+    return render_windows(
         model, *codes, noise, options.pop("steps", 2), options.pop("guidance", 1.5), lead, **options
     )
 
@@ -107,8 +109,8 @@ def test_a_window_knows_the_end_of_the_one_before(renderer, monkeypatch):
 
 def test_the_first_window_does_not_depend_on_the_second(renderer):
     codes = some_codes(40), some_codes(40, seed=1)
-    short = render(renderer, *(c[:, :20] for c in codes), noise, 2, 1.5)
-    long = render(renderer, *codes, noise, 2, 1.5)
+    short = render_windows(renderer, *(c[:, :20] for c in codes), noise, 2, 1.5)
+    long = render_windows(renderer, *codes, noise, 2, 1.5)
     assert torch.equal(long[:, :20], short)
 
 
@@ -117,7 +119,7 @@ def test_every_window_has_its_own_noise(renderer):
         return noise(window + 5 * (window == 1))
 
     codes = some_codes(40), some_codes(40, seed=1)
-    ours, theirs = (render(renderer, *codes, source, 1, 1.0) for source in (noise, other))
+    ours, theirs = (render_windows(renderer, *codes, source, 1, 1.0) for source in (noise, other))
     same = torch.isclose(ours, theirs).all(-1)[0]
     assert same[:20].all()
     assert not same[20:].any()
@@ -127,7 +129,7 @@ def test_codes_shorter_than_a_window_are_repeated(renderer):
     codes = some_codes(7), some_codes(7, seed=1)
     repeated = (torch.cat((c, c, c), dim=1)[:, :20] for c in codes)
     torch.testing.assert_close(
-        render(renderer, *codes, noise, 2, 1.5), render(renderer, *repeated, noise, 2, 1.5)
+        render_windows(renderer, *codes, noise, 2, 1.5), render_windows(renderer, *repeated, noise, 2, 1.5)
     )
 
 
@@ -140,8 +142,8 @@ def test_a_lead_is_kept_and_heard(renderer):
 
 def test_rows_of_a_batch_do_not_mix(renderer):
     codes = some_codes(20, batch=2), some_codes(20, batch=2, seed=1)
-    both = render(renderer, *codes, lambda n: noise(n).expand(2, -1, -1), 2, 1.5)
-    second = render(renderer, *(c[1:] for c in codes), noise, 2, 1.5)
+    both = render_windows(renderer, *codes, lambda n: noise(n).expand(2, -1, -1), 2, 1.5)
+    second = render_windows(renderer, *(c[1:] for c in codes), noise, 2, 1.5)
     torch.testing.assert_close(both[1:], second, rtol=1e-4, atol=1e-4)
 
 

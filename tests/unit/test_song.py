@@ -6,30 +6,31 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.rendering import render_song
 from torch import Tensor
 
 from levo import tiny
 from levo.audio.waveform import crossfade_into
-from levo.config import SAMPLES_PER_FRAME, SILENT_ACCOMPANIMENT, SILENT_VOCAL, RendererConfig, VaeConfig
+from levo.config import (
+    SAMPLES_PER_FRAME,
+    SILENT_ACCOMPANIMENT,
+    SILENT_VOCAL,
+    RendererConfig,
+    RenderSettings,
+    VaeConfig,
+)
 from levo.renderer.model import Renderer
 from levo.renderer.windows import Noise
-from levo.song.render import (
-    TAIL,
-    Prompt,
-    SongLatents,
-    decode_chunks,
-    decode_song,
-    render_song,
-    render_songs,
-    seeded_noise,
-    style_prompt,
-    tracks_of,
-)
+from levo.song.decode import decode_song
+from levo.song.latents import TAIL, SongLatents
+from levo.song.render import Prompt, render_songs, seeded_noise, style_prompt, tracks_of
+from levo.vae.chunks import decode_chunks
 from levo.vae.oobleck import Vae
 
-RELEASED = RendererConfig()
 SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
                        window=20, overlap=5)  # fmt: skip
+
+TWO_STEPS = RenderSettings(steps=2)
 
 pytestmark = pytest.mark.usefixtures("inference")
 
@@ -110,7 +111,7 @@ def test_a_song_is_as_long_as_its_codes_and_keeps_what_came_after(renderer, fram
     song = rendered(renderer, frames)
     assert song.samples.shape == (1, 64, frames)
     assert song.tail.shape == (1, 64, tail)
-    assert song.lead == 0
+    assert song.prompt_frames == 0
 
 
 def test_seed_and_track_change_the_sound(renderer):
@@ -128,7 +129,7 @@ def test_a_style_prompt_leads_the_song_and_is_cut_off(renderer):
     latents = torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(2))
     song = rendered(renderer, 18, prompt=Prompt(codes, codes + 1, latents))
     assert song.samples.shape == (1, 64, 18)
-    assert (song.lead, song.tail.shape[2]) == (4, 35 - 22)
+    assert (song.prompt_frames, song.tail.shape[2]) == (4, 35 - 22)
     other = rendered(renderer, 18, prompt=Prompt(codes, codes + 1, latents + 1))
     assert not torch.isclose(song.samples, other.samples).all(1).any()
 
@@ -171,14 +172,14 @@ def test_songs_of_any_lengths_sound_together_as_they_do_alone(renderer, led):
         prompt = Prompt(codes, codes + 1, torch.randn(1, 4, 64, generator=torch.Generator().manual_seed(2)))
     songs = [song_codes(frames) + frames for frames in (46, 7, 27)]
     drawn: list[int] = []
-    together = render_songs(renderer, songs, [noted(drawn, n) for n in range(3)], steps=2, prompt=prompt)
+    together = render_songs(renderer, songs, [noted(drawn, n) for n in range(3)], TWO_STEPS, prompt)
     assert drawn == [0, 1, 2, 0, 2, 0]
     for number, (codes, ours) in enumerate(zip(songs, together, strict=True)):
         alone = render_song(renderer, codes, seeded_noise(number, 1, SMALL), steps=2, prompt=prompt)
-        assert (ours.samples.shape, ours.tail.shape, ours.lead) == (
+        assert (ours.samples.shape, ours.tail.shape, ours.prompt_frames) == (
             alone.samples.shape,
             alone.tail.shape,
-            alone.lead,
+            alone.prompt_frames,
         )
         torch.testing.assert_close(ours.samples, alone.samples, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(ours.tail, alone.tail, rtol=1e-4, atol=1e-4)
@@ -192,7 +193,11 @@ def test_windows_of_one_number_are_one_batch(renderer, monkeypatch):
     songs = [song_codes(frames) for frames in (50, 7, 31)]
     noises = [seeded_noise(n, 1, SMALL) for n in range(3)]
     render_songs(
-        renderer, songs, noises, steps=1, on_step=lambda done, total: reports.append((done, total))
+        renderer,
+        songs,
+        noises,
+        RenderSettings(steps=1),
+        on_step=lambda done, total: reports.append((done, total)),
     )
     assert rows == [6, 4, 2]
     assert reports == [(1, 3), (2, 3), (3, 3)]
@@ -200,12 +205,12 @@ def test_windows_of_one_number_are_one_batch(renderer, monkeypatch):
 
 def test_cutting_keeps_the_song_and_a_tail():
     latents = torch.arange(60.0)[None, :, None].expand(1, -1, 64)
-    song = SongLatents.cut(latents, frames=30, lead=5)
+    song = SongLatents.cut(latents, 30, 5, SMALL)
     assert song.samples[0, 0].tolist() == list(range(5, 35))
     assert song.tail[0, 0].tolist() == list(range(35, 35 + TAIL))
-    assert song.lead == 5
-    assert SongLatents.cut(latents, frames=50, lead=5).tail[0, 0].tolist() == list(range(55, 60))
-    assert SongLatents.cut(latents, frames=60).tail.shape == (1, 64, 0)
+    assert song.prompt_frames == 5
+    assert SongLatents.cut(latents, 50, 5, SMALL).tail[0, 0].tolist() == list(range(55, 60))
+    assert SongLatents.cut(latents, 60, 0, SMALL).tail.shape == (1, 64, 0)
 
 
 # Decoding ------------------------------------------------------------------------------------------------
@@ -216,14 +221,14 @@ def test_cutting_keeps_the_song_and_a_tail():
 @pytest.mark.parametrize("frames", [1, 100, 128, 129, 750, 1000, 1001, 1750, 1751])
 def test_every_frame_is_heard_once_and_in_its_place(frames, tail, lead):
     latents = held(frames, lead, tail, batch=2)
-    audio = decode_song(HeldVae(), latents, RELEASED)
+    audio = decode_song(HeldVae(), latents)
     assert audio.shape == (2, 2, frames * 1920)
     torch.testing.assert_close(audio[..., ::480], latents.samples[:, :2].repeat_interleave(4, dim=2))
 
 
 def test_decoding_reports_frames_up_to_all_of_them():
     reports: list[tuple[int, int]] = []
-    decode_song(HeldVae(), held(1800), RELEASED, on_step=lambda done, total: reports.append((done, total)))
+    decode_song(HeldVae(), held(1800), on_step=lambda done, total: reports.append((done, total)))
     done = [d for d, _ in reports]
     assert {total for _, total in reports} == {1000 + 1000 + 316}
     assert done == sorted(set(done))
@@ -242,7 +247,7 @@ class CountingVae(HeldVae):
 def test_windows_fade_over_ten_seconds_where_they_were_rendered(lead, border):
     vae = CountingVae()
     vae.config = replace(VaeConfig(), chunk=2_000)
-    sound = decode_song(vae, held(1100, lead), RELEASED)[0, 0].view(1100, 1920)
+    sound = decode_song(vae, held(1100, lead))[0, 0].view(1100, 1920)
     assert vae.lengths == [1000 - lead, 1100 + TAIL - border]
     assert (sound[:border] == 0).all()
     assert (sound[border + 250 :] == 1).all()
@@ -285,7 +290,7 @@ def test_the_tail_is_heard_at_the_end(vae):
     cut = replace(latents, tail=latents.tail[:, :, :0])
     known = torch.cat((latents.samples, latents.tail), dim=2).double()
     whole = vae.decode(known)[..., : 40 * 1920]
-    with_tail, without = (decode_song(vae, song, RELEASED, dtype=torch.float64) for song in (latents, cut))
+    with_tail, without = (decode_song(vae, song, dtype=torch.float64) for song in (latents, cut))
     assert float((with_tail - whole).abs().max() / whole.std()) < 1e-5
     assert float((without - whole).abs().max() / whole.std()) > 1e-2
 
@@ -296,7 +301,7 @@ def test_chunks_never_grow_beyond_their_size():
         decode_chunks(stub, held(frames).samples)
         assert max(stub.lengths) == min(frames, 128)
         assert len(set(stub.lengths)) == 1
-        decode_song(stub, held(frames, tail=0), RELEASED, chunk=70)
+        decode_song(stub, held(frames, tail=0), chunk=70)
         assert max(stub.lengths[-2:]) == min(frames, 70)
 
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.rendering import render_song
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from levo import tiny
 from levo.audio.loudness import NOTHING
-from levo.config import SAMPLES_PER_FRAME, RendererConfig
+from levo.config import SAMPLES_PER_FRAME, TRACKS, RendererConfig
+from levo.progress import ignore
 from levo.renderer.model import Renderer
-from levo.song.render import TRACKS, Prompt, SongLatents, decode_song, render_song, seeded_noise
+from levo.song.decode import decode_song
+from levo.song.latents import SongLatents, StemDifference
+from levo.song.render import Prompt, seeded_noise
 from levo.song.stems import (
+    INDEPENDENT_NOISE,
     MODES,
-    RELEASED,
     RENDERED,
     SUM,
     Stems,
     decode_stems,
     decode_track,
-    difference,
     render_stems,
     residual_db,
 )
@@ -31,10 +34,6 @@ SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition
 CHANNELS = 64
 
 pytestmark = pytest.mark.usefixtures("inference")
-
-
-def nothing(done: int, total: int) -> None:
-    """For progress that nobody looks at."""
 
 
 def codes(frames: int, number: int = 0) -> Tensor:
@@ -56,7 +55,10 @@ def vae() -> Vae:
 
 
 def tracks_of(stems: Stems) -> list[SongLatents]:
-    return [stems.mix, stems.vocals, stems.accompaniment]
+    accompaniment = stems.accompaniment
+    if isinstance(accompaniment, StemDifference):
+        accompaniment = accompaniment.to_latents()
+    return [stems.mix, stems.vocals, accompaniment]
 
 
 def alone(renderer: Renderer, song: Tensor, track: str, seed: int) -> SongLatents:
@@ -70,7 +72,7 @@ def same(a: SongLatents, b: SongLatents) -> bool:
 
 def decoding(vae: Vae):
     def decode(latents: SongLatents, on_step) -> Tensor:
-        return decode_song(vae, latents, SMALL, on_step=on_step)
+        return decode_song(vae, latents, on_step=on_step)
 
     return decode
 
@@ -86,7 +88,7 @@ def test_the_mix_is_the_one_that_rendering_it_alone_gives(renderer: Renderer, mo
 
 
 @pytest.mark.parametrize(
-    ("mode", "seeds"), [(SUM, (5, 5)), (RENDERED, (5, 5, 5)), (RELEASED, (5, 6, 7))], ids=MODES
+    ("mode", "seeds"), [(SUM, (5, 5)), (RENDERED, (5, 5, 5)), (INDEPENDENT_NOISE, (5, 6, 7))], ids=MODES
 )
 def test_every_rendered_track_has_the_noise_of_its_mode(
     renderer: Renderer, mode: str, seeds: tuple[int, ...]
@@ -106,12 +108,12 @@ def test_each_track_goes_on_from_its_own_style_prompt(renderer: Renderer):
         for track, made, prompt in zip(TRACKS, tracks_of(stems), prompts, strict=True):
             noise = seeded_noise(5, 1, SMALL)
             assert same(made, render_song(renderer, song, noise, track, steps=2, prompt=prompt)), track
-            assert made.lead == 4
+            assert made.prompt_frames == 4
 
 
 def test_after_the_last_seed_comes_the_first(renderer: Renderer):
     song = codes(12)
-    (stems,) = render_stems(renderer, [song], RELEASED, seed=(1 << 64) - 1, steps=2)
+    (stems,) = render_stems(renderer, [song], INDEPENDENT_NOISE, seed=(1 << 64) - 1, steps=2)
     assert same(stems.vocals, alone(renderer, song, "vocals", 0))
 
 
@@ -126,11 +128,15 @@ def test_takes_of_different_lengths_come_out_as_alone(renderer: Renderer, mode: 
 
 def test_the_accompaniment_of_a_sum_keeps_the_latents_of_both(renderer: Renderer):
     (stems,) = render_stems(renderer, [codes(12)], SUM, steps=2)
-    assert stems.accompaniment.samples.shape == (1, 2 * CHANNELS, 12)
-    mix, vocals = stems.accompaniment.samples.split(CHANNELS, dim=1)
+    latents = stems.accompaniment.to_latents()
+    assert latents.samples.shape == (1, 2 * CHANNELS, 12)
+    mix, vocals = latents.samples.split(CHANNELS, dim=1)
     assert torch.equal(mix, stems.mix.samples)
     assert torch.equal(vocals, stems.vocals.samples)
-    assert stems.accompaniment.tail.shape == (1, 2 * CHANNELS, stems.mix.tail.shape[2])
+    assert latents.tail.shape == (1, 2 * CHANNELS, stems.mix.tail.shape[2])
+    again = StemDifference.from_latents(latents)
+    assert same(again.mix, stems.mix)
+    assert same(again.vocals, stems.vocals)
 
 
 def test_progress_counts_the_solver_once_for_all_tracks(renderer: Renderer):
@@ -144,7 +150,7 @@ def test_progress_counts_the_solver_once_for_all_tracks(renderer: Renderer):
 
 def test_stems_of_a_sum_add_up_to_float_precision(renderer: Renderer, vae: Vae):
     (stems,) = render_stems(renderer, [codes(33)], SUM, steps=2)
-    mix, vocals, accompaniment = decode_stems(stems, CHANNELS, decoding(vae), nothing)
+    mix, vocals, accompaniment = decode_stems(stems, decoding(vae), ignore)
     assert mix.shape == vocals.shape == accompaniment.shape == (1, 2, 33 * SAMPLES_PER_FRAME)
     assert (mix - vocals - accompaniment).abs().max() <= 2e-7 * mix.abs().max()
     assert residual_db(mix, vocals, accompaniment) < -140
@@ -154,16 +160,16 @@ def test_stems_of_a_sum_add_up_to_float_precision(renderer: Renderer, vae: Vae):
 def test_the_tracks_decoded_one_by_one_are_the_same_sound(renderer: Renderer, vae: Vae):
     (stems,) = render_stems(renderer, [codes(33)], SUM, steps=2)
     decode = decoding(vae)
-    together = decode_stems(stems, CHANNELS, decode, nothing)
-    for track, sound in zip(tracks_of(stems), together, strict=True):
-        assert torch.equal(decode_track(track, CHANNELS, decode, nothing), sound)
+    together = decode_stems(stems, decode, ignore)
+    for track, sound in zip((stems.mix, stems.vocals, stems.accompaniment), together, strict=True):
+        assert torch.equal(decode_track(track, decode, ignore), sound)
 
 
 def test_stems_rendered_apart_do_not_add_up(renderer: Renderer, vae: Vae):
     residuals = []
-    for mode in (RENDERED, RELEASED):
+    for mode in (RENDERED, INDEPENDENT_NOISE):
         (stems,) = render_stems(renderer, [codes(33)], mode, steps=2)
-        residuals.append(residual_db(*decode_stems(stems, CHANNELS, decoding(vae), nothing)))
+        residuals.append(residual_db(*decode_stems(stems, decoding(vae), ignore)))
     assert min(residuals) > -60
 
 
@@ -171,8 +177,8 @@ def test_an_accompaniment_of_another_song_is_decoded_for_itself(renderer: Render
     one, other = (render_stems(renderer, [codes(12, n)], SUM, steps=2)[0] for n in (0, 1))
     mixed = Stems(one.mix, one.vocals, other.accompaniment)
     decode = decoding(vae)
-    sounds = decode_stems(mixed, CHANNELS, decode, nothing)
-    assert torch.equal(sounds[2], decode_stems(other, CHANNELS, decode, nothing)[2])
+    sounds = decode_stems(mixed, decode, ignore)
+    assert torch.equal(sounds[2], decode_stems(other, decode, ignore)[2])
 
 
 @pytest.mark.parametrize(("mode", "decoded"), [(SUM, 2), (RENDERED, 3)])
@@ -186,7 +192,7 @@ def test_no_track_is_decoded_twice_and_progress_reaches_the_end(
         calls.append(latents)
         return decoding(vae)(latents, on_step)
 
-    decode_stems(stems, CHANNELS, decode, lambda *step: told.append(step))
+    decode_stems(stems, decode, lambda *step: told.append(step))
     assert len(calls) == decoded
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
@@ -204,7 +210,7 @@ def test_a_difference_decodes_to_the_difference():
         return latents.samples[:, :2]
 
     mix, vocals = (SongLatents(torch.randn(2, CHANNELS, 9), torch.zeros(2, CHANNELS, 0), 0) for _ in "ab")
-    sound = decode_track(difference(mix, vocals), CHANNELS, held, nothing)
+    sound = decode_track(StemDifference(mix, vocals), held, ignore)
     assert torch.equal(sound, mix.samples[:, :2] - vocals.samples[:, :2])
 
 
@@ -218,11 +224,11 @@ def test_a_sum_costs_at_most_2_1_times_the_mix(vae: Vae):
     small = RendererConfig()
 
     def decode(latents: SongLatents, on_step) -> Tensor:
-        return decode_song(vae, latents, small, on_step=on_step)
+        return decode_song(vae, latents, on_step=on_step)
 
     with FlopCounterMode(display=False) as mix:
-        decode(render_song(renderer, song, seeded_noise(0, 1, small), steps=1), nothing)
+        decode(render_song(renderer, song, seeded_noise(0, 1, small), steps=1), ignore)
     with FlopCounterMode(display=False) as stems:
         (made,) = render_stems(renderer, [song], SUM, steps=1)
-        decode_stems(made, CHANNELS, decode, nothing)
+        decode_stems(made, decode, ignore)
     assert 1.5 < stems.get_total_flops() / mix.get_total_flops() <= 2.1

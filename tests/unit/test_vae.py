@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from levo import tiny
 from levo.config import SAMPLES_PER_FRAME, VaeConfig
-from levo.song.render import TAIL
+from levo.song.latents import TAIL
 from levo.vae import oobleck
 from levo.vae.oobleck import Snake, Vae
 

@@ -57,7 +57,14 @@ class LevoCostless:
 
 def reported(unique_id: str) -> Callable[[int, int], None]:
     """What LeVo Compose does at every step: Cancel, the progress bar, the line on the node."""
-    return module("nodes.host.reporting").Report(unique_id).composing("[verse] hi.", FRAMES)
+    reporting = module("nodes.host.reporting")
+    progress, report = reporting.Progress(), reporting.Report(unique_id, "[verse] hi.", FRAMES)
+
+    def on_step(done: int, total: int) -> None:
+        progress(done, total)
+        report.composing(done, total)
+
+    return on_step
 
 
 def speed(model: Any, asked: Any, callbacks: dict[str, Any]) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor
 from levo.config import CODES, RENDER_GUIDANCE, RENDER_STEPS
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
-from levo.song.render import decode_chunks
+from levo.vae.chunks import decode_chunks
 from levo.vae.oobleck import Vae
 
 ROUNDS = 3

@@ -7,12 +7,14 @@ from bench.gpu.report import Report
 from bench.gpu.setting import LARGE, Setting
 from bench.models import copied, endless, filled, random_model
 from bench.table import clock
+from support.rendering import render_song
 
 from levo.config import FRAME_RATE, SAMPLE_RATE
 from levo.lelm.compose import compose
 from levo.lelm.fused import FusedBlocks
 from levo.renderer.model import Renderer
-from levo.song.render import decode_song, render_song, seeded_noise
+from levo.song.decode import decode_song
+from levo.song.render import seeded_noise
 from levo.vae.oobleck import Vae
 
 MOST = 0.17  # seconds taken for a second of sound
@@ -34,7 +36,7 @@ def run(report: Report, setting: Setting) -> None:
     noise = seeded_noise(0, 1, setting.renderer)
     latents = render_song(renderer, song.codes, noise, device=device)
     times.append(clock())
-    sound = decode_song(vae, latents, setting.renderer, device, chunk=setting.renderer.window)
+    sound = decode_song(vae, latents, device, chunk=setting.renderer.window)
     times.append(clock())
     composing, rendering, decoding = (b - a for a, b in zip(times, times[1:], strict=False))
     length = sound.shape[-1] / SAMPLE_RATE

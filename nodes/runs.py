@@ -1,0 +1,217 @@
+"""Runs of loaded models that several nodes share: composing, style prompts, decoding, and their needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, RendererConfig, Sampling
+from ..levo.files.damage import shown
+from ..levo.lelm.compose import ComposeRun, Composition
+from ..levo.lelm.conditions import Conditions, prepare, song_text
+from ..levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes
+from ..levo.progress import OnStep
+from ..levo.song.decode import decode_song
+from ..levo.song.latents import SongLatents, StemDifference
+from ..levo.song.render import Prompt, style_prompt
+from ..levo.song.stems import Track
+from ..levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
+from ..levo.text.style import conditioned
+from .host import graphs, memory
+from .host.reporting import Progress, Report
+from .sockets import LoadedLelm, LoadedModel, Style
+
+log = logging.getLogger(__name__)
+
+TINY = "tiny"  # in place of a file's name
+CUT_SHOWN = 80  # characters of text that did not fit
+CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
+
+# Composing ------------------------------------------------------------------------------------------------
+
+
+def frames_for(seconds: float, config: LelmConfig, node: str) -> int:
+    """Frames of a node's limit in seconds; 0 is the checkpoint's own.
+
+    Raises:
+        ValueError: longer than the checkpoint was made for.
+    """
+    if seconds > config.max_seconds:
+        raise ValueError(
+            f"{node} cannot go to {seconds:g} s: this checkpoint composes at most "
+            f"{config.max_seconds:g} s; lower max_seconds, or set it to 0 for the checkpoint's limit."
+        )
+    return max(1, round((seconds or config.max_seconds) * FRAME_RATE))
+
+
+def prepared(lelm: LoadedLelm, request: SongRequest, report: Report) -> Conditions:
+    """What a checkpoint is conditioned on; reports what of the text does not fit."""
+    style = conditioned(request.tags, lelm.config.version, request.instrumental)
+    lyric = song_text(request.lyrics)
+    conditions = prepare(lyric, style, request.style, lelm.config, lelm.tokenizer)
+    for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style)):
+        if cut:
+            start = cut[:CUT_SHOWN]
+            report.note(f"Too long for this checkpoint: the {what} lost their end, {start!r}.")
+    return conditions
+
+
+def memory_to_compose(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) -> int:
+    """Bytes that composing needs beside the weights; see `compose_bytes`."""
+    return compose_bytes(lelm.config, frames, lelm.dtype.itemsize, takes, kept)
+
+
+def composer_of(lelm: LoadedLelm) -> Composer:
+    """What tokens remember of the model that composed them."""
+    name = shown(lelm.file) if lelm.file else TINY
+    return Composer(name, lelm.config.version, config_hash(lelm.config))
+
+
+def tokens_of(
+    takes: list[Composition],
+    seeds: list[int],
+    request: SongRequest,
+    sampling: Sampling,
+    lelm: LoadedLelm,
+    report: Report,
+) -> SongTokens:
+    """Takes on one socket; those without a frame are left out and named.
+
+    Raises:
+        ValueError: no take has a frame.
+    """
+    tokens = SongTokens.of(takes, seeds, request, sampling, composer_of(lelm))
+    if silent := [str(seed) for seed in seeds if seed not in tokens.seeds]:
+        report.note(f"Left out, because they ended before their first frame: seeds {', '.join(silent)}.")
+    return tokens
+
+
+def composed(
+    lelm: LoadedLelm,
+    request: SongRequest,
+    frames: int,
+    sampling: Sampling,
+    seeds: list[int],
+    cuda_graph: bool,
+    report: Report,
+    kept: Tensor | None = None,
+) -> SongTokens:
+    """Compose a take for each seed, from the start or on from kept codes [1, 3, K]."""
+    conditions, known = prepared(lelm, request, report), 0 if kept is None else kept.shape[2]
+    device = memory.place(lelm, memory_to_compose(lelm, frames, len(seeds), known))
+    progress, start = Progress(), time.monotonic()
+    with composing(lelm, conditions, frames, sampling, seeds, cuda_graph, kept) as run:
+        while run.step():
+            progress(run.done, run.total)
+            report.composing(run.done, run.total)
+        takes = run.result()
+    spent = max(time.monotonic() - start, 1e-9)
+    steps = max(take.steps for take in takes) - known
+    log.info("LeLM composed %d steps on %s, %.1f steps a second", steps, device, steps / spent)
+    tokens = tokens_of(takes, seeds, request, sampling, lelm, report)
+    report.composed(tokens.lengths, tokens.ended)
+    return tokens
+
+
+def composing(
+    lelm: LoadedLelm,
+    conditions: Conditions,
+    frames: int,
+    sampling: Sampling,
+    seeds: list[int],
+    cuda_graph: bool,
+    kept: Tensor | None = None,
+) -> ComposeRun:
+    """A run of LeLM where it was placed."""
+    model, device = lelm.patcher.model, lelm.patcher.load_device
+    how = graphs.execution(lelm, cuda_graph, frames)
+    return ComposeRun(model, conditions, frames, sampling, seeds, device, execution=how, kept=kept)
+
+
+# Rendering and decoding ----------------------------------------------------------------------------------
+
+
+def memory_to_render(renderer: LoadedModel, takes: int, guidance: float) -> int:
+    """Bytes that rendering takes side by side needs beside the weights."""
+    rows = takes * (2 if guidance != 1 else 1)
+    return render_bytes(renderer.config, renderer.dtype.itemsize, rows, memory.is_on_cuda(renderer))
+
+
+def memory_to_decode(vae: LoadedModel, frames: int | None = None) -> int:
+    """Bytes that decoding a chunk needs beside the weights; see `decode_bytes`."""
+    return decode_bytes(vae.config, vae.dtype.itemsize, frames, memory.is_on_cuda(vae))
+
+
+def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> Prompt:
+    """What leads a song in a style, made with the VAE on its device.
+
+    Raises:
+        ValueError: the style has no sound, or there is no VAE.
+    """
+    if style.vocals is None or style.accompaniment is None:
+        raise ValueError(
+            f"{node} cannot go on from this style, which has codes and no sound; disconnect its style "
+            "input: the song follows the style through LeVo Conditioning all the same."
+        )
+    if vae is None:
+        raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
+    device = memory.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
+    return style_prompt(
+        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
+    )
+
+
+def latent_of(track: Track) -> dict:
+    """A LATENT of a track's latents; core's nodes see the samples alone."""
+    latents = track if isinstance(track, SongLatents) else track.to_latents()
+    return {"samples": latents.samples, "type": "audio", CONTEXT: latents}
+
+
+class Decoder:
+    """A VAE on its device, and how many frames it decodes at once there."""
+
+    def __init__(self, vae: LoadedModel, rows: int):
+        """Bring the VAE to its device, for tracks of `rows` songs."""
+        self._vae, self._least = vae, 2 * vae.config.overlap
+        self._device = memory.place(vae, memory_to_decode(vae) * rows, whole=True)
+        # Half of what is free: the rest of the machine goes on.
+        free, window = memory.free_memory(self._device) // 2, RendererConfig().window
+        needed = memory_to_decode(vae, window) * rows
+        self._chunk = chunk_frames(needed, window, free, self._least)
+
+    def __call__(self, latents: SongLatents, on_step: OnStep) -> Tensor:
+        """[B, 2, samples] of a track; in smaller chunks where memory runs short."""
+        vae, model = self._vae, self._vae.patcher.model
+        return memory.fitting(
+            lambda frames: decode_song(model, latents, self._device, vae.dtype, frames, on_step),
+            self._chunk,
+            self._least,
+        )
+
+
+def track_of(latent: dict, channels: int, node: str) -> Track:
+    """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
+
+    Args:
+        latent: [batch, channels, frames], or of twice the channels: a `StemDifference`.
+        channels: of the VAE.
+        node: whose input it is, for the message.
+
+    Raises:
+        ValueError: not the latents of a song.
+    """
+    samples = latent["samples"]
+    if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels):
+        raise ValueError(
+            f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "
+            f"[batch, {channels}, frames], from LeVo Render."
+        )
+    context = latent.get(CONTEXT)
+    if not isinstance(context, SongLatents) or context.samples.shape != samples.shape:
+        context = SongLatents(samples, torch.zeros(*samples.shape[:2], 0))
+    latents = replace(context, samples=samples.float().cpu())
+    return latents if samples.shape[1] == channels else StemDifference.from_latents(latents)
