@@ -13,8 +13,8 @@ from torch import nn
 from ..levo import tiny
 from ..levo.files import parts, released
 from ..levo.files.damage import shown
-from ..levo.files.released import LELM, RENDERER, SEPARATOR, VAE
 from ..levo.files.tensor_file import CheckpointError
+from ..levo.kinds import MODELS, Kind
 from ..levo.layers import weights
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
@@ -41,7 +41,7 @@ DTYPE_CHOICES = [AUTO, *DTYPES]
 FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
 
 
-def _file_input(kind: str) -> io.Combo.Input:
+def _file_input(kind: Kind) -> io.Combo.Input:
     options = folders.choices(kind)
     return io.Combo.Input(
         "checkpoint",
@@ -82,7 +82,7 @@ class LeVoLoadLeLM(io.ComfyNode):
             category=CATEGORY,
             description="Loads LeLM, the language model that composes: lyrics and style to song tokens.",
             inputs=[
-                _file_input(LELM),
+                _file_input(Kind.LELM),
                 _dtype_input(
                     "fp16 where the GPU is fast at it, else bf16; on a CPU fp16, computed in fp32; else "
                     "fp32. int8: large matrices take half the memory of fp16 and are rounded more. "
@@ -106,13 +106,13 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(LELM, checkpoint) or True
+        return folders.complaint(Kind.LELM, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(
         cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
     ) -> tuple:
-        return folders.fingerprint(LELM, checkpoint), dtype, attention, compile
+        return folders.fingerprint(Kind.LELM, checkpoint), dtype, attention, compile
 
     @classmethod
     def execute(
@@ -132,7 +132,7 @@ class LeVoLoadRenderer(io.ComfyNode):
             category=CATEGORY,
             description="Loads the renderer (the septoken file): song tokens to latents by flow matching.",
             inputs=[
-                _file_input(RENDERER),
+                _file_input(Kind.RENDERER),
                 _dtype_input(
                     "fp16 on an NVIDIA card that is fast at it, as published: matrices alone are rounded; "
                     "elsewhere fp32. fp8_e4m3fn: matrices take half the memory of fp16 and are rounded far "
@@ -148,11 +148,11 @@ class LeVoLoadRenderer(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(RENDERER, checkpoint) or True
+        return folders.complaint(Kind.RENDERER, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> tuple:
-        return folders.fingerprint(RENDERER, checkpoint), dtype, attention
+        return folders.fingerprint(Kind.RENDERER, checkpoint), dtype, attention
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> io.NodeOutput:
@@ -170,7 +170,7 @@ class LeVoLoadVAE(io.ComfyNode):
             category=CATEGORY,
             description="Loads the autoencoder that turns latents into 48 kHz stereo.",
             inputs=[
-                _file_input(VAE),
+                _file_input(Kind.VAE),
                 _dtype_input("fp32, because rounding is audible here."),
             ],
             outputs=[VaeSocket.Output(display_name="vae", tooltip="The autoencoder, for LeVo Decode.")],
@@ -178,11 +178,11 @@ class LeVoLoadVAE(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(VAE, checkpoint) or True
+        return folders.complaint(Kind.VAE, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return folders.fingerprint(VAE, checkpoint), dtype
+        return folders.fingerprint(Kind.VAE, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -199,7 +199,7 @@ class LeVoLoadSeparator(io.ComfyNode):
             display_name="LeVo Load Separator",
             category=CATEGORY,
             description="Loads HTDemucs, which splits a song into vocals, drums, bass and the rest.",
-            inputs=[_file_input(SEPARATOR)],
+            inputs=[_file_input(Kind.SEPARATOR)],
             outputs=[
                 SeparatorSocket.Output(
                     display_name="separator",
@@ -210,11 +210,11 @@ class LeVoLoadSeparator(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(SEPARATOR, checkpoint) or True
+        return folders.complaint(Kind.SEPARATOR, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> tuple:
-        return folders.fingerprint(SEPARATOR, checkpoint)
+        return folders.fingerprint(Kind.SEPARATOR, checkpoint)
 
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
@@ -223,8 +223,8 @@ class LeVoLoadSeparator(io.ComfyNode):
 
 def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
     """Build LeLM and fill it from the file chosen in the combo."""
-    path = folders.path_of(LELM, choice)
-    config = parts.lelm_config(path) if path else tiny.LELM
+    path = folders.path_of(Kind.LELM, choice)
+    config = parts.lelm_config(path) if path else MODELS[Kind.LELM].tiny
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     fill(model, path, released.lelm_layout(config))
@@ -234,8 +234,8 @@ def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = gr
 
 def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:
     """Build the renderer and fill it from the file chosen in the combo."""
-    path = folders.path_of(RENDERER, choice)
-    config = parts.renderer_config(path) if path else tiny.RENDERER
+    path = folders.path_of(Kind.RENDERER, choice)
+    config = parts.renderer_config(path) if path else MODELS[Kind.RENDERER].tiny
     precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
     fill(model, path, released.renderer_layout(config))
@@ -244,8 +244,8 @@ def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and fill it from the file chosen in the combo."""
-    path = folders.path_of(VAE, choice)
-    config = parts.vae_config(path) if path else tiny.VAE
+    path = folders.path_of(Kind.VAE, choice)
+    config = parts.vae_config(path) if path else MODELS[Kind.VAE].tiny
     precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
     fill(model, path, released.vae_layout(config), vae=True)
@@ -254,8 +254,8 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
 
 def load_separator(choice: str) -> LoadedModel:
     """Build HTDemucs and fill it from the file chosen in the combo, as fp32: rounding is audible."""
-    path = folders.path_of(SEPARATOR, choice)
-    config = parts.separator_config(path) if path else tiny.SEPARATOR
+    path = folders.path_of(Kind.SEPARATOR, choice)
+    config = parts.separator_config(path) if path else MODELS[Kind.SEPARATOR].tiny
     model = build_htdemucs(config, "meta")
     fill(model, path, released.separator_layout(model))
     return LoadedModel(memory.managed(model), config, path, torch.float32)

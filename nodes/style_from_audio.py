@@ -7,10 +7,9 @@ from functools import partial
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo import config, tiny
 from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
 from ..levo.files import released
-from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
+from ..levo.kinds import MODELS, Kind
 from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
@@ -27,14 +26,8 @@ from .sockets import (
 )
 from .split_vocals import split_audio
 
-# Kind of file -> released and tiny sizes of what it encodes with.
-SIZES = {
-    TRACK_ENCODER: (config.TRACK_ENCODER, tiny.TRACK_ENCODER),
-    MIXED_ENCODER: (config.MIXED_ENCODER, tiny.MIXED_ENCODER),
-}
 
-
-def _file_input(name: str, kind: str, tooltip: str) -> io.Combo.Input:
+def _file_input(name: str, kind: Kind, tooltip: str) -> io.Combo.Input:
     options = folders.choices(kind)
     return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
 
@@ -52,11 +45,13 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
             inputs=[
                 _file_input(
                     "septoken",
-                    TRACK_ENCODER,
+                    Kind.TRACK_ENCODER,
                     "The septoken file, which holds the renderer too: encodes vocals and accompaniment.",
                 ),
                 _file_input(
-                    "one_rvq", MIXED_ENCODER, "The 1rvq file, model_2_fixed.safetensors: encodes the mix."
+                    "one_rvq",
+                    Kind.MIXED_ENCODER,
+                    "The 1rvq file, model_2_fixed.safetensors: encodes the mix.",
                 ),
             ],
             outputs=[
@@ -69,23 +64,28 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, septoken: str | None = None) -> bool | str:
         # A complaint is shown at every input that is named here: the other file is checked when it runs.
-        return folders.complaint(TRACK_ENCODER, septoken) or True
+        return folders.complaint(Kind.TRACK_ENCODER, septoken) or True
 
     @classmethod
     def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
-        return folders.fingerprint(TRACK_ENCODER, septoken), folders.fingerprint(MIXED_ENCODER, one_rvq)
+        return folders.fingerprint(Kind.TRACK_ENCODER, septoken), folders.fingerprint(
+            Kind.MIXED_ENCODER, one_rvq
+        )
 
     @classmethod
     def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
-        tracks, mixed = load_encoder(TRACK_ENCODER, septoken), load_encoder(MIXED_ENCODER, one_rvq)
+        tracks, mixed = (
+            load_encoder(Kind.TRACK_ENCODER, septoken),
+            load_encoder(Kind.MIXED_ENCODER, one_rvq),
+        )
         return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
 
 
-def load_encoder(kind: str, choice: str) -> LoadedModel:
+def load_encoder(kind: Kind, choice: str) -> LoadedModel:
     """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
     path = folders.path_of(kind, choice)
-    full_size, small = SIZES[kind]
-    sizes: StyleEncoderConfig = full_size if path else small
+    known = MODELS[kind]
+    sizes: StyleEncoderConfig = known.released if path else known.tiny
     precision = audio_precision()
     model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
     fill(model, path, released.style_encoder_layout(sizes))

@@ -1,6 +1,6 @@
 """Our own weight files: a safetensors file with one part under our names, its config and its origin.
 
-Format 1: metadata `levo.format` "1", `levo.part` (a kind of `released.KINDS`), `levo.config` (JSON of
+Format 1: metadata `levo.format` "1", `levo.part` (a `Kind`), `levo.config` (JSON of
 the config's fields), `levo.source`, `levo.source_sha256` and `levo.licence`; tensors as in the model's
 state dict.
 """
@@ -19,17 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from ..config import LelmConfig, RendererConfig, VaeConfig
+from ..kinds import MODELS, Kind
 from ..layers import int8, weights
 from ..layers.fp8 import FP8
 from . import released
 from .catalogue import LICENCE
 from .damage import shown
-from .released import LELM, RENDERER, VAE, Layout, Source
+from .released import Layout, Source
 from .tensor_file import CheckpointError, Inventory, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
-CONFIGS = {LELM: LelmConfig, RENDERER: RendererConfig, VAE: VaeConfig}
 # safetensors' names
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 SMALL = {torch.int8: "I8", FP8: "F8_E4M3"}  # of matrices only
@@ -44,9 +44,10 @@ class Provenance:
     sha256: str  # of that file
 
 
-def kind_in(found: Inventory) -> str | None:
-    """The part that a converted file holds; None for any other file."""
-    return found.metadata.get("levo.part")
+def kind_in(found: Inventory) -> Kind | str | None:
+    """The part that a file of ours holds, a text where it is a later version's; None for any other file."""
+    said = found.metadata.get("levo.part")
+    return Kind(said) if said in set(Kind) else said
 
 
 def provenance_in(found: Inventory) -> Provenance:
@@ -54,13 +55,13 @@ def provenance_in(found: Inventory) -> Provenance:
     return Provenance(found.metadata.get("levo.source", ""), found.metadata.get("levo.source_sha256", ""))
 
 
-def config_in(path: Path, found: Inventory, wanted: str) -> Any:
+def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
     """The config of a converted file.
 
     Args:
         path: of the file, for messages.
         found: what it holds.
-        wanted: the part it must be, of CONFIGS.
+        wanted: the part it must be.
 
     Raises:
         CheckpointError: another part, another format, or a broken config.
@@ -75,12 +76,12 @@ def config_in(path: Path, found: Inventory, wanted: str) -> Any:
     try:
         fields = json.loads(found.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-        return CONFIGS[kind](**values)
+        return MODELS[wanted].config(**values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{shown(path)} has a broken config; make or download it again.") from error
 
 
-def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | None = None) -> None:
+def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:
     """Give `model` the tensors of a converted file; those that are as the model has them stay mapped.
 
     An int8 file fits a float model and the other way round.
@@ -88,14 +89,14 @@ def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | N
     Args:
         model: whose tensors are replaced.
         path: of the file.
-        kind: of CONFIGS.
+        kind: of the model.
         device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
     """
     sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
-    released.load(model, partial(read, path), Layout(kind, path.name, sources, unused=()), device)
+    released.load(model, partial(read, path), Layout(kind, sources, unused=()), device)
 
 
 def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
@@ -114,7 +115,7 @@ def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) 
 def save(
     path: Path,
     model: nn.Module,
-    kind: str,
+    kind: Kind,
     config: LelmConfig | RendererConfig | VaeConfig,
     origin: Provenance,
     dtype: torch.dtype | None,
@@ -128,7 +129,7 @@ def save(
     Args:
         path: of the new file; its folder is made.
         model: on any device.
-        kind: of CONFIGS.
+        kind: of the model.
         config: the model's.
         origin: where its weights came from.
         dtype: of the numbers in the file, but for those that stay float32 in a model of that dtype; None
@@ -144,7 +145,7 @@ def save(
     metadata = {
         "format": "pt",
         "levo.format": FORMAT,
-        "levo.part": kind,
+        "levo.part": kind.value,
         "levo.config": json.dumps(dataclasses.asdict(config)),
         "levo.source": origin.source,
         "levo.source_sha256": origin.sha256,
@@ -165,7 +166,7 @@ def save(
 
 
 def _dtypes(
-    tensors: dict[str, Tensor], model: nn.Module, kind: str, config: Any, dtype: torch.dtype | None
+    tensors: dict[str, Tensor], model: nn.Module, kind: Kind, config: Any, dtype: torch.dtype | None
 ) -> dict[str, torch.dtype]:
     """The dtype that each tensor has in a file of `dtype`; see `save`."""
     if dtype is None:

@@ -21,12 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..config import CODES, EMPTY, PROMPT_FRAMES
+from ..kinds import Kind
 from . import pickles
 from .damage import damage_of, shown
 from .tensor_file import CheckpointError, inventory, read
 
-LIBRARY, STYLE = "prompt library", "style"  # kinds of files
 PUBLISHED = "new_auto_prompt.pt"
+RELEASED_NAMES = (PUBLISHED, "new_prompt.pt")
 SOURCE = "https://github.com/tencent-ailab/SongGeneration"
 FORMAT = "1"
 AUTO = "Auto"
@@ -175,7 +176,7 @@ def save_style(path: Path, codes: Tensor, name: str) -> None:
         codes: [1, 3, 250].
         name: for people.
     """
-    metadata = {"levo.part": STYLE, "levo.format": FORMAT, "levo.name": name}
+    metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": name}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     try:
@@ -192,7 +193,7 @@ def load_style(path: Path) -> Pick:
         CheckpointError: damaged, foreign, from a newer version, or with codes that no style has.
     """
     said = inventory(path).metadata
-    if said.get("levo.part") != STYLE:
+    if said.get("levo.part") != Kind.STYLE:
         raise CheckpointError(f"{shown(path)} holds no style; choose a file that LeVo Save Style wrote.")
     if said.get("levo.format") != FORMAT:
         raise CheckpointError(

@@ -34,9 +34,10 @@ from torch import Tensor
 
 from .. import VERSION
 from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
+from ..kinds import Kind
 from .tokens import Composer, SongRequest, SongTokens
 
-PART, FORMAT = "song tokens", "1"
+FORMAT = "1"
 TRACKS = 3
 TAKE = {"frames": int, "seed": int, "ended": bool}
 FIELDS = {"str": str, "int": int, "float": (int, float)}  # by the annotation of a dataclass's field
@@ -56,7 +57,11 @@ def save(path: Path, tokens: SongTokens) -> None:
     tensors = {"codes": tokens.codes.to(torch.int16).contiguous()}
     if tokens.request.style is not None:
         tensors["style"] = tokens.request.style[0].to(torch.int16).contiguous()
-    metadata = {"levo.part": PART, "levo.format": FORMAT, "levo.song": json.dumps(_described(tokens))}
+    metadata = {
+        "levo.part": Kind.SONG_TOKENS.value,
+        "levo.format": FORMAT,
+        "levo.song": json.dumps(_described(tokens)),
+    }
     unfinished = path.with_name(f"{path.name}.part")
     try:
         save_file(tensors, unfinished, metadata)
@@ -69,7 +74,7 @@ def is_song(path: Path) -> bool:
     """Whether a file says that it holds a song; it may still be damaged behind its header."""
     try:
         with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("levo.part") == PART
+            return (file.metadata() or {}).get("levo.part") == Kind.SONG_TOKENS
     except (OSError, SafetensorError):
         return False
 
@@ -90,7 +95,7 @@ def load(path: Path) -> SongTokens:
             tensors = {name: file.get_tensor(name) for name in there}
     except (OSError, SafetensorError) as error:
         raise _damaged(path, "it is cut off or no safetensors file") from error
-    if metadata.get("levo.part") != PART:
+    if metadata.get("levo.part") != Kind.SONG_TOKENS:
         raise TokenFileError(f"{path.name} holds no song; choose a file that LeVo Save Tokens wrote.")
     if metadata.get("levo.format") != FORMAT:
         raise TokenFileError(

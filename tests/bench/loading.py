@@ -25,7 +25,7 @@ from torch import nn
 
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM
+from levo.kinds import Kind
 from levo.layers import fbgemm
 from levo.lelm.model import LeLM
 
@@ -80,7 +80,7 @@ def make(folder: Path) -> None:
     model = LeLM(config, dtype=DTYPE)
     parts.fill(model, folder / "model.pt", released.lelm_layout(config))
     target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
-    converted.save(target, model, LELM, config, origin, None, lambda done, total: None)
+    converted.save(target, model, Kind.LELM, config, origin, None, lambda done, total: None)
 
 
 def peak() -> int:

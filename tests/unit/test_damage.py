@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import tiny
+from levo import kinds, tiny
 from levo.files import released, tensor_file
 from levo.files.damage import damage_of
 from levo.files.tensor_file import CheckpointError
@@ -95,4 +95,7 @@ def test_another_kind_of_file_is_named(wanted: str, given: str):
         return
     with pytest.raises(CheckpointError) as refusal:
         released.check({name: torch.zeros(1) for name in names[given]}, layout, model)
-    assert str(refusal.value) == f"This file is a {given}; the {wanted} needs {layout.file}."
+    assert (
+        str(refusal.value)
+        == f"This file is a {given}; the {wanted} needs {kinds.MODELS[layout.kind].file}."
+    )

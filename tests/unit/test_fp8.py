@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from levo import tiny
 from levo.config import END
 from levo.files import converted, parts
-from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, read
+from levo.kinds import Kind
 from levo.layers import fp8
 from levo.layers.fp8 import FP8
 from levo.lelm.model import LeLM
@@ -42,7 +42,7 @@ def lelm(dtype: torch.dtype = torch.float32, config=tiny.LELM) -> LeLM:
 
 
 def written(path: Path, model: nn.Module, dtype: torch.dtype | None = None) -> Path:
-    converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
+    converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     return path
 
 

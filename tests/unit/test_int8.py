@@ -16,8 +16,8 @@ from levo import tiny
 from levo.config import END
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, inventory, read
+from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
 from levo.layers.fbgemm import PackedInt8Linear
 from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
@@ -49,7 +49,7 @@ def filled(dtype: torch.dtype = torch.float32) -> LeLM:
 
 
 def written(path: Path, model: nn.Module, dtype: torch.dtype | None = None) -> Path:
-    converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
+    converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     return path
 
 

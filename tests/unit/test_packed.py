@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from levo import tiny
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, read
+from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
 from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
 from levo.lelm.model import LeLM
@@ -146,7 +146,7 @@ def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_pat
     paths = [tmp_path / "plain.safetensors", tmp_path / "packed.safetensors"]
     for path, one in zip(paths, (plain, model), strict=True):
         tiny.fill(one)
-        converted.save(path, one, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
+        converted.save(path, one, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     again = int8_lelm()
     for path in paths:
         parts.fill(again, path, LAYOUT)
@@ -179,7 +179,7 @@ def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
 @pytest.mark.parametrize("dtype", [None, torch.float32])
 def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, dtype: torch.dtype | None):
     model, path = halved(tiny_lelm()), tmp_path / "lelm.safetensors"
-    converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
+    converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     assert read(path)["heads.0.weight"].dtype == (dtype or torch.float16)
     again = LeLM(tiny.LELM, fbgemm.operations(nn))
     parts.fill(again, path, LAYOUT)
@@ -192,7 +192,7 @@ def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
     small = LeLM(tiny.LELM, int8.operations(nn))
     tiny.fill(small)
     path = tmp_path / "lelm.safetensors"
-    converted.save(path, small, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
+    converted.save(path, small, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     model = LeLM(tiny.LELM, fbgemm.operations(nn))
     parts.fill(model, path, LAYOUT)
     stood_for = int8.dequantise(small.heads[0].weight, small.heads[0].scale)

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from levo import tiny
 from levo.config import SeparatorConfig
 from levo.files import parts
-from levo.files.released import SEPARATOR, separator_layout
+from levo.files.released import separator_layout
 from levo.files.tensor_file import CheckpointError
+from levo.kinds import Kind
 from levo.separator.model import MissingPackageError, arguments, build
 from levo.separator.split import Stems, split
 
@@ -158,7 +159,7 @@ def loaded(path: Path) -> tuple[nn.Module, SeparatorConfig]:
 @pytest.mark.parametrize("name", separators.WRITERS)
 def test_a_file_of_any_form_is_recognised_and_loads_as_it_was(folder: Path, name: str):
     path = folder / name
-    assert parts.recognise(path).kind == SEPARATOR
+    assert parts.recognise(path).kind == Kind.SEPARATOR
     model, config = loaded(path)
     assert config == replace(tiny.SEPARATOR, segment=separators.SEGMENTS[name])
     state, exact = separators.separator().state_dict(), name != PACKAGE  # which holds halves

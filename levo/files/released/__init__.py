@@ -1,18 +1,6 @@
 """Released tensor names to ours: the only package that knows them."""
 
-from .layout import (
-    ALSO,
-    LELM,
-    MIXED_ENCODER,
-    RENDERER,
-    SEPARATOR,
-    TRACK_ENCODER,
-    VAE,
-    Layout,
-    Source,
-    fold_weight_norm,
-    latent_statistics,
-)
+from .layout import Layout, Source, fold_weight_norm, latent_statistics
 from .lelm import lelm_layout
 from .loading import check, kind_of, load, plain_name, style_rows
 from .renderer import renderer_layout
@@ -21,13 +9,6 @@ from .style_encoder import style_encoder_layout
 from .vae import vae_layout
 
 __all__ = [
-    "ALSO",
-    "LELM",
-    "MIXED_ENCODER",
-    "RENDERER",
-    "SEPARATOR",
-    "TRACK_ENCODER",
-    "VAE",
     "Layout",
     "Source",
     "check",

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LELM, RENDERER, VAE = "LeLM", "renderer", "VAE"
-MIXED_ENCODER, TRACK_ENCODER, SEPARATOR = "1rvq tokenizer", "septoken tokenizer", "HTDemucs separator"
+from ...kinds import Kind
+
 BATCH_NORM_EPS = 1e-5
-# What a released file holds, by a tensor that only this kind has; the first that fits counts.
-KINDS = {
-    LELM: r"condition_provider\..*",
-    RENDERER: r"rvq_bestrq_bgm_emb\..*",
-    MIXED_ENCODER: r"rvq_bestrq_emb\..*",
-    VAE: r"decoder\.layers\.0\.weight_v",
-    SEPARATOR: r"crosstransformer\..*",
-}
-ALSO = {RENDERER: TRACK_ENCODER}  # a second part in a released file of a kind
 
 
 def unchanged(tensor: Tensor) -> Tensor:
@@ -39,8 +30,7 @@ class Source:
 class Layout:
     """How one kind of released file maps to one of our models."""
 
-    kind: str  # one of KINDS, or of ALSO
-    file: str  # what the released file is called, for messages
+    kind: Kind
     sources: dict[str, Source]  # our name -> released tensors
     unused: tuple[str, ...]  # patterns of released names that the model does not need
 

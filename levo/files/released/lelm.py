@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...config import LelmConfig
-from .layout import LELM, Layout, Source, fused, one
+from ...kinds import Kind
+from .layout import Layout, Source, fused, one
 
 
 def lelm_layout(config: LelmConfig) -> Layout:
@@ -40,7 +41,7 @@ def lelm_layout(config: LelmConfig) -> Layout:
         r"out_norm\.(weight|bias)",
         r"transformer2?\..*\.rotary_emb\.inv_freq",
     )
-    return Layout(LELM, "model.pt of a SongGeneration release", sources, unused)
+    return Layout(Kind.LELM, sources, unused)
 
 
 def _llama_block(ours: str, theirs: str) -> dict[str, Source]:

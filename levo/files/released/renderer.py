@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...config import RendererConfig
-from .layout import RENDERER, Layout, Source, folded_matrix, latent_statistics, one, transposed
+from ...kinds import Kind
+from .layout import Layout, Source, folded_matrix, latent_statistics, one, transposed
 
 
 def renderer_layout(config: RendererConfig) -> Layout:
@@ -37,7 +38,7 @@ def renderer_layout(config: RendererConfig) -> Layout:
         r"rs[pq]48to\w+\.kernel",
         r"(bestrq|hubert)\..*",  # audio to codes
     )
-    return Layout(RENDERER, "model_2.safetensors of model_septoken", sources, unused)
+    return Layout(Kind.RENDERER, sources, unused)
 
 
 def _quantizer(ours: str, theirs: str) -> dict[str, Source]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from .layout import SEPARATOR, Layout, Source
+from ...kinds import Kind
+from .layout import Layout, Source
 
 LAYER = re.compile(r"crosstransformer\.layers\.(\d+)\..*")
 
 
 def separator_layout(model: nn.Module) -> Layout:
     """Layout of `htdemucs.pth` and of Meta's files, for a model of the file's config."""
-    return Layout(SEPARATOR, "htdemucs.pth", {name: Source((name,)) for name in model.state_dict()}, ())
+    return Layout(Kind.SEPARATOR, {name: Source((name,)) for name in model.state_dict()}, ())
 
 
 def separator_sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:

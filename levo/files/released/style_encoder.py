@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ...config import StyleEncoderConfig
+from ...kinds import Kind
 from .layout import (
-    MIXED_ENCODER,
-    TRACK_ENCODER,
     Layout,
     Source,
     folded_bias,
@@ -22,15 +21,13 @@ QUANTIZERS = {
     "vocal": "rvq_bestrq_emb",
     "accompaniment": "rvq_bestrq_bgm_emb",
 }
-FILES = {MIXED_ENCODER: "model_2_fixed.safetensors of model_1rvq"}
-FILES[TRACK_ENCODER] = "model_2.safetensors of model_septoken"
 MUSICFM = "bestrq.model"
 RELEASED_LAYERS = 12  # of the conformer; those after the last that is read are not needed
 
 
 def style_encoder_layout(config: StyleEncoderConfig) -> Layout:
     """Layout of the encode side of `model_1rvq` and `model_septoken`, full and slim."""
-    kind = MIXED_ENCODER if "mixed" in config.tracks else TRACK_ENCODER
+    kind = Kind.MIXED_ENCODER if "mixed" in config.tracks else Kind.TRACK_ENCODER
     mel = f"{MUSICFM}.preprocessor_melspec_2048.mel_stft"
     sources = {
         "halve.weight": Source(("rsq48tobestrq.kernel",)),
@@ -47,7 +44,7 @@ def style_encoder_layout(config: StyleEncoderConfig) -> Layout:
         sources |= _conformer_layer(f"musicfm.layers.{n}", f"{MUSICFM}.conformer.layers.{n}")
     for track in config.tracks:
         sources |= _quantizer(f"quantizers.{track}", f"{QUANTIZERS[track]}.quantizers.0")
-    return Layout(kind, FILES[kind], sources, _unused(config))
+    return Layout(kind, sources, _unused(config))
 
 
 def _unused(config: StyleEncoderConfig) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...config import VaeConfig
-from .layout import VAE, Layout, Source, fold_weight_norm, one
+from ...kinds import Kind
+from .layout import Layout, Source, fold_weight_norm, one
 
 
 def vae_layout(config: VaeConfig) -> Layout:
@@ -22,7 +23,7 @@ def vae_layout(config: VaeConfig) -> Layout:
     for side in ("encoder", "decoder"):
         sources |= one(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
         sources |= _conv(f"{side}.last", f"{side}.layers.{last + 1}", bias=side == "encoder")
-    return Layout(VAE, "autoencoder_music_1320k.ckpt", sources, unused=())
+    return Layout(Kind.VAE, sources, unused=())
 
 
 def _residual_units(ours: str, theirs: str, first: int) -> dict[str, Source]:
