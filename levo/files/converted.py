@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from ..config import LelmConfig, RendererConfig, VaeConfig
 from ..kinds import MODELS, Kind
 from ..layers import int8, weights
 from ..layers.fp8 import FP8
-from . import released
+from . import atomic, released
 from .catalogue import LICENCE
 from .damage import shown
 from .released import Layout, Source
@@ -153,16 +152,11 @@ def save(
     }
     header, total = _header(tensors, metadata, dtypes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for name in tensors:
-                file.write(_bytes(name, weights.value(model, name), dtypes[name]))
-                on_step(file.tell() - len(header) - 8, total)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic.writing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in tensors:
+            file.write(_bytes(name, weights.value(model, name), dtypes[name]))
+            on_step(file.tell() - len(header) - 8, total)
 
 
 def _dtypes(

@@ -9,7 +9,6 @@ for people; one tensor `codes` [3, 250] int16, as above, 16385 where a track has
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from ..config import CODES, EMPTY, PROMPT_FRAMES
 from ..kinds import Kind
-from . import pickles
+from . import atomic, pickles
 from .damage import damage_of, shown
 from .tensor_file import CheckpointError, inventory, read
 
@@ -178,12 +177,8 @@ def save_style(path: Path, codes: Tensor, name: str) -> None:
     """
     metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": name}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
+    with atomic.writing(path) as unfinished:
         save_file({"codes": codes[0].to(torch.int16).contiguous()}, unfinished, metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load_style(path: Path) -> Pick:

@@ -22,7 +22,6 @@ Unknown metadata and JSON names are ignored, so a later writer may add some with
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from torch import Tensor
 
 from .. import VERSION
 from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
+from ..files import atomic
 from ..kinds import Kind
 from .tokens import Composer, SongRequest, SongTokens
 
@@ -62,12 +62,8 @@ def save(path: Path, tokens: SongTokens) -> None:
         "levo.format": FORMAT,
         "levo.song": json.dumps(_described(tokens)),
     }
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
+    with atomic.writing(path) as unfinished:
         save_file(tensors, unfinished, metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def is_song(path: Path) -> bool:
