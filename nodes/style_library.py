@@ -12,7 +12,8 @@ from ..levo.files.style_library import (
     ANY,
     CHINESE,
     ENGLISH,
-    Pick,
+    StyleEntry,
+    StyleFileError,
     language_of,
     load_style,
     pick,
@@ -157,15 +158,16 @@ def place_of(choice: str) -> tuple[Path | None, str | None]:
     ), style
 
 
-def picked(choice: str, language: str, seed: int) -> Pick:
+def picked(choice: str, language: str, seed: int) -> StyleEntry:
     """The style of a choice.
 
     Raises:
-        CheckpointError: its file is gone, damaged, or has no such style.
+        CheckpointError: its file is gone.
+        StyleFileError: it is damaged, or has no such style.
     """
     path, style = place_of(choice)
     if path is None:
-        return Pick(tiny.style(), TINY)
+        return StyleEntry(tiny.style(), TINY)
     return load_style(path) if style is None else pick(read_library(path), style, language, seed)
 
 
@@ -174,5 +176,5 @@ def _styles(path: Path, states: tuple) -> list[str]:
     """Names of a library's styles; a file that cannot be read offers itself, to say why."""
     try:
         return list(read_library(path, "meta"))
-    except CheckpointError:
+    except StyleFileError:
         return ["unreadable"]

@@ -23,7 +23,7 @@ from ..layers import int8, weights
 from ..layers.fp8 import FP8
 from . import atomic, released
 from .catalogue import LICENCE
-from .damage import shown
+from .damage import raise_if_newer, shown
 from .released import Layout, Source
 from .tensor_file import CheckpointError, Inventory, read
 
@@ -65,13 +65,10 @@ def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
     Raises:
         CheckpointError: another part, another format, or a broken config.
     """
-    kind, form = kind_in(found), found.metadata.get("levo.format")
+    kind = kind_in(found)
     if kind != wanted:
         raise CheckpointError(f"{shown(path)} holds a {kind}; choose a file that holds a {wanted}.")
-    if form != FORMAT:
-        raise CheckpointError(
-            f"{shown(path)} has format {form}, and this version of ComfyUI-LeVo reads {FORMAT}; update it."
-        )
+    raise_if_newer(shown(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
     try:
         fields = json.loads(found.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}

@@ -1,4 +1,4 @@
-"""Files that only look like checkpoints: what went wrong with a download, in a sentence."""
+"""Files that only look like checkpoints, or come from a later version: what is wrong, in a sentence."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ def damage_of(path: Path) -> str | None:
     if path.suffix == ".safetensors":
         return _safetensors_damage(path, size)
     return _zip_damage(path, head)
+
+
+def raise_if_damaged(path: Path, error: type[Exception]) -> None:
+    """Raise an `error` that says what is wrong with a file, or why it cannot be opened."""
+    try:
+        damage = damage_of(path)
+    except OSError as reason:
+        raise error(f"{shown(path)} cannot be opened ({reason.strerror}).") from reason
+    if damage:
+        raise error(damage)
+
+
+def raise_if_newer(name: str, written: str | None, known: str, error: type[Exception]) -> None:
+    """Raise an `error` if a file of ours has another format than this version of the pack reads.
+
+    Args:
+        name: of the file, for the message.
+        written: the format that the file says it has.
+        known: the format that this version reads.
+        error: to raise.
+    """
+    if written != known:
+        raise error(
+            f"{name} has format {written}, and this version of ComfyUI-LeVo reads {known}; update it."
+        )
 
 
 def _safetensors_damage(path: Path, size: int) -> str | None:

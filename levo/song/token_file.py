@@ -34,6 +34,7 @@ from torch import Tensor
 from .. import VERSION
 from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
 from ..files import atomic
+from ..files.damage import raise_if_newer
 from ..kinds import Kind
 from .tokens import Composer, SongRequest, SongTokens
 
@@ -93,11 +94,7 @@ def load(path: Path) -> SongTokens:
         raise _damaged(path, "it is cut off or no safetensors file") from error
     if metadata.get("levo.part") != Kind.SONG_TOKENS:
         raise TokenFileError(f"{path.name} holds no song; choose a file that LeVo Save Tokens wrote.")
-    if metadata.get("levo.format") != FORMAT:
-        raise TokenFileError(
-            f"{path.name} has format {metadata.get('levo.format')}, and this version of ComfyUI-LeVo reads "
-            f"{FORMAT}; update it."
-        )
+    raise_if_newer(path.name, metadata.get("levo.format"), FORMAT, TokenFileError)
     try:
         return _song(json.loads(metadata["levo.song"]), tensors)
     except KeyError as error:

@@ -11,8 +11,7 @@ from support import libraries
 
 from levo import tiny
 from levo.files import parts, style_library
-from levo.files.style_library import AUTO, CHINESE, ENGLISH
-from levo.files.tensor_file import CheckpointError
+from levo.files.style_library import AUTO, CHINESE, ENGLISH, StyleFileError
 from levo.kinds import Kind
 
 SEEDS = range(60)
@@ -29,7 +28,7 @@ def unspoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(call, *arguments: object) -> str:
-    with pytest.raises(CheckpointError, match=r"^[^\n]+\.$") as error:
+    with pytest.raises(StyleFileError, match=r"^[^\n]+\.$") as error:
         call(*arguments)
     return str(error.value)
 
