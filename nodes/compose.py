@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..levo.config import EMPTY, FRAME_RATE, LelmConfig, Sampling
-from ..levo.files.damage import shown
+from ..levo.files.damage import display_name
 from ..levo.lelm.compose import Composition, OnStep, compose
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import compose_bytes
@@ -223,7 +223,7 @@ def memory_for(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) -> int:
 
 def composer_of(lelm: LoadedLelm) -> Composer:
     """What tokens remember of the model that composed them."""
-    name = shown(lelm.file) if lelm.file else TINY
+    name = display_name(lelm.file) if lelm.file else TINY
     return Composer(name, lelm.config.version, config_hash(lelm.config))
 
 

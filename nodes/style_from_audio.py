@@ -1,21 +1,15 @@
-"""The nodes that make a style from sound."""
+"""The node that makes a style from sound."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
-from ..levo.files import released
-from ..levo.kinds import MODELS, Kind
+from ..levo.config import SAMPLE_RATE
 from ..levo.memory import encode_bytes
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
-from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
-from .host import folders, memory, reporting
-from .host.precision import audio_precision
-from .loaders import FILE_HINT, build, fill
+from ..levo.style_encoder.encode import encode_clips, prompt_codes
+from .host import memory, reporting
 from .sockets import (
     LoadedModel,
     LoadedStyleEncoder,
@@ -25,71 +19,6 @@ from .sockets import (
     StyleSocket,
 )
 from .split_vocals import split_audio
-
-
-def _file_input(name: str, kind: Kind, tooltip: str) -> io.Combo.Input:
-    options = folders.choices(kind)
-    return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
-
-
-class LeVoLoadStyleEncoder(io.ComfyNode):
-    """Loads the encoders of both tokenizer files."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LeVoLoadStyleEncoder",
-            display_name="LeVo Load Style Encoder",
-            category="audio/LeVo/loaders",
-            description="Loads the style encoder, from the encode side of both released tokenizer files.",
-            inputs=[
-                _file_input(
-                    "septoken",
-                    Kind.TRACK_ENCODER,
-                    "The septoken file, which holds the renderer too: encodes vocals and accompaniment.",
-                ),
-                _file_input(
-                    "one_rvq",
-                    Kind.MIXED_ENCODER,
-                    "The 1rvq file, model_2_fixed.safetensors: encodes the mix.",
-                ),
-            ],
-            outputs=[
-                StyleEncoderSocket.Output(
-                    display_name="style encoder", tooltip="The style encoder, for LeVo Style from Audio."
-                )
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, septoken: str | None = None) -> bool | str:
-        # A complaint is shown at every input that is named here: the other file is checked when it runs.
-        return folders.complaint(Kind.TRACK_ENCODER, septoken) or True
-
-    @classmethod
-    def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
-        return folders.fingerprint(Kind.TRACK_ENCODER, septoken), folders.fingerprint(
-            Kind.MIXED_ENCODER, one_rvq
-        )
-
-    @classmethod
-    def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
-        tracks, mixed = (
-            load_encoder(Kind.TRACK_ENCODER, septoken),
-            load_encoder(Kind.MIXED_ENCODER, one_rvq),
-        )
-        return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
-
-
-def load_encoder(kind: Kind, choice: str) -> LoadedModel:
-    """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
-    path = folders.path_of(kind, choice)
-    known = MODELS[kind]
-    sizes: StyleEncoderConfig = known.released if path else known.tiny
-    precision = audio_precision()
-    model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
-    fill(model, path, released.style_encoder_layout(sizes))
-    return LoadedModel(memory.managed(model), sizes, path, precision.dtype)
 
 
 def _stem_inputs() -> list[io.Input]:

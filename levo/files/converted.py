@@ -23,7 +23,7 @@ from ..layers import int8, weights
 from ..layers.fp8 import FP8
 from . import atomic, released
 from .catalogue import LICENCE
-from .damage import raise_if_newer, shown
+from .damage import display_name, raise_if_newer
 from .released import Layout, Source
 from .tensor_file import CheckpointError, Inventory, read
 
@@ -67,14 +67,16 @@ def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
     """
     kind = kind_in(found)
     if kind != wanted:
-        raise CheckpointError(f"{shown(path)} holds a {kind}; choose a file that holds a {wanted}.")
-    raise_if_newer(shown(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
+        raise CheckpointError(f"{display_name(path)} holds a {kind}; choose a file that holds a {wanted}.")
+    raise_if_newer(display_name(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
     try:
         fields = json.loads(found.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
         return MODELS[wanted].config(**values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{shown(path)} has a broken config; make or download it again.") from error
+        raise CheckpointError(
+            f"{display_name(path)} has a broken config; make or download it again."
+        ) from error
 
 
 def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from . import atomic
 from .catalogue import RemoteFile
-from .damage import damage_of
+from .damage import find_damage
 from .tensor_file import SUFFIXES
 
 OnStep = Callable[[int, int, str], None]
@@ -228,7 +228,7 @@ def _is_here(wanted: _Wanted, on_step: OnStep) -> bool:
         return False
     weights = path.suffix in SUFFIXES
     same = path.stat().st_size == wanted.size
-    damaged = weights and damage_of(path) is not None
+    damaged = weights and find_damage(path) is not None
     if same and wanted.sha256 is not None:
         with path.open("rb") as file:
             whole = _Sink(file, wanted, _Meter(on_step, wanted.size)).sha256 == wanted.sha256

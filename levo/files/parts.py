@@ -13,9 +13,9 @@ from torch import nn
 from ..config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
 from ..kinds import MODELS, Kind, second_kind
 from . import converted, released, style_library
-from .damage import shown
+from .damage import display_name
 from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
-from .released import Layout, htdemucs
+from .released import Layout
 from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, inventory, read
 
 # What a file that cannot be read was meant to be can only be told by its name.
@@ -53,7 +53,7 @@ def recognise(path: Path) -> Part | None:
         found = inventory(path)
     except CheckpointError:
         kind = RELEASED_NAMES.get(path.name)
-        return Part(kind, f"damaged {shown(path)}", size, second_kind(kind)) if kind else None
+        return Part(kind, f"damaged {display_name(path)}", size, second_kind(kind)) if kind else None
     if kind := converted.kind_in(found):
         return Part(kind, _name(path, kind, found), size)
     kind = released.kind_of(found.tensors)
@@ -109,10 +109,12 @@ def separator_config(path: Path) -> SeparatorConfig:
     Raises:
         CheckpointError: the file cannot be read as an HTDemucs with four stems.
     """
-    return htdemucs.config_of(path)
+    return released.separator_config(path)
 
 
-def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None) -> None:
+def load_weights(
+    model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None
+) -> None:
     """Give a model the tensors of a file, released or converted.
 
     Args:
@@ -133,7 +135,7 @@ def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | st
 def _not_a(wanted: Kind, path: Path, found: Inventory) -> CheckpointError:
     kind = released.kind_of(found.tensors)
     what = f"is a {kind}" if kind not in (None, wanted) else f"is not a {wanted} of a known release"
-    return CheckpointError(f"{shown(path)} {what}; choose the model.pt of a SongGeneration release.")
+    return CheckpointError(f"{display_name(path)} {what}; choose the model.pt of a SongGeneration release.")
 
 
 def _name(path: Path, kind: Kind | str, found: Inventory) -> str:

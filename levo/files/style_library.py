@@ -22,7 +22,7 @@ from torch import Tensor
 from ..config import CODES, EMPTY, PROMPT_FRAMES
 from ..kinds import Kind
 from . import atomic, pickles
-from .damage import raise_if_damaged, raise_if_newer, shown
+from .damage import display_name, raise_if_damaged, raise_if_newer
 from .tensor_file import CheckpointError, inventory, read
 
 PUBLISHED = "new_auto_prompt.pt"
@@ -84,9 +84,9 @@ def read_library(path: Path, device: str = "cpu") -> dict[str, Entries]:
     try:
         library = _entries_of(pickles.load(path, device))
     except Exception as error:
-        raise StyleFileError(f"{shown(path)} cannot be read; download it again.") from error
+        raise StyleFileError(f"{display_name(path)} cannot be read; download it again.") from error
     if library is None:
-        raise StyleFileError(f"{shown(path)} is not a prompt library; choose {PUBLISHED}.")
+        raise StyleFileError(f"{display_name(path)} is not a prompt library; choose {PUBLISHED}.")
     everything: Entries = {}
     for entries in library.values():
         for language, codes in entries.items():
@@ -187,8 +187,12 @@ def load_style(path: Path) -> StyleEntry:
     except CheckpointError as error:
         raise StyleFileError(str(error)) from error
     if metadata.get("levo.part") != Kind.STYLE:
-        raise StyleFileError(f"{shown(path)} holds no style; choose a file that LeVo Save Style wrote.")
-    raise_if_newer(shown(path), metadata.get("levo.format"), FORMAT, StyleFileError)
+        raise StyleFileError(
+            f"{display_name(path)} holds no style; choose a file that LeVo Save Style wrote."
+        )
+    raise_if_newer(display_name(path), metadata.get("levo.format"), FORMAT, StyleFileError)
     if codes is None or codes.dtype != torch.int16 or codes.shape != (TRACKS, PROMPT_FRAMES):
-        raise StyleFileError(f"{shown(path)} is damaged (it has no codes of 10 s); save the style again.")
-    return StyleEntry(_prompt(codes[None], shown(path)), metadata.get("levo.name") or path.stem)
+        raise StyleFileError(
+            f"{display_name(path)} is damaged (it has no codes of 10 s); save the style again."
+        )
+    return StyleEntry(_prompt(codes[None], display_name(path)), metadata.get("levo.name") or path.stem)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from . import pickles
-from .damage import raise_if_damaged, shown
+from .damage import display_name, raise_if_damaged
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th")
@@ -80,7 +80,7 @@ def sha256_of(path: Path, on_step: Callable[[int, int], None]) -> str:
 
 
 def _unreadable(path: Path) -> CheckpointError:
-    return CheckpointError(f"{shown(path)} cannot be read as a checkpoint; download it again.")
+    return CheckpointError(f"{display_name(path)} cannot be read as a checkpoint; download it again.")
 
 
 def _tensors(content: object) -> dict[str, Tensor]:

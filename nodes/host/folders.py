@@ -51,7 +51,7 @@ def choices(kind: Kind) -> list[str]:
     return [*(found(kind) or [NONE_FOUND]), TINY]
 
 
-def complaint(kind: Kind, choice: str | None) -> str | None:
+def choice_error(kind: Kind, choice: str | None) -> str | None:
     """What is wrong with a combo's choice, in a sentence; None if nothing is, or it is not known yet."""
     if choice is None:  # comes from another node
         return None

@@ -45,12 +45,12 @@ def plainly(model: nn.Module, path: Path, layout: released.Layout) -> None:
 
 def ours(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it."""
-    parts.fill(model, path, layout, "cpu")
+    parts.load_weights(model, path, layout, "cpu")
 
 
 def touched(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it, and every number read once, as the first song does."""
-    parts.fill(model, path, layout, "cpu")
+    parts.load_weights(model, path, layout, "cpu")
     for tensor in model.state_dict().values():
         tensor.view(torch.int16).sum()
 
@@ -78,7 +78,7 @@ def make(folder: Path) -> None:
     (folder / "config.yaml").write_text(config_text(RELEASE), "utf-8")
     config = parts.lelm_config(folder / "model.pt")
     model = LeLM(config, dtype=DTYPE)
-    parts.fill(model, folder / "model.pt", released.lelm_layout(config))
+    parts.load_weights(model, folder / "model.pt", released.lelm_layout(config))
     target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
     converted.save(target, model, Kind.LELM, config, origin, None, lambda done, total: None)
 

@@ -41,7 +41,7 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 def filled(kind: str, dtype: torch.dtype = torch.float32) -> nn.Module:
     model = MODELS[kind][0](dtype=dtype)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -68,7 +68,7 @@ def test_a_round_trip_in_one_dtype_is_bit_identical(tmp_path: Path, kind: str, d
     model = filled(kind, dtype)
     path = written(tmp_path / "part.safetensors", kind, model, dtype)
     loaded = MODELS[kind][0](dtype=dtype)
-    parts.fill(loaded, path, layout_of(kind))
+    parts.load_weights(loaded, path, layout_of(kind))
     assert_same(loaded, model)
 
 
@@ -77,10 +77,10 @@ def test_a_released_file_and_its_conversion_load_to_the_same(tmp_path: Path, kin
     build, config, layout, config_of = MODELS[kind]
     torch.save(released_tensors(build(device="meta"), layout), tmp_path / "model.pt")
     one, other = build(dtype=torch.bfloat16), build(dtype=torch.bfloat16)
-    parts.fill(one, tmp_path / "model.pt", layout)
+    parts.load_weights(one, tmp_path / "model.pt", layout)
     path = written(tmp_path / "new" / "part.safetensors", kind, one)
     assert config_of(path) == config
-    parts.fill(other, path, layout)
+    parts.load_weights(other, path, layout)
     assert_same(other, one)
 
 
@@ -89,7 +89,7 @@ def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: t
     model = filled(Kind.VAE)
     path = written(tmp_path / "vae.safetensors", Kind.VAE, model, torch.bfloat16)
     loaded = Vae(tiny.VAE, dtype=dtype)
-    parts.fill(loaded, path, layout_of(Kind.VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().to(dtype))
 
@@ -98,7 +98,7 @@ def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     loaded = Vae(tiny.VAE)
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
-    parts.fill(loaded, path, layout_of(Kind.VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     files = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
     assert str(path) in files
     assert all(tensor.data_ptr() != own[name] for name, tensor in loaded.state_dict().items())
@@ -108,7 +108,7 @@ def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     before = path.read_bytes()
     loaded = Vae(tiny.VAE)
-    parts.fill(loaded, path, layout_of(Kind.VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     with torch.no_grad():
         loaded.decoder.first.weight.add_(1)
     assert path.read_bytes() == before
@@ -144,7 +144,7 @@ def test_tensors_are_aligned_in_the_file(tmp_path: Path):
 def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
     config = dataclasses.replace(tiny.VAE, channels=32)
     model = Vae(config)
-    tiny.fill(model)
+    tiny.init_weights(model)
     total = sum(p.nbytes for p in model.parameters())
     tracemalloc.start()
     peaks = []
@@ -253,6 +253,6 @@ def test_a_file_with_a_tensor_less_or_more_is_refused_by_name(tmp_path: Path, ki
         model = filled(kind)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with pytest.raises(CheckpointError) as error:
-            parts.fill(model, path, layout_of(kind))
+            parts.load_weights(model, path, layout_of(kind))
         assert sentence in str(error.value)
         assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())

@@ -89,11 +89,11 @@ def test_logits_stay_near_those_of_float_weights(name: str):
 
 def test_an_fp8_model_is_saved_as_it_is_and_loads_to_the_same_bits(tmp_path: Path):
     model, loaded, plain = lelm(), lelm(), LeLM(tiny.LELM)
-    tiny.fill(model)
+    tiny.init_weights(model)
     path = written(tmp_path / "lelm.safetensors", model)
     assert read(path)["heads.0.weight"].dtype == FP8
-    parts.fill(loaded, path, LAYOUT)
-    parts.fill(plain, path, LAYOUT)
+    parts.load_weights(loaded, path, LAYOUT)
+    parts.load_weights(plain, path, LAYOUT)
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name].float(), tensor.float())
         assert torch.equal(plain.state_dict()[name], tensor.float())
@@ -101,8 +101,8 @@ def test_an_fp8_model_is_saved_as_it_is_and_loads_to_the_same_bits(tmp_path: Pat
 
 def test_float_weights_are_rounded_to_nearest():
     plain, model = LeLM(tiny.LELM), lelm()
-    tiny.fill(plain)
-    tiny.fill(model)
+    tiny.init_weights(plain)
+    tiny.init_weights(model)
     weight = plain.heads[1].weight
     assert torch.equal(model.heads[1].weight.float(), weight.to(FP8).float())
     assert LAYOUT.sources.keys() == model.state_dict().keys()

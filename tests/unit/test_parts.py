@@ -47,7 +47,7 @@ def part_of(layout: str, path: str) -> str:
 
 
 def for_loading(path: Path) -> tuple[nn.Module, Path, Layout]:
-    """What `parts.fill` takes: a model of the file's size on the meta device, the file and its layout."""
+    """What `parts.load_weights` takes: a model of the file's size on meta, the file and its layout."""
     kind = parts.recognise(path).kind
     if kind == Kind.LELM:
         config = parts.lelm_config(path)
@@ -273,7 +273,7 @@ def test_a_file_is_read_in_pieces_and_never_as_a_whole(layouts: Path, path: str)
     """One of each kind, because reading zeros takes its time too; the shapes of the others fit as above."""
     arguments = for_loading(layouts / "tencent" / path)
     before = restart_peak()
-    parts.fill(*arguments)
+    parts.load_weights(*arguments)
     assert peak() - before < 900e6
 
 
@@ -319,7 +319,7 @@ def test_another_part_is_refused_with_both_named(layouts: Path, wanted: str, giv
     if given == wanted:
         return
     model, _, layout = for_loading(layouts / "tencent" / WANTED[wanted][0])
-    sentence = refusal(parts.fill, model, layouts / "tencent" / GIVEN[given], layout)
+    sentence = refusal(parts.load_weights, model, layouts / "tencent" / GIVEN[given], layout)
     assert sentence == f"This file is a {given}; the {wanted} needs {WANTED[wanted][1]}."
 
 
@@ -349,7 +349,7 @@ def test_what_is_no_part_or_no_known_lelm_has_no_config(tmp_path: Path):
 def test_weights_with_the_config_of_another_release_are_refused(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_large", "large")
     (path.parent / "config.yaml").write_text(config_text("base-full"), encoding="utf-8")
-    sentence = refusal(parts.fill, *for_loading(path))
+    sentence = refusal(parts.load_weights, *for_loading(path))
     assert re.fullmatch(
         r"This file does not hold a LeLM of the expected size \(.*layers\.28\..*\)\.", sentence
     )
@@ -369,7 +369,7 @@ def test_one_tensor_amiss_is_named(tmp_path: Path, change: str, shape, complaint
     releases.write(
         path, tensors if shape is None else {**tensors, change: torch.empty(shape, device="meta")}
     )
-    sentence = refusal(parts.fill, *for_loading(path))
+    sentence = refusal(parts.load_weights, *for_loading(path))
     assert sentence == f"This file does not hold a LeLM of the expected size ({complaint})."
 
 
@@ -388,7 +388,7 @@ def test_every_form_of_a_lelm_fills_the_same_model(small, tmp_path: Path, file: 
     write({f"{prefix}{name}": tensor for name, tensor in small.items()}, tmp_path / file)
     assert parts.lelm_config(tmp_path / file) == SMALL
     model, wanted = LeLM(SMALL), LeLM(SMALL)
-    parts.fill(model, tmp_path / file, released.lelm_layout(SMALL))
+    parts.load_weights(model, tmp_path / file, released.lelm_layout(SMALL))
     released.load(wanted, lambda: small, released.lelm_layout(SMALL))
     for name, tensor in wanted.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name

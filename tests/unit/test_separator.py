@@ -152,7 +152,7 @@ def test_progress_goes_through_all_songs_and_cancel_stops_at_a_window(model: nn.
 def loaded(path: Path) -> tuple[nn.Module, SeparatorConfig]:
     config = parts.separator_config(path)
     model = build(config)
-    parts.fill(model, path, separator_layout(model))
+    parts.load_weights(model, path, separator_layout(model))
     return model, config
 
 
@@ -268,7 +268,10 @@ def test_code_in_a_file_never_runs(folder: Path, tmp_path: Path, at: str):
     torch.save(package | {at: Malicious(mark)}, path)
     assert parts.recognise(path).name.startswith("damaged ")
     model = build(SHORT)
-    for read in (parts.separator_config, lambda path: parts.fill(model, path, separator_layout(model))):
+    for read in (
+        parts.separator_config,
+        lambda path: parts.load_weights(model, path, separator_layout(model)),
+    ):
         with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
             read(path)
     assert not mark.exists()
