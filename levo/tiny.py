@@ -54,7 +54,7 @@ def _weight(name: str, shape: torch.Size) -> Tensor:
     return scale * x / (x[0].numel() ** 0.5)
 
 
-def fill(model: nn.Module, device: torch.device | str | None = None) -> None:
+def init_weights(model: nn.Module, device: torch.device | str | None = None) -> None:
     """Give a model tensors that follow from their names and shapes.
 
     Args:

@@ -11,13 +11,13 @@ from .download_models import LeVoDownloadModels
 from .finish_song import LeVoFinishSong
 from .host import folders
 from .listen import LeVoListen
-from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadVAE
+from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
 from .render import LeVoDecode, LeVoRender
 from .save_checkpoint import LeVoSaveCheckpoint
 from .song import LeVoSong
 from .split_vocals import LeVoSplitVocals
 from .stems import LeVoDecodeStems, LeVoRenderStems
-from .style_from_audio import LeVoLoadStyleEncoder, LeVoStyleFromAudio
+from .style_from_audio import LeVoStyleFromAudio
 from .style_library import LeVoSaveStyle, LeVoStyleFromLibrary
 from .tokens import LeVoLoadTokens, LeVoSaveTokens
 

@@ -14,7 +14,8 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo.batch import results, song_list
 from ..levo.batch.song_list import Song, SongList, SongListError
-from ..levo.files.style_library import LIBRARY, Entries, language_of, pick, read_library
+from ..levo.files.style_library import Entries, language_of, pick, read_library
+from ..levo.kinds import Kind
 from .host import folders, reporting
 from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket
 
@@ -49,7 +50,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
                     "library",
                     options=[
                         NO_LIBRARY,
-                        *(folders.SIZE.sub("", label) for label in folders.found(LIBRARY)),
+                        *(folders.SIZE.sub("", label) for label in folders.found(Kind.PROMPT_LIBRARY)),
                     ],
                     default=NO_LIBRARY,
                     tooltip="The prompt library that styles are drawn from where the list asks for one.",
@@ -79,7 +80,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
     ) -> tuple:
         made = place(folder) / results.RESULTS if skip_finished else None
-        source = None if library == NO_LIBRARY else folders.path_of(LIBRARY, library)
+        source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
         return _state(path_of(file)), _state(made), _state(source)
 
     @classmethod
@@ -92,7 +93,9 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         library: str,
         folder: str,
     ) -> io.NodeOutput:
-        styles = {} if library == NO_LIBRARY else read_library(folders.path_of(LIBRARY, library))
+        styles = (
+            {} if library == NO_LIBRARY else read_library(folders.path_of(Kind.PROMPT_LIBRARY, library))
+        )
         found, where = listed(file, styles), place(folder)
         if found.faults and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found))

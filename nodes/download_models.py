@@ -8,16 +8,8 @@ from collections.abc import Sequence
 from comfy_api.latest import io
 
 from ..levo.files import hub
-from ..levo.files.catalogue import (
-    LELM,
-    LICENCE,
-    LICENCE_PAGE,
-    MIXED_ENCODER,
-    RENDERER,
-    SEPARATOR,
-    VAE,
-    RemoteFile,
-)
+from ..levo.files.catalogue import LICENCE, LICENCE_PAGE, RELEASES, RemoteFile
+from ..levo.kinds import MODELS, Kind
 from .host import folders, reporting
 
 NONE = "none"
@@ -33,7 +25,12 @@ def size_of(parts: Sequence[RemoteFile]) -> str:
     return f"{sum(file.size for file in parts) / 1e9:.1f} GB"
 
 
-RELEASES = {**{f"{name} ({size_of(parts)})": parts for name, parts in LELM.items()}, NONE: ()}
+def size_of_kind(kind: Kind) -> str:
+    """The bytes of a kind's released files together, for a reader."""
+    return size_of(MODELS[kind].published)
+
+
+LELM_CHOICES = {**{f"{name} ({size_of(parts)})": parts for name, parts in RELEASES.items()}, NONE: ()}
 
 
 def _part_input(name: str, what: str, more: bool = False) -> io.Boolean.Input:
@@ -45,13 +42,13 @@ def _more_inputs() -> list[io.Boolean.Input]:
     return [
         _part_input(
             "style_encoder",
-            f"the 1rvq file ({size_of(MIXED_ENCODER)}), which LeVo Style from Audio needs beside the "
-            "renderer's",
+            f"the 1rvq file ({size_of_kind(Kind.MIXED_ENCODER)}), which LeVo Style from Audio needs beside "
+            "the renderer's",
             more=True,
         ),
         _part_input(
             "separator",
-            f"HTDemucs ({size_of(SEPARATOR)}), for LeVo Split Vocals and LeVo Style from Audio",
+            f"HTDemucs ({size_of_kind(Kind.SEPARATOR)}), for LeVo Split Vocals and LeVo Style from Audio",
             more=True,
         ),
     ]
@@ -71,12 +68,14 @@ class LeVoDownloadModels(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "lelm",
-                    options=list(RELEASES),
-                    default=next(iter(RELEASES)),
+                    options=list(LELM_CHOICES),
+                    default=next(iter(LELM_CHOICES)),
                     tooltip="Which language model to download, with its config. One is enough to start.",
                 ),
-                _part_input("renderer", f"the renderer ({size_of(RENDERER)}), which serves every LeLM"),
-                _part_input("vae", f"the VAE ({size_of(VAE)}), which serves every LeLM"),
+                _part_input(
+                    "renderer", f"the renderer ({size_of_kind(Kind.RENDERER)}), which serves every LeLM"
+                ),
+                _part_input("vae", f"the VAE ({size_of_kind(Kind.VAE)}), which serves every LeLM"),
                 io.Boolean.Input(
                     "accept_licence",
                     default=False,
@@ -117,12 +116,15 @@ class LeVoDownloadModels(io.ComfyNode):
         if not accept_licence:
             raise ValueError(UNACCEPTED)
         parts = (
-            (RENDERER, renderer),
-            (VAE, vae),
-            (MIXED_ENCODER, style_encoder),
-            (SEPARATOR, separator),
+            (Kind.RENDERER, renderer),
+            (Kind.VAE, vae),
+            (Kind.MIXED_ENCODER, style_encoder),
+            (Kind.SEPARATOR, separator),
         )
-        chosen = [*RELEASES[lelm], *(file for files_of, wanted in parts if wanted for file in files_of)]
+        chosen = [
+            *LELM_CHOICES[lelm],
+            *(file for kind, wanted in parts if wanted for file in MODELS[kind].published),
+        ]
         if not chosen:
             raise ValueError(
                 "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."

@@ -12,13 +12,14 @@ from torch import nn
 
 from ..levo import tiny
 from ..levo.files import parts, released
-from ..levo.files.damage import shown
-from ..levo.files.released import LELM, RENDERER, SEPARATOR, VAE
+from ..levo.files.damage import display_name
 from ..levo.files.tensor_file import CheckpointError
+from ..levo.kinds import MODELS, Kind
 from ..levo.layers import weights
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
 from ..levo.separator.model import build as build_htdemucs
+from ..levo.style_encoder.encode import StyleEncoder
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
 from .host import folders, graphs, memory
@@ -34,21 +35,27 @@ from .host.precision import (
     lelm_precision,
     renderer_precision,
 )
-from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, SeparatorSocket, VaeSocket
+from .sockets import (
+    LelmSocket,
+    LoadedLelm,
+    LoadedModel,
+    LoadedStyleEncoder,
+    RendererSocket,
+    SeparatorSocket,
+    StyleEncoderSocket,
+    VaeSocket,
+)
 
 CATEGORY = "audio/LeVo/loaders"
 DTYPE_CHOICES = [AUTO, *DTYPES]
 FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
 
 
-def _file_input(kind: str) -> io.Combo.Input:
+def _file_input(
+    kind: Kind, name: str = "checkpoint", tooltip: str = "Which weights to load."
+) -> io.Combo.Input:
     options = folders.choices(kind)
-    return io.Combo.Input(
-        "checkpoint",
-        options=options,
-        default=options[0],
-        tooltip=f"Which weights to load. {FILE_HINT}",
-    )
+    return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
 
 
 def _dtype_input(auto: str, *more: str) -> io.Combo.Input:
@@ -82,7 +89,7 @@ class LeVoLoadLeLM(io.ComfyNode):
             category=CATEGORY,
             description="Loads LeLM, the language model that composes: lyrics and style to song tokens.",
             inputs=[
-                _file_input(LELM),
+                _file_input(Kind.LELM),
                 _dtype_input(
                     "fp16 where the GPU is fast at it, else bf16; on a CPU fp16, computed in fp32; else "
                     "fp32. int8: large matrices take half the memory of fp16 and are rounded more. "
@@ -106,13 +113,13 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(LELM, checkpoint) or True
+        return folders.choice_error(Kind.LELM, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(
         cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
     ) -> tuple:
-        return folders.fingerprint(LELM, checkpoint), dtype, attention, compile
+        return folders.fingerprint(Kind.LELM, checkpoint), dtype, attention, compile
 
     @classmethod
     def execute(
@@ -132,7 +139,7 @@ class LeVoLoadRenderer(io.ComfyNode):
             category=CATEGORY,
             description="Loads the renderer (the septoken file): song tokens to latents by flow matching.",
             inputs=[
-                _file_input(RENDERER),
+                _file_input(Kind.RENDERER),
                 _dtype_input(
                     "fp16 on an NVIDIA card that is fast at it, as published: matrices alone are rounded; "
                     "elsewhere fp32. fp8_e4m3fn: matrices take half the memory of fp16 and are rounded far "
@@ -148,11 +155,11 @@ class LeVoLoadRenderer(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(RENDERER, checkpoint) or True
+        return folders.choice_error(Kind.RENDERER, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> tuple:
-        return folders.fingerprint(RENDERER, checkpoint), dtype, attention
+        return folders.fingerprint(Kind.RENDERER, checkpoint), dtype, attention
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> io.NodeOutput:
@@ -170,7 +177,7 @@ class LeVoLoadVAE(io.ComfyNode):
             category=CATEGORY,
             description="Loads the autoencoder that turns latents into 48 kHz stereo.",
             inputs=[
-                _file_input(VAE),
+                _file_input(Kind.VAE),
                 _dtype_input("fp32, because rounding is audible here."),
             ],
             outputs=[VaeSocket.Output(display_name="vae", tooltip="The autoencoder, for LeVo Decode.")],
@@ -178,11 +185,11 @@ class LeVoLoadVAE(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(VAE, checkpoint) or True
+        return folders.choice_error(Kind.VAE, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
-        return folders.fingerprint(VAE, checkpoint), dtype
+        return folders.fingerprint(Kind.VAE, checkpoint), dtype
 
     @classmethod
     def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
@@ -199,7 +206,7 @@ class LeVoLoadSeparator(io.ComfyNode):
             display_name="LeVo Load Separator",
             category=CATEGORY,
             description="Loads HTDemucs, which splits a song into vocals, drums, bass and the rest.",
-            inputs=[_file_input(SEPARATOR)],
+            inputs=[_file_input(Kind.SEPARATOR)],
             outputs=[
                 SeparatorSocket.Output(
                     display_name="separator",
@@ -210,55 +217,111 @@ class LeVoLoadSeparator(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None = None) -> bool | str:
-        return folders.complaint(SEPARATOR, checkpoint) or True
+        return folders.choice_error(Kind.SEPARATOR, checkpoint) or True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str) -> tuple:
-        return folders.fingerprint(SEPARATOR, checkpoint)
+        return folders.fingerprint(Kind.SEPARATOR, checkpoint)
 
     @classmethod
     def execute(cls, checkpoint: str) -> io.NodeOutput:
         return io.NodeOutput(load_separator(checkpoint))
 
 
+class LeVoLoadStyleEncoder(io.ComfyNode):
+    """Loads the encoders of both tokenizer files."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoLoadStyleEncoder",
+            display_name="LeVo Load Style Encoder",
+            category=CATEGORY,
+            description="Loads the style encoder, from the encode side of both released tokenizer files.",
+            inputs=[
+                _file_input(
+                    Kind.TRACK_ENCODER,
+                    "septoken",
+                    "The septoken file, which holds the renderer too: encodes vocals and accompaniment.",
+                ),
+                _file_input(
+                    Kind.MIXED_ENCODER,
+                    "one_rvq",
+                    "The 1rvq file, model_2_fixed.safetensors: encodes the mix.",
+                ),
+            ],
+            outputs=[
+                StyleEncoderSocket.Output(
+                    display_name="style encoder", tooltip="The style encoder, for LeVo Style from Audio."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, septoken: str | None = None) -> bool | str:
+        # An error is shown at every input that is named here: the other file is checked when it runs.
+        return folders.choice_error(Kind.TRACK_ENCODER, septoken) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
+        chosen = ((Kind.TRACK_ENCODER, septoken), (Kind.MIXED_ENCODER, one_rvq))
+        return tuple(folders.fingerprint(kind, choice) for kind, choice in chosen)
+
+    @classmethod
+    def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
+        tracks = load_encoder(Kind.TRACK_ENCODER, septoken)
+        mixed = load_encoder(Kind.MIXED_ENCODER, one_rvq)
+        return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
+
+
 def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
-    """Build LeLM and fill it from the file chosen in the combo."""
-    path = folders.path_of(LELM, choice)
-    config = parts.lelm_config(path) if path else tiny.LELM
+    """Build LeLM and load it from the file chosen in the combo."""
+    path = folders.path_of(Kind.LELM, choice)
+    config = parts.lelm_config(path) if path else MODELS[Kind.LELM].tiny
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
-    fill(model, path, released.lelm_layout(config))
+    load_or_init(model, path, released.lelm_layout(config))
     tokenizer = Tokenizer(folders.tokenizer_folder(), config.version)
     return LoadedLelm(memory.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
 
 def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:
-    """Build the renderer and fill it from the file chosen in the combo."""
-    path = folders.path_of(RENDERER, choice)
-    config = parts.renderer_config(path) if path else tiny.RENDERER
+    """Build the renderer and load it from the file chosen in the combo."""
+    path = folders.path_of(Kind.RENDERER, choice)
+    config = parts.renderer_config(path) if path else MODELS[Kind.RENDERER].tiny
     precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
-    fill(model, path, released.renderer_layout(config))
+    load_or_init(model, path, released.renderer_layout(config))
     return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
-    """Build the VAE and fill it from the file chosen in the combo."""
-    path = folders.path_of(VAE, choice)
-    config = parts.vae_config(path) if path else tiny.VAE
+    """Build the VAE and load it from the file chosen in the combo."""
+    path = folders.path_of(Kind.VAE, choice)
+    config = parts.vae_config(path) if path else MODELS[Kind.VAE].tiny
     precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
-    fill(model, path, released.vae_layout(config), vae=True)
+    load_or_init(model, path, released.vae_layout(config), vae=True)
     return LoadedModel(memory.managed(model, vae=True), config, path, precision.dtype)
 
 
 def load_separator(choice: str) -> LoadedModel:
-    """Build HTDemucs and fill it from the file chosen in the combo, as fp32: rounding is audible."""
-    path = folders.path_of(SEPARATOR, choice)
-    config = parts.separator_config(path) if path else tiny.SEPARATOR
+    """Build HTDemucs and load it from the file chosen in the combo, as fp32: rounding is audible."""
+    path = folders.path_of(Kind.SEPARATOR, choice)
+    config = parts.separator_config(path) if path else MODELS[Kind.SEPARATOR].tiny
     model = build_htdemucs(config, "meta")
-    fill(model, path, released.separator_layout(model))
+    load_or_init(model, path, released.separator_layout(model))
     return LoadedModel(memory.managed(model), config, path, torch.float32)
+
+
+def load_encoder(kind: Kind, choice: str) -> LoadedModel:
+    """Build an encoder and load it from the file chosen in the combo; in fp32, as it was published."""
+    path = folders.path_of(kind, choice)
+    config = MODELS[kind].released if path else MODELS[kind].tiny
+    precision = audio_precision()
+    model = build(partial(StyleEncoder, config, attention=precision.attention), precision)
+    load_or_init(model, path, released.style_encoder_layout(config))
+    return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
 def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
@@ -274,7 +337,7 @@ def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
     return model
 
 
-def fill(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool = False) -> None:
+def load_or_init(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool = False) -> None:
     """Give a model the tensors of its file, or those of the tiny set where there is none.
 
     Raises:
@@ -282,9 +345,9 @@ def fill(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool
     """
     device = memory.offload_device(vae)
     if path is None:
-        tiny.fill(model, device)
+        tiny.init_weights(model, device)
         return
     try:
-        parts.fill(model, path, layout, device)
+        parts.load_weights(model, path, layout, device)
     except CheckpointError as error:
-        raise CheckpointError(f"{shown(path)}: {error}") from error
+        raise CheckpointError(f"{display_name(path)}: {error}") from error

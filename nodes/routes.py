@@ -10,11 +10,10 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from ..levo import tiny
 from ..levo.config import RELEASED
 from ..levo.files import parts
-from ..levo.files.released import LELM
 from ..levo.files.tensor_file import CheckpointError
+from ..levo.kinds import MODELS, Kind
 from ..levo.text import editing, lyrics, style
 from .host import folders
 
@@ -67,8 +66,8 @@ def description_report(question: dict[str, Any]) -> dict[str, Any]:
 def limit_of(checkpoint: str) -> float:
     """Seconds that a checkpoint composes at most; of the longest release if there is no such file."""
     try:
-        path = folders.path_of(LELM, checkpoint)
-        return (parts.lelm_config(path) if path else tiny.LELM).max_seconds
+        path = folders.path_of(Kind.LELM, checkpoint)
+        return (parts.lelm_config(path) if path else MODELS[Kind.LELM].tiny).max_seconds
     except (CheckpointError, OSError):
         return LONGEST
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, RendererConfig, Sampling
-from ..levo.files.damage import shown
+from ..levo.files.damage import display_name
 from ..levo.lelm.compose import ComposeRun, Composition
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes
@@ -67,7 +67,7 @@ def memory_to_compose(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) 
 
 def composer_of(lelm: LoadedLelm) -> Composer:
     """What tokens remember of the model that composed them."""
-    name = shown(lelm.file) if lelm.file else TINY
+    name = display_name(lelm.file) if lelm.file else TINY
     return Composer(name, lelm.config.version, config_hash(lelm.config))
 
 

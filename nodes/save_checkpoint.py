@@ -7,18 +7,16 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..levo.config import LelmConfig, RendererConfig, VaeConfig
 from ..levo.files import converted
 from ..levo.files.catalogue import LICENCE
 from ..levo.files.converted import Provenance
-from ..levo.files.released import LELM, RENDERER, VAE
 from ..levo.files.tensor_file import SAFETENSORS, inventory, sha256_of
+from ..levo.kinds import MODELS
 from .host import folders, reporting
 from .host.precision import DTYPES
 from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket
 
 AS_LOADED = "as loaded"
-KINDS = {LelmConfig: LELM, RendererConfig: RENDERER, VaeConfig: VAE}
 SPARE = 100_000_000  # bytes that stay free on the disk
 
 
@@ -107,7 +105,7 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
             f"{path.parent} has {free / 1e9:.1f} GB free, and the file needs {needed / 1e9:.1f}; make room."
         )
     origin = provenance(model.file)
-    kind = KINDS[type(model.config)]
+    kind = next(kind for kind, known in MODELS.items() if known.config is type(model.config))
     converted.save(path, module, kind, model.config, origin, number, reporting.Progress())
 
 

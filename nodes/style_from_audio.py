@@ -1,23 +1,16 @@
-"""The nodes that make a style from sound."""
+"""The node that makes a style from sound."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo import config, tiny
-from ..levo.config import SAMPLE_RATE, StyleEncoderConfig
-from ..levo.files import released
-from ..levo.files.released import MIXED_ENCODER, TRACK_ENCODER
+from ..levo.config import SAMPLE_RATE
 from ..levo.memory import encode_bytes
 from ..levo.progress import part_of
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
-from ..levo.style_encoder.encode import StyleEncoder, encode_clips, prompt_codes
-from .host import folders, memory, reporting
-from .host.precision import audio_precision
-from .loaders import FILE_HINT, build, fill
+from ..levo.style_encoder.encode import encode_clips, prompt_codes
+from .host import memory, reporting
 from .sockets import (
     LoadedModel,
     LoadedStyleEncoder,
@@ -27,70 +20,6 @@ from .sockets import (
     StyleSocket,
 )
 from .split_vocals import split_audio
-
-# Kind of file -> released and tiny sizes of what it encodes with.
-SIZES = {
-    TRACK_ENCODER: (config.TRACK_ENCODER, tiny.TRACK_ENCODER),
-    MIXED_ENCODER: (config.MIXED_ENCODER, tiny.MIXED_ENCODER),
-}
-
-
-def _file_input(name: str, kind: str, tooltip: str) -> io.Combo.Input:
-    options = folders.choices(kind)
-    return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
-
-
-class LeVoLoadStyleEncoder(io.ComfyNode):
-    """Loads the encoders of both tokenizer files."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LeVoLoadStyleEncoder",
-            display_name="LeVo Load Style Encoder",
-            category="audio/LeVo/loaders",
-            description="Loads the style encoder, from the encode side of both released tokenizer files.",
-            inputs=[
-                _file_input(
-                    "septoken",
-                    TRACK_ENCODER,
-                    "The septoken file, which holds the renderer too: encodes vocals and accompaniment.",
-                ),
-                _file_input(
-                    "one_rvq", MIXED_ENCODER, "The 1rvq file, model_2_fixed.safetensors: encodes the mix."
-                ),
-            ],
-            outputs=[
-                StyleEncoderSocket.Output(
-                    display_name="style encoder", tooltip="The style encoder, for LeVo Style from Audio."
-                )
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, septoken: str | None = None) -> bool | str:
-        # A complaint is shown at every input that is named here: the other file is checked when it runs.
-        return folders.complaint(TRACK_ENCODER, septoken) or True
-
-    @classmethod
-    def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
-        return folders.fingerprint(TRACK_ENCODER, septoken), folders.fingerprint(MIXED_ENCODER, one_rvq)
-
-    @classmethod
-    def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
-        tracks, mixed = load_encoder(TRACK_ENCODER, septoken), load_encoder(MIXED_ENCODER, one_rvq)
-        return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
-
-
-def load_encoder(kind: str, choice: str) -> LoadedModel:
-    """Build an encoder and fill it from the file chosen in the combo; in fp32, as it was published."""
-    path = folders.path_of(kind, choice)
-    full_size, small = SIZES[kind]
-    sizes: StyleEncoderConfig = full_size if path else small
-    precision = audio_precision()
-    model = build(partial(StyleEncoder, sizes, attention=precision.attention), precision)
-    fill(model, path, released.style_encoder_layout(sizes))
-    return LoadedModel(memory.managed(model), sizes, path, precision.dtype)
 
 
 def _stem_inputs() -> list[io.Input]:

@@ -12,9 +12,8 @@ from ..levo.files.style_library import (
     ANY,
     CHINESE,
     ENGLISH,
-    LIBRARY,
-    STYLE,
-    Pick,
+    StyleEntry,
+    StyleFileError,
     language_of,
     load_style,
     pick,
@@ -22,6 +21,7 @@ from ..levo.files.style_library import (
     save_style,
 )
 from ..levo.files.tensor_file import CheckpointError
+from ..levo.kinds import Kind
 from .host import folders, reporting
 from .inputs import seed_input
 from .save_checkpoint import free_path
@@ -135,10 +135,10 @@ class LeVoSaveStyle(io.ComfyNode):
 def choices() -> list[str]:
     """What the combo offers: styles of all libraries, saved ones, then the tiny one."""
     options = []
-    for label, path in folders.found(LIBRARY).items():
+    for label, path in folders.found(Kind.PROMPT_LIBRARY).items():
         library = folders.SIZE.sub("", label)
         options += [f"{style} ({library})" for style in _styles(path, folders.states(path))]
-    options += [f"{folders.SIZE.sub('', label)} ({SAVED})" for label in folders.found(STYLE)]
+    options += [f"{folders.SIZE.sub('', label)} ({SAVED})" for label in folders.found(Kind.STYLE)]
     return [*(options or [folders.NONE_FOUND]), TINY]
 
 
@@ -152,19 +152,22 @@ def place_of(choice: str) -> tuple[Path | None, str | None]:
         return None, None
     style, _, library = choice.removesuffix(")").rpartition(" (")
     if library == SAVED:
-        return folders.path_of(STYLE, style), None
-    return folders.path_of(LIBRARY, folders.NONE_FOUND if choice == folders.NONE_FOUND else library), style
+        return folders.path_of(Kind.STYLE, style), None
+    return folders.path_of(
+        Kind.PROMPT_LIBRARY, folders.NONE_FOUND if choice == folders.NONE_FOUND else library
+    ), style
 
 
-def picked(choice: str, language: str, seed: int) -> Pick:
+def picked(choice: str, language: str, seed: int) -> StyleEntry:
     """The style of a choice.
 
     Raises:
-        CheckpointError: its file is gone, damaged, or has no such style.
+        CheckpointError: its file is gone.
+        StyleFileError: it is damaged, or has no such style.
     """
     path, style = place_of(choice)
     if path is None:
-        return Pick(tiny.style(), TINY)
+        return StyleEntry(tiny.style(), TINY)
     return load_style(path) if style is None else pick(read_library(path), style, language, seed)
 
 
@@ -173,5 +176,5 @@ def _styles(path: Path, states: tuple) -> list[str]:
     """Names of a library's styles; a file that cannot be read offers itself, to say why."""
     try:
         return list(read_library(path, "meta"))
-    except CheckpointError:
+    except StyleFileError:
         return ["unreadable"]

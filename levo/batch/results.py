@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..files import atomic
 from .song_list import IDX, Song, SongListError
 
 RESULTS = "results.jsonl"
@@ -39,9 +39,8 @@ def write(folder: Path, record: dict) -> None:
     """
     records = read(folder) | {record[IDX]: record}
     lines = [json.dumps(one, ensure_ascii=False) for one in records.values()]
-    fresh = folder / f".{RESULTS}.partial"
-    fresh.write_text("\n".join(lines) + "\n", "utf-8")
-    os.replace(fresh, folder / RESULTS)
+    with atomic.writing(folder / RESULTS) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def missing(songs: Iterable[Song], folder: Path) -> list[Song]:

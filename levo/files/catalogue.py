@@ -43,7 +43,7 @@ def _runtime(path: str, size: int, sha256: str | None) -> RemoteFile:
     return RemoteFile("lglg666/SongGeneration-Runtime", revision, path, size, sha256)
 
 
-LELM = {
+RELEASES = {
     "v2-medium": _release(
         "v2-medium",
         "7d91660ebfa041e29bace194f5631e775796f600",

@@ -1,6 +1,6 @@
 """Our own weight files: a safetensors file with one part under our names, its config and its origin.
 
-Format 1: metadata `levo.format` "1", `levo.part` (a kind of `released.KINDS`), `levo.config` (JSON of
+Format 1: metadata `levo.format` "1", `levo.part` (a `Kind`), `levo.config` (JSON of
 the config's fields), `levo.source`, `levo.source_sha256` and `levo.licence`; tensors as in the model's
 state dict.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,17 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from ..config import LelmConfig, RendererConfig, VaeConfig
+from ..kinds import MODELS, Kind
 from ..layers import int8, weights
 from ..layers.fp8 import FP8
-from . import released
+from . import atomic, released
 from .catalogue import LICENCE
-from .damage import shown
-from .released import LELM, RENDERER, VAE, Layout, Source
+from .damage import display_name, raise_if_newer
+from .released import Layout, Source
 from .tensor_file import CheckpointError, Inventory, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
-CONFIGS = {LELM: LelmConfig, RENDERER: RendererConfig, VAE: VaeConfig}
 # safetensors' names
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 SMALL = {torch.int8: "I8", FP8: "F8_E4M3"}  # of matrices only
@@ -44,9 +43,10 @@ class Provenance:
     sha256: str  # of that file
 
 
-def kind_in(found: Inventory) -> str | None:
-    """The part that a converted file holds; None for any other file."""
-    return found.metadata.get("levo.part")
+def kind_in(found: Inventory) -> Kind | str | None:
+    """The part that a file of ours holds, a text where it is a later version's; None for any other file."""
+    said = found.metadata.get("levo.part")
+    return Kind(said) if said in set(Kind) else said
 
 
 def provenance_in(found: Inventory) -> Provenance:
@@ -54,33 +54,32 @@ def provenance_in(found: Inventory) -> Provenance:
     return Provenance(found.metadata.get("levo.source", ""), found.metadata.get("levo.source_sha256", ""))
 
 
-def config_in(path: Path, found: Inventory, wanted: str) -> Any:
+def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
     """The config of a converted file.
 
     Args:
         path: of the file, for messages.
         found: what it holds.
-        wanted: the part it must be, of CONFIGS.
+        wanted: the part it must be.
 
     Raises:
         CheckpointError: another part, another format, or a broken config.
     """
-    kind, form = kind_in(found), found.metadata.get("levo.format")
+    kind = kind_in(found)
     if kind != wanted:
-        raise CheckpointError(f"{shown(path)} holds a {kind}; choose a file that holds a {wanted}.")
-    if form != FORMAT:
-        raise CheckpointError(
-            f"{shown(path)} has format {form}, and this version of ComfyUI-LeVo reads {FORMAT}; update it."
-        )
+        raise CheckpointError(f"{display_name(path)} holds a {kind}; choose a file that holds a {wanted}.")
+    raise_if_newer(display_name(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
     try:
         fields = json.loads(found.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-        return CONFIGS[kind](**values)
+        return MODELS[wanted].config(**values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{shown(path)} has a broken config; make or download it again.") from error
+        raise CheckpointError(
+            f"{display_name(path)} has a broken config; make or download it again."
+        ) from error
 
 
-def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | None = None) -> None:
+def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:
     """Give `model` the tensors of a converted file; those that are as the model has them stay mapped.
 
     An int8 file fits a float model and the other way round.
@@ -88,14 +87,14 @@ def load(model: nn.Module, path: Path, kind: str, device: torch.device | str | N
     Args:
         model: whose tensors are replaced.
         path: of the file.
-        kind: of CONFIGS.
+        kind: of the model.
         device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
     """
     sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
-    released.load(model, partial(read, path), Layout(kind, path.name, sources, unused=()), device)
+    released.load(model, partial(read, path), Layout(kind, sources, unused=()), device)
 
 
 def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
@@ -114,7 +113,7 @@ def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) 
 def save(
     path: Path,
     model: nn.Module,
-    kind: str,
+    kind: Kind,
     config: LelmConfig | RendererConfig | VaeConfig,
     origin: Provenance,
     dtype: torch.dtype | None,
@@ -128,7 +127,7 @@ def save(
     Args:
         path: of the new file; its folder is made.
         model: on any device.
-        kind: of CONFIGS.
+        kind: of the model.
         config: the model's.
         origin: where its weights came from.
         dtype: of the numbers in the file, but for those that stay float32 in a model of that dtype; None
@@ -144,7 +143,7 @@ def save(
     metadata = {
         "format": "pt",
         "levo.format": FORMAT,
-        "levo.part": kind,
+        "levo.part": kind.value,
         "levo.config": json.dumps(dataclasses.asdict(config)),
         "levo.source": origin.source,
         "levo.source_sha256": origin.sha256,
@@ -152,20 +151,15 @@ def save(
     }
     header, total = _header(tensors, metadata, dtypes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(len(header).to_bytes(8, "little") + header)
-            for name in tensors:
-                file.write(_bytes(name, weights.value(model, name), dtypes[name]))
-                on_step(file.tell() - len(header) - 8, total)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic.writing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name in tensors:
+            file.write(_bytes(name, weights.value(model, name), dtypes[name]))
+            on_step(file.tell() - len(header) - 8, total)
 
 
 def _dtypes(
-    tensors: dict[str, Tensor], model: nn.Module, kind: str, config: Any, dtype: torch.dtype | None
+    tensors: dict[str, Tensor], model: nn.Module, kind: Kind, config: Any, dtype: torch.dtype | None
 ) -> dict[str, torch.dtype]:
     """The dtype that each tensor has in a file of `dtype`; see `save`."""
     if dtype is None:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from . import atomic
 from .catalogue import RemoteFile
-from .damage import damage_of
+from .damage import find_damage
 from .tensor_file import SUFFIXES
 
 OnStep = Callable[[int, int, str], None]
 
-PART = ".part"
 RECORD = "downloads.json"
 RECORDED = {"repository", "revision", "size", "sha256", "mtime_ns", "time"}
 MARGIN = 1_000_000_000  # bytes of the disk that stay free
@@ -66,7 +66,7 @@ class _Wanted:
 
     @property
     def part(self) -> Path:
-        return self.path.with_name(self.path.name + PART)
+        return atomic.unfinished(self.path)
 
     @property
     def sha256(self) -> str | None:
@@ -228,7 +228,7 @@ def _is_here(wanted: _Wanted, on_step: OnStep) -> bool:
         return False
     weights = path.suffix in SUFFIXES
     same = path.stat().st_size == wanted.size
-    damaged = weights and damage_of(path) is not None
+    damaged = weights and find_damage(path) is not None
     if same and wanted.sha256 is not None:
         with path.open("rb") as file:
             whole = _Sink(file, wanted, _Meter(on_step, wanted.size)).sha256 == wanted.sha256
@@ -284,9 +284,8 @@ def _note(folder: Path, record: dict[str, dict], wanted: _Wanted, sha256: str) -
         "mtime_ns": wanted.path.stat().st_mtime_ns,
         "time": first["time"] if first and first["sha256"] == sha256 else _now(),
     }
-    path, new = folder / RECORD, folder / (RECORD + PART)
-    new.write_text(json.dumps(record, indent=2), "utf-8")
-    os.replace(new, path)
+    with atomic.writing(folder / RECORD) as unfinished:
+        unfinished.write_text(json.dumps(record, indent=2), "utf-8")
 
 
 def _now() -> str:

@@ -11,24 +11,16 @@ import torch
 from torch import nn
 
 from ..config import RELEASED, STYLE_ROWS, LelmConfig, RendererConfig, SeparatorConfig, VaeConfig
+from ..kinds import MODELS, Kind, second_kind
 from . import converted, released, style_library
-from .damage import shown
+from .damage import display_name
 from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
-from .released import ALSO, LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE, Layout, htdemucs
+from .released import Layout
 from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, inventory, read
 
 # What a file that cannot be read was meant to be can only be told by its name.
-RELEASED_NAMES = {
-    "model.pt": LELM,
-    "model.safetensors": LELM,
-    "model_2.safetensors": RENDERER,
-    "model_2_fixed.safetensors": MIXED_ENCODER,
-    "autoencoder_music_1320k.ckpt": VAE,
-    "htdemucs.pth": SEPARATOR,
-    "955717e8-8726e21a.th": SEPARATOR,
-    "new_auto_prompt.pt": style_library.LIBRARY,
-    "new_prompt.pt": style_library.LIBRARY,
-}
+RELEASED_NAMES = {name: kind for kind, model in MODELS.items() for name in model.names}
+RELEASED_NAMES |= dict.fromkeys(style_library.RELEASED_NAMES, Kind.PROMPT_LIBRARY)
 LIBRARY_MOST = 100_000_000  # bytes; the largest published library has 15 MB
 FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
 
@@ -37,10 +29,10 @@ FULL = "hubert."  # only the full generation of the tokenizer files has tensors 
 class Part:
     """A file that holds one part."""
 
-    kind: str  # of released.KINDS, or style_library.LIBRARY or STYLE
+    kind: Kind | str  # a text where a later version of the pack wrote the file
     name: str  # short and readable
     size: int  # bytes
-    also: str | None = None  # a second part in the same file
+    second_kind: Kind | None = None  # a second part in the same file
 
 
 def recognise(path: Path) -> Part | None:
@@ -56,16 +48,16 @@ def recognise(path: Path) -> Part | None:
         return None
     size = path.stat().st_size
     if size < LIBRARY_MOST and path.suffix != SAFETENSORS and style_library.is_library(path):
-        return Part(style_library.LIBRARY, path.stem, size)
+        return Part(Kind.PROMPT_LIBRARY, path.stem, size)
     try:
         found = inventory(path)
     except CheckpointError:
         kind = RELEASED_NAMES.get(path.name)
-        return Part(kind, f"damaged {shown(path)}", size, ALSO.get(kind)) if kind else None
+        return Part(kind, f"damaged {display_name(path)}", size, second_kind(kind)) if kind else None
     if kind := converted.kind_in(found):
         return Part(kind, _name(path, kind, found), size)
     kind = released.kind_of(found.tensors)
-    return Part(kind, _name(path, kind, found), size, ALSO.get(kind)) if kind else None
+    return Part(kind, _name(path, kind, found), size, second_kind(kind)) if kind else None
 
 
 def lelm_config(path: Path) -> LelmConfig:
@@ -76,11 +68,11 @@ def lelm_config(path: Path) -> LelmConfig:
     """
     found = inventory(path)
     if converted.kind_in(found):
-        return converted.config_in(path, found, LELM)
+        return converted.config_in(path, found, Kind.LELM)
     rows = released.style_rows(found.tensors)
     version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
     if version is None:
-        raise _not_a(LELM, path, found)
+        raise _not_a(Kind.LELM, path, found)
     return read_config(path.parent / CONFIG, version)
 
 
@@ -91,7 +83,11 @@ def renderer_config(path: Path) -> RendererConfig:
         CheckpointError: the file cannot be read as a renderer.
     """
     found = inventory(path)
-    return converted.config_in(path, found, RENDERER) if converted.kind_in(found) else RendererConfig()
+    return (
+        converted.config_in(path, found, Kind.RENDERER)
+        if converted.kind_in(found)
+        else MODELS[Kind.RENDERER].released
+    )
 
 
 def vae_config(path: Path) -> VaeConfig:
@@ -102,9 +98,9 @@ def vae_config(path: Path) -> VaeConfig:
     """
     found = inventory(path)
     if converted.kind_in(found):
-        return converted.config_in(path, found, VAE)
+        return converted.config_in(path, found, Kind.VAE)
     beside = path.parent / VAE_CONFIG
-    return read_vae_config(beside) if beside.exists() else VaeConfig()
+    return read_vae_config(beside) if beside.exists() else MODELS[Kind.VAE].released
 
 
 def separator_config(path: Path) -> SeparatorConfig:
@@ -113,10 +109,12 @@ def separator_config(path: Path) -> SeparatorConfig:
     Raises:
         CheckpointError: the file cannot be read as an HTDemucs with four stems.
     """
-    return htdemucs.config_of(path)
+    return released.separator_config(path)
 
 
-def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None) -> None:
+def load_weights(
+    model: nn.Module, path: Path, layout: Layout, device: torch.device | str | None = None
+) -> None:
     """Give a model the tensors of a file, released or converted.
 
     Args:
@@ -134,17 +132,17 @@ def fill(model: nn.Module, path: Path, layout: Layout, device: torch.device | st
         released.load(model, partial(read, path), layout, device)
 
 
-def _not_a(wanted: str, path: Path, found: Inventory) -> CheckpointError:
+def _not_a(wanted: Kind, path: Path, found: Inventory) -> CheckpointError:
     kind = released.kind_of(found.tensors)
     what = f"is a {kind}" if kind not in (None, wanted) else f"is not a {wanted} of a known release"
-    return CheckpointError(f"{shown(path)} {what}; choose the model.pt of a SongGeneration release.")
+    return CheckpointError(f"{display_name(path)} {what}; choose the model.pt of a SongGeneration release.")
 
 
-def _name(path: Path, kind: str, found: Inventory) -> str:
-    if kind == LELM and not converted.kind_in(found):
+def _name(path: Path, kind: Kind | str, found: Inventory) -> str:
+    if kind == Kind.LELM and not converted.kind_in(found):
         return _release(path)
-    if kind in (RENDERER, MIXED_ENCODER) and not converted.kind_in(found):
-        file = "septoken" if kind == RENDERER else "1rvq"
+    if kind in (Kind.RENDERER, Kind.MIXED_ENCODER) and not converted.kind_in(found):
+        file = "septoken" if kind == Kind.RENDERER else "1rvq"
         return f"{file} {'full' if any(name.startswith(FULL) for name in found.tensors) else 'slim'}"
     return path.stem
 

@@ -9,7 +9,6 @@ for people; one tensor `codes` [3, 250] int16, as above, 16385 where a track has
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..config import CODES, EMPTY, PROMPT_FRAMES
-from . import pickles
-from .damage import damage_of, shown
+from ..kinds import Kind
+from . import atomic, pickles
+from .damage import display_name, raise_if_damaged, raise_if_newer
 from .tensor_file import CheckpointError, inventory, read
 
-LIBRARY, STYLE = "prompt library", "style"  # kinds of files
 PUBLISHED = "new_auto_prompt.pt"
+RELEASED_NAMES = (PUBLISHED, "new_prompt.pt")
 SOURCE = "https://github.com/tencent-ailab/SongGeneration"
 FORMAT = "1"
 AUTO = "Auto"
@@ -38,9 +38,13 @@ IDEOGRAPHS = range(0x4E00, 0xA000)
 Entries = dict[str, list[Tensor]]  # language, or ANY -> codes [1, 3, frames]
 
 
+class StyleFileError(ValueError):
+    """A file does not hold the style that it should; the message is for the user."""
+
+
 @dataclass(frozen=True)
-class Pick:
-    """One entry of a library."""
+class StyleEntry:
+    """One entry of a library, or a style of a file of its own."""
 
     codes: Tensor  # [1, 3, 250] int64
     name: str  # for people
@@ -74,17 +78,15 @@ def read_library(path: Path, device: str = "cpu") -> dict[str, Entries]:
         device: "cpu", or "meta" for the names alone.
 
     Raises:
-        CheckpointError: the file is damaged or holds something else.
+        StyleFileError: the file is damaged or holds something else.
     """
-    complaint = _damage(path)
-    if complaint:
-        raise CheckpointError(complaint)
+    raise_if_damaged(path, StyleFileError)
     try:
         library = _entries_of(pickles.load(path, device))
     except Exception as error:
-        raise CheckpointError(f"{shown(path)} cannot be read; download it again.") from error
+        raise StyleFileError(f"{display_name(path)} cannot be read; download it again.") from error
     if library is None:
-        raise CheckpointError(f"{shown(path)} is not a prompt library; choose {PUBLISHED}.")
+        raise StyleFileError(f"{display_name(path)} is not a prompt library; choose {PUBLISHED}.")
     everything: Entries = {}
     for entries in library.values():
         for language, codes in entries.items():
@@ -92,7 +94,7 @@ def read_library(path: Path, device: str = "cpu") -> dict[str, Entries]:
     return {AUTO: library.get(AUTO, everything), **library}
 
 
-def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -> Pick:
+def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -> StyleEntry:
     """Draw one entry of a style.
 
     Args:
@@ -102,29 +104,22 @@ def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -
         seed: decides which entry; the same seed gives the same one.
 
     Raises:
-        CheckpointError: there is no such style, none in this language, or the entry is no prompt.
+        StyleFileError: there is no such style, none in this language, or the entry is no prompt.
     """
     entries = library.get(style)
     if entries is None:
-        raise CheckpointError(f"There is no style {style!r}; choose one of {', '.join(library)}.")
+        raise StyleFileError(f"There is no style {style!r}; choose one of {', '.join(library)}.")
     asked = list(entries) if language == ANY or ANY in entries else [language]
     found = [(name, codes) for name in asked for codes in entries.get(name, [])]
     if not found:
         others = ", ".join(name for name, codes in entries.items() if codes) or "none"
-        raise CheckpointError(
+        raise StyleFileError(
             f"The style {style!r} has nothing in {language or 'any language'}; it has entries in {others}."
         )
     number = random.Random(seed).randrange(len(found))
     language, codes = found[number]
     place = f"{style} {number + 1} of {len(found)}{f', {language}' if language else ''}"
-    return Pick(_prompt(codes, f"Entry {place}"), place)
-
-
-def _damage(path: Path) -> str | None:
-    try:
-        return damage_of(path)
-    except OSError as error:
-        return f"{shown(path)} cannot be opened ({error.strerror})."
+    return StyleEntry(_prompt(codes, f"Entry {place}"), place)
 
 
 def _entries_of(content: Any) -> dict[str, Entries] | None:
@@ -151,12 +146,12 @@ def _prompt(codes: Tensor, what: str) -> Tensor:
     """Codes [1, 3, frames] as a prompt of 10 s: what is longer is cut."""
     frames = codes.shape[2]
     if frames < PROMPT_FRAMES:
-        raise CheckpointError(
+        raise StyleFileError(
             f"{what} has {frames} frames, and a style needs {PROMPT_FRAMES}; choose another seed or style."
         )
     codes = codes[..., :PROMPT_FRAMES]
     if codes.is_floating_point() or codes.is_complex() or not _in_range(codes):
-        raise CheckpointError(f"{what} holds numbers that are no codes; choose another file.")
+        raise StyleFileError(f"{what} holds numbers that are no codes; choose another file.")
     return codes.to(torch.int64)
 
 
@@ -175,31 +170,29 @@ def save_style(path: Path, codes: Tensor, name: str) -> None:
         codes: [1, 3, 250].
         name: for people.
     """
-    metadata = {"levo.part": STYLE, "levo.format": FORMAT, "levo.name": name}
+    metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": name}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
+    with atomic.writing(path) as unfinished:
         save_file({"codes": codes[0].to(torch.int16).contiguous()}, unfinished, metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
-def load_style(path: Path) -> Pick:
+def load_style(path: Path) -> StyleEntry:
     """Read a style file.
 
     Raises:
-        CheckpointError: damaged, foreign, from a newer version, or with codes that no style has.
+        StyleFileError: damaged, foreign, from a newer version, or with codes that no style has.
     """
-    said = inventory(path).metadata
-    if said.get("levo.part") != STYLE:
-        raise CheckpointError(f"{shown(path)} holds no style; choose a file that LeVo Save Style wrote.")
-    if said.get("levo.format") != FORMAT:
-        raise CheckpointError(
-            f"{shown(path)} has format {said.get('levo.format')}, and this version of ComfyUI-LeVo reads "
-            f"{FORMAT}; update it."
+    try:
+        metadata, codes = inventory(path).metadata, read(path).get("codes")
+    except CheckpointError as error:
+        raise StyleFileError(str(error)) from error
+    if metadata.get("levo.part") != Kind.STYLE:
+        raise StyleFileError(
+            f"{display_name(path)} holds no style; choose a file that LeVo Save Style wrote."
         )
-    codes = read(path).get("codes")
+    raise_if_newer(display_name(path), metadata.get("levo.format"), FORMAT, StyleFileError)
     if codes is None or codes.dtype != torch.int16 or codes.shape != (TRACKS, PROMPT_FRAMES):
-        raise CheckpointError(f"{shown(path)} is damaged (it has no codes of 10 s); save the style again.")
-    return Pick(_prompt(codes[None], shown(path)), said.get("levo.name") or path.stem)
+        raise StyleFileError(
+            f"{display_name(path)} is damaged (it has no codes of 10 s); save the style again."
+        )
+    return StyleEntry(_prompt(codes[None], display_name(path)), metadata.get("levo.name") or path.stem)

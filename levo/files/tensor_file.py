@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from . import pickles
-from .damage import damage_of, shown
+from .damage import display_name, raise_if_damaged
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th")
@@ -42,7 +42,7 @@ def inventory(path: Path) -> Inventory:
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
-    _refuse_damaged(path)
+    raise_if_damaged(path, CheckpointError)
     try:
         if path.suffix != SAFETENSORS:
             return Inventory(_tensors(pickles.load(path, "meta")))
@@ -60,7 +60,7 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
-    _refuse_damaged(path)
+    raise_if_damaged(path, CheckpointError)
     try:
         if path.suffix == SAFETENSORS:
             return load_file(path)
@@ -79,17 +79,8 @@ def sha256_of(path: Path, on_step: Callable[[int, int], None]) -> str:
     return digest.hexdigest()
 
 
-def _refuse_damaged(path: Path) -> None:
-    try:
-        complaint = damage_of(path)
-    except OSError as error:
-        raise CheckpointError(f"{shown(path)} cannot be opened ({error.strerror}).") from error
-    if complaint:
-        raise CheckpointError(complaint)
-
-
 def _unreadable(path: Path) -> CheckpointError:
-    return CheckpointError(f"{shown(path)} cannot be read as a checkpoint; download it again.")
+    return CheckpointError(f"{display_name(path)} cannot be read as a checkpoint; download it again.")
 
 
 def _tensors(content: object) -> dict[str, Tensor]:

@@ -22,7 +22,6 @@ Unknown metadata and JSON names are ignored, so a later writer may add some with
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,12 @@ from torch import Tensor
 
 from .. import VERSION
 from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
+from ..files import atomic
+from ..files.damage import raise_if_newer
+from ..kinds import Kind
 from .tokens import Composer, SongRequest, SongTokens
 
-PART, FORMAT = "song tokens", "1"
+FORMAT = "1"
 TRACKS = 3
 TAKE = {"frames": int, "seed": int, "ended": bool}
 FIELDS = {"str": str, "int": int, "float": (int, float)}  # by the annotation of a dataclass's field
@@ -56,20 +58,20 @@ def save(path: Path, tokens: SongTokens) -> None:
     tensors = {"codes": tokens.codes.to(torch.int16).contiguous()}
     if tokens.request.style is not None:
         tensors["style"] = tokens.request.style[0].to(torch.int16).contiguous()
-    metadata = {"levo.part": PART, "levo.format": FORMAT, "levo.song": json.dumps(_described(tokens))}
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
+    metadata = {
+        "levo.part": Kind.SONG_TOKENS.value,
+        "levo.format": FORMAT,
+        "levo.song": json.dumps(_described(tokens)),
+    }
+    with atomic.writing(path) as unfinished:
         save_file(tensors, unfinished, metadata)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def is_song(path: Path) -> bool:
     """Whether a file says that it holds a song; it may still be damaged behind its header."""
     try:
         with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("levo.part") == PART
+            return (file.metadata() or {}).get("levo.part") == Kind.SONG_TOKENS
     except (OSError, SafetensorError):
         return False
 
@@ -90,13 +92,9 @@ def load(path: Path) -> SongTokens:
             tensors = {name: file.get_tensor(name) for name in there}
     except (OSError, SafetensorError) as error:
         raise _damaged(path, "it is cut off or no safetensors file") from error
-    if metadata.get("levo.part") != PART:
+    if metadata.get("levo.part") != Kind.SONG_TOKENS:
         raise TokenFileError(f"{path.name} holds no song; choose a file that LeVo Save Tokens wrote.")
-    if metadata.get("levo.format") != FORMAT:
-        raise TokenFileError(
-            f"{path.name} has format {metadata.get('levo.format')}, and this version of ComfyUI-LeVo reads "
-            f"{FORMAT}; update it."
-        )
+    raise_if_newer(path.name, metadata.get("levo.format"), FORMAT, TokenFileError)
     try:
         return _song(json.loads(metadata["levo.song"]), tensors)
     except KeyError as error:

@@ -13,31 +13,23 @@ import folder_paths
 from ...levo.files import catalogue, style_library
 from ...levo.files.parts import Part, recognise
 from ...levo.files.release_config import CONFIG, VAE_CONFIG
-from ...levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, TRACK_ENCODER, VAE
 from ...levo.files.tensor_file import SUFFIXES, CheckpointError
+from ...levo.kinds import MODELS, Kind
 
 KEY = "levo"
 OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for these models use
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
 SIZE = re.compile(r" \([\d.]+ [GM]B\)$")  # how a combo's names end
-PUBLISHED = {
-    LELM: catalogue.LELM["v2-medium"],
-    RENDERER: catalogue.RENDERER,
-    VAE: catalogue.VAE,
-    SEPARATOR: catalogue.SEPARATOR,
-    TRACK_ENCODER: catalogue.RENDERER,
-    MIXED_ENCODER: catalogue.MIXED_ENCODER,
-}
 LOADERS = {
-    LELM: "LeVo Load LeLM",
-    RENDERER: "LeVo Load Renderer",
-    VAE: "LeVo Load VAE",
-    SEPARATOR: "LeVo Load Separator",
-    TRACK_ENCODER: "LeVo Load Style Encoder",
-    MIXED_ENCODER: "LeVo Load Style Encoder",
-    style_library.LIBRARY: "LeVo Style from Library",
-    style_library.STYLE: "LeVo Style from Library",
+    Kind.LELM: "LeVo Load LeLM",
+    Kind.RENDERER: "LeVo Load Renderer",
+    Kind.VAE: "LeVo Load VAE",
+    Kind.SEPARATOR: "LeVo Load Separator",
+    Kind.TRACK_ENCODER: "LeVo Load Style Encoder",
+    Kind.MIXED_ENCODER: "LeVo Load Style Encoder",
+    Kind.PROMPT_LIBRARY: "LeVo Style from Library",
+    Kind.STYLE: "LeVo Style from Library",
 }
 
 
@@ -54,12 +46,12 @@ def folder() -> Path:
     return Path(folder_paths.get_folder_paths(KEY)[0])
 
 
-def choices(kind: str) -> list[str]:
+def choices(kind: Kind) -> list[str]:
     """What the combo of a loader offers: the files of a kind, then the tiny set."""
     return [*(found(kind) or [NONE_FOUND]), TINY]
 
 
-def complaint(kind: str, choice: str | None) -> str | None:
+def choice_error(kind: Kind, choice: str | None) -> str | None:
     """What is wrong with a combo's choice, in a sentence; None if nothing is, or it is not known yet."""
     if choice is None:  # comes from another node
         return None
@@ -70,11 +62,11 @@ def complaint(kind: str, choice: str | None) -> str | None:
     return None
 
 
-def path_of(kind: str, choice: str) -> Path | None:
+def path_of(kind: Kind, choice: str) -> Path | None:
     """The file of a combo's choice; None for the tiny built-in set.
 
     Args:
-        kind: of checkpoint.KINDS.
+        kind: of LOADERS.
         choice: as the combo has it, with any size or none (so that workflows fit other people's files), the
             name of such a file, or a path below a folder of the key.
 
@@ -93,7 +85,7 @@ def path_of(kind: str, choice: str) -> Path | None:
     return path
 
 
-def fingerprint(kind: str, choice: str) -> tuple:
+def fingerprint(kind: Kind, choice: str) -> tuple:
     """Changes when a file of the choice does, so that a new download is picked up."""
     path = path_of(kind, choice)
     return (choice,) if path is None else (choice, *states(path))
@@ -105,13 +97,13 @@ def tokenizer_folder() -> Path:
     return comfy_folder / "text_encoders" / "qwen25_tokenizer"
 
 
-def found(kind: str) -> dict[str, Path]:
+def found(kind: Kind) -> dict[str, Path]:
     """Label -> file of all files of a kind; where a name is taken twice, the path is added."""
     parts = []
     for name in folder_paths.get_filename_list(KEY):
         path = _below(name)
         part = path and _part(path, states(path))
-        if part and kind in (part.kind, part.also):
+        if part and kind in (part.kind, part.second_kind):
             parts.append((part, name, path))
     taken = Counter(part.name for part, _, _ in parts)
     return {_label(part, name if taken[part.name] > 1 else None): path for part, name, path in parts}
@@ -144,16 +136,16 @@ def _below(name: str) -> Path | None:
     return Path(path) if path else None
 
 
-def _missing(kind: str, choice: str, there: list[str]) -> str:
+def _missing(kind: Kind, choice: str, there: list[str]) -> str:
     if choice != NONE_FOUND and there:
         others = ", ".join(there[:5])
         return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
-    if kind in (style_library.LIBRARY, style_library.STYLE):
+    if kind in (Kind.PROMPT_LIBRARY, Kind.STYLE):
         return (
             f"There is no {kind} file: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} "
             f"(with git lfs) to {folder()} and press R, or write styles of your own with LeVo Save Style."
         )
-    published = catalogue.LELM.get(SIZE.sub("", choice), PUBLISHED[kind])
+    published = catalogue.RELEASES.get(SIZE.sub("", choice), MODELS[kind].published)
     files = " and ".join(Path(file.path).name for file in published)
     first = published[0]
     source = f"https://huggingface.co/{first.repository}"

@@ -162,7 +162,7 @@ def tiny_song() -> tuple[float, float]:
     """Compose, render and decode a song of the built-in tiny models; its seconds, and seconds taken."""
     models = LeLM(tiny.LELM), Renderer(tiny.RENDERER), Vae(tiny.VAE)
     for model in models:
-        tiny.fill(model, device())
+        tiny.init_weights(model, device())
     lelm, renderer, vae = models
     start = clock()
     (song,) = compose(lelm, random_conditions(tiny.LELM), TINY_SECONDS * FRAME_RATE, device=device())

@@ -25,7 +25,7 @@ from torch import nn
 
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM
+from levo.kinds import Kind
 from levo.layers import fbgemm
 from levo.lelm.model import LeLM
 
@@ -45,12 +45,12 @@ def plainly(model: nn.Module, path: Path, layout: released.Layout) -> None:
 
 def ours(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it."""
-    parts.fill(model, path, layout, "cpu")
+    parts.load_weights(model, path, layout, "cpu")
 
 
 def touched(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it, and every number read once, as the first song does."""
-    parts.fill(model, path, layout, "cpu")
+    parts.load_weights(model, path, layout, "cpu")
     for tensor in model.state_dict().values():
         tensor.view(torch.int16).sum()
 
@@ -78,9 +78,9 @@ def make(folder: Path) -> None:
     (folder / "config.yaml").write_text(config_text(RELEASE), "utf-8")
     config = parts.lelm_config(folder / "model.pt")
     model = LeLM(config, dtype=DTYPE)
-    parts.fill(model, folder / "model.pt", released.lelm_layout(config))
+    parts.load_weights(model, folder / "model.pt", released.lelm_layout(config))
     target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
-    converted.save(target, model, LELM, config, origin, None, lambda done, total: None)
+    converted.save(target, model, Kind.LELM, config, origin, None, lambda done, total: None)
 
 
 def peak() -> int:

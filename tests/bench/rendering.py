@@ -43,7 +43,7 @@ def flow_ways(dtype: torch.dtype = torch.float32) -> list[Callable[[], Tensor]]:
         dtype: of our matrices; where it is not float32, autocast rounds the reference's to it.
     """
     exact = Renderer(RendererConfig(layers=LAYERS))
-    tiny.fill(exact, device())
+    tiny.init_weights(exact, device())
     renderer = copied(exact, Renderer(exact.config, device="meta", dtype=dtype))
     config = renderer.config
     codes = torch.arange(FRAMES, device=device())[None]
@@ -95,7 +95,7 @@ def report(rounds: int) -> None:
         ways = flow_ways(torch.float16)
     rows = [row(f"flow step, {LAYERS} layers, {FRAMES} frames, both rows", ways, rounds)]
     vae = Vae(VaeConfig())
-    tiny.fill(vae, device())
+    tiny.init_weights(vae, device())
     latents = torch.randn(1, vae.config.latent, FRAMES).to(device())
     chunk, short = latents[..., :CHUNK], latents[..., :8]
     with tf32(False):

@@ -31,7 +31,7 @@ def report(config: SeparatorConfig, length: float, rounds: int) -> None:
     from demucs_infer.apply import apply_model
 
     model = build(config)
-    tiny.fill(model, device())
+    tiny.init_weights(model, device())
     mix = torch.randn(1, 2, int(length * config.sample_rate), generator=torch.Generator().manual_seed(SEED))
     mix -= mix.mean()
     mix /= mix.mean(dim=1).std()  # as both ways want it: nothing left to scale

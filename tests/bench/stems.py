@@ -52,8 +52,8 @@ def ratios(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, tupl
 def report(rounds: int) -> None:
     """Print one table: a row a mode, seconds and ratios of rendering and decoding."""
     renderer, vae = Renderer(RendererConfig(layers=LAYERS)), Vae(VaeConfig())
-    tiny.fill(renderer, device())
-    tiny.fill(vae, device())
+    tiny.init_weights(renderer, device())
+    tiny.init_weights(vae, device())
     if on_card():
         renderer = copied(renderer, Renderer(renderer.config, device="meta", dtype=torch.float16))
     how = {"steps": STEPS, "device": device()}

@@ -48,7 +48,7 @@ def report(rounds: int) -> None:
     rows = []
     for config in (TRACK_ENCODER, MIXED_ENCODER):
         encoder = StyleEncoder(config)
-        tiny.fill(encoder, device())
+        tiny.init_weights(encoder, device())
         rows += [row(encoder, clip, track, rounds) for track in config.tracks]
     show(
         f"Style encoder: a clip of 10 s, medians of {rounds}, {machine()}",

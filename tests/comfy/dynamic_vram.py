@@ -81,7 +81,7 @@ class Paged:
 
     def __init__(self, pages: Pages):
         self.model, self.pages = LeLM(CONFIG, dtype=torch.float64), pages
-        tiny.fill(self.model)
+        tiny.init_weights(self.model)
         self.uploads, at = 0, 0
         units, last = self.model.get_dynamic_vram__units()
         for unit in [*units, *last]:
@@ -150,7 +150,7 @@ def conditions_of(config: LelmConfig) -> Conditions:
 def plain(config: LelmConfig, execution: Execution = Execution()) -> list[int]:
     """The song of a model whose weights are where they are."""
     model = LeLM(config, dtype=torch.float64)
-    tiny.fill(model)
+    tiny.init_weights(model)
     song = compose(model, conditions_of(config), FRAMES, Sampling(), [3], execution=execution)[0]
     return song.codes.flatten().tolist()
 

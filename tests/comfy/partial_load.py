@@ -152,7 +152,7 @@ def load(kind: Model, operations: str, card: torch.device, share: float) -> Any:
     """A patcher with `share` of its model's bytes on `card`."""
     layers, dtype = OPERATIONS[operations]
     model = kind.build(layers, device=CPU, dtype=dtype)
-    tiny.fill(model)
+    tiny.init_weights(model)
     patcher = comfy.model_patcher.ModelPatcher(model, load_device=card, offload_device=CPU)
     # ComfyUI asks for a tenth of a byte where nothing fits, as 0 stands for everything.
     patcher.partially_load(card, extra_memory=max(share * patcher.model_size(), 0.1))

@@ -14,11 +14,11 @@ import torch
 from support import releases, songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
 
-from levo.files.released import LELM, RENDERER, VAE
+from levo.kinds import Kind
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
-LOADERS = {LELM: "LeVoLoadLeLM", RENDERER: "LeVoLoadRenderer", VAE: "LeVoLoadVAE"}
+LOADERS = {Kind.LELM: "LeVoLoadLeLM", Kind.RENDERER: "LeVoLoadRenderer", Kind.VAE: "LeVoLoadVAE"}
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_layout_is_offered_wherever_it_lies(
     endings = {Path(name).suffix for name in server.get("/models/levo")}
     assert endings == {".ckpt", ".pt", ".pth", ".safetensors"}
     label = "septoken slim (3.8 GB)" if layout == "tencent" else "septoken full (4.8 GB)"
-    assert choices(server, RENDERER)[0] == label
+    assert choices(server, Kind.RENDERER)[0] == label
 
 
 def test_what_other_packs_have_is_offered_too(server: ComfyServer, models_of_other_packs: Path):
@@ -137,7 +137,7 @@ def test_files_of_one_name_are_offered_with_their_places(server: ComfyServer, mo
     for folder in ("first", "second/songgeneration_base_full"):
         file = releases.write_release(models / folder, "base-full")
     shutil.copy(file, file.with_name("new_model.pt"))
-    assert choices(server, LELM) == [
+    assert choices(server, Kind.LELM) == [
         labelled("base-full in first/model.pt", file),
         labelled("base-full in second/songgeneration_base_full/model.pt", file),
         labelled("base-full in second/songgeneration_base_full/new_model.pt", file),
@@ -149,9 +149,9 @@ def test_files_of_one_name_are_offered_with_their_places(server: ComfyServer, mo
 
 
 PUBLISHED = {
-    LELM: ("lglg666/SongGeneration-v2-medium", "model.pt", "SongGeneration-v2-medium"),
-    RENDERER: ("lglg666/SongGeneration-Runtime", "model_2.safetensors", "ckpt/model_septoken"),
-    VAE: ("lglg666/SongGeneration-Runtime", "autoencoder_music_1320k.ckpt", "ckpt/vae"),
+    Kind.LELM: ("lglg666/SongGeneration-v2-medium", "model.pt", "SongGeneration-v2-medium"),
+    Kind.RENDERER: ("lglg666/SongGeneration-Runtime", "model_2.safetensors", "ckpt/model_septoken"),
+    Kind.VAE: ("lglg666/SongGeneration-Runtime", "autoencoder_music_1320k.ckpt", "ckpt/vae"),
 }
 
 
@@ -183,10 +183,20 @@ def test_an_unknown_name_is_answered_with_what_there_is(server: ComfyServer, mod
 @pytest.mark.parametrize(
     ("kind", "file", "given", "needed"),
     [
-        (RENDERER, "model_1rvq/model_2_fixed.safetensors", "1rvq tokenizer", "model_2.safetensors of "),
-        (RENDERER, "vae/autoencoder_music_1320k.ckpt", "VAE", "model_2.safetensors of model_septoken."),
-        (VAE, "songgeneration_large/model.pt", "LeLM", "autoencoder_music_1320k.ckpt."),
-        (LELM, "vae/autoencoder_music_1320k.ckpt", "VAE", "model.pt of a SongGeneration release."),
+        (
+            Kind.RENDERER,
+            "model_1rvq/model_2_fixed.safetensors",
+            "1rvq tokenizer",
+            "model_2.safetensors of ",
+        ),
+        (
+            Kind.RENDERER,
+            "vae/autoencoder_music_1320k.ckpt",
+            "VAE",
+            "model_2.safetensors of model_septoken.",
+        ),
+        (Kind.VAE, "songgeneration_large/model.pt", "LeLM", "autoencoder_music_1320k.ckpt."),
+        (Kind.LELM, "vae/autoencoder_music_1320k.ckpt", "VAE", "model.pt of a SongGeneration release."),
     ],
 )
 def test_another_part_chosen_by_its_path_is_named(server, models, kind, file, given, needed):
@@ -214,9 +224,9 @@ DAMAGE = {
 @pytest.mark.parametrize(
     ("kind", "file"),
     [
-        (LELM, "release/model.pt"),
-        (RENDERER, "ckpt/model_2.safetensors"),
-        (VAE, "vae/autoencoder_music_1320k.ckpt"),
+        (Kind.LELM, "release/model.pt"),
+        (Kind.RENDERER, "ckpt/model_2.safetensors"),
+        (Kind.VAE, "vae/autoencoder_music_1320k.ckpt"),
     ],
 )
 def test_a_damaged_file_is_offered_and_stops_the_run_with_a_sentence_that_names_it(
@@ -245,7 +255,7 @@ def test_a_file_with_code_in_it_is_refused_in_a_sentence_and_not_run(
 ):
     path = releases.write_release(models / "release", "v2-medium")
     torch.save({"weight": Intruder(tmp_path / "intruded")}, path)
-    label, *_ = choices(server, LELM)
+    label, *_ = choices(server, Kind.LELM)
     assert label == "damaged release/model.pt (0 MB)"
     sentence = sentence_of(shown(server, lelm=label))
     assert not (tmp_path / "intruded").exists()
@@ -258,7 +268,7 @@ def test_a_release_without_its_config_is_offered_and_says_what_is_missing(
 ):
     path = releases.write_release(models / "songgeneration_base", "base")
     (path.parent / "config.yaml").unlink()
-    assert choices(server, LELM) == [labelled("base", path), TINY]
+    assert choices(server, Kind.LELM) == [labelled("base", path), TINY]
     assert sentence_of(shown(server, lelm="base")) == (
         f"{path.parent / 'config.yaml'} is missing; put it beside the weights it was published with."
     )

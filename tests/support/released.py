@@ -37,9 +37,9 @@ def released_shapes(source: Source, shape: tuple[int, ...]) -> list[tuple[int, .
         layout.folded_matrix: [(shape[0], 1, 1), (*shape, 1)],
         layout.folded_kernel: [shape, shape[:1], shape[:1]],
         layout.folded_bias: [shape] * parts,
-        layout.matrix: [(*shape, 1)],
-        layout.row: [shape[1:]],
-        layout.transposed: [shape[::-1]],
+        layout.squeeze_kernel: [(*shape, 1)],
+        layout.as_row: [shape[1:]],
+        layout.transpose: [shape[::-1]],
         layout.latent_statistics: [(1,), shape[1:], shape[1:]],
     }
     return special.get(source.build) or [(shape[0] // parts, *shape[1:])] * parts

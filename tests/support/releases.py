@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from levo.files.released import LELM, MIXED_ENCODER, RENDERER, SEPARATOR, VAE
+from levo.kinds import Kind
 from support.release_texts import CONFIGS, VAE_JSON, config_text
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
@@ -211,13 +211,13 @@ def write_vae(folder: Path) -> Path:
 
 # What a file is called where people choose it -> its kind, and how to write it with what lies beside it.
 PARTS: dict[str, tuple[str, Callable[[Path], Path]]] = {
-    **{name: (LELM, lambda path, name=name: write_release(path.parent, name)) for name in CONFIGS},
-    "septoken slim": (RENDERER, lambda path: write(path, septoken(full=False))),
-    "septoken full": (RENDERER, lambda path: write(path, septoken(full=True))),
-    "1rvq slim": (MIXED_ENCODER, lambda path: write(path, style_encoder(full=False))),
-    "1rvq full": (MIXED_ENCODER, lambda path: write(path, style_encoder(full=True))),
-    "autoencoder_music_1320k": (VAE, lambda path: write_vae(path.parent)),
-    "htdemucs": (SEPARATOR, lambda path: write(path, separator())),
+    **{name: (Kind.LELM, lambda path, name=name: write_release(path.parent, name)) for name in CONFIGS},
+    "septoken slim": (Kind.RENDERER, lambda path: write(path, septoken(full=False))),
+    "septoken full": (Kind.RENDERER, lambda path: write(path, septoken(full=True))),
+    "1rvq slim": (Kind.MIXED_ENCODER, lambda path: write(path, style_encoder(full=False))),
+    "1rvq full": (Kind.MIXED_ENCODER, lambda path: write(path, style_encoder(full=True))),
+    "autoencoder_music_1320k": (Kind.VAE, lambda path: write_vae(path.parent)),
+    "htdemucs": (Kind.SEPARATOR, lambda path: write(path, separator())),
 }
 
 

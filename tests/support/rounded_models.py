@@ -27,7 +27,7 @@ def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM
     """A float model, its int8 counterpart and codes [2, 3, T] to read."""
     if name == "tiny":
         plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
-        tiny.fill(plain)
+        tiny.init_weights(plain)
     else:
         file = golden.GoldenFile(golden.GOLDEN / f"{name}.safetensors")
         plain, codes = (

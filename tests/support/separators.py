@@ -26,7 +26,7 @@ SEGMENT = {"_type": "fraction", "numerator": 2, "denominator": 1}  # as demucs-i
 def separator(config: SeparatorConfig = tiny.SEPARATOR) -> nn.Module:
     """HTDemucs with the weights of the tiny set."""
     model = build(config)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

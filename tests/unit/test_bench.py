@@ -31,7 +31,7 @@ FRAMES = 70  # more than the repetition window
 @pytest.fixture
 def model() -> LeLM:
     made = LeLM(SMALL)
-    tiny.fill(made)
+    tiny.init_weights(made)
     return made
 
 

@@ -161,7 +161,7 @@ def test_only_the_mixed_stream_is_drawn():
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
     model = LeLM(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

@@ -29,7 +29,7 @@ GOLDEN |= {"lelm_v1_en_prompt": 2, "lelm_v2_zh": 2}  # these have the released d
 def lelm() -> LeLM:
     # A pass over all kept frames sums in another order than steps do; see test_takes.
     model = LeLM(SMALL, dtype=torch.float64)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -172,7 +172,7 @@ def test_the_repetition_rule_hears_what_is_kept():
 @pytest.mark.parametrize("takes", [1, 3])
 def test_going_on_asks_for_what_the_prefill_takes(takes: int):
     model = LeLM(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     kept = torch.zeros(1, 3, 3_000, dtype=torch.int64)
     seeds = list(range(takes))
 

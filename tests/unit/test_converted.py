@@ -18,29 +18,30 @@ from torch import nn
 from levo import tiny
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM, RENDERER, VAE, Layout
+from levo.files.released import Layout
 from levo.files.tensor_file import CheckpointError, inventory, read
+from levo.kinds import Kind
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 MODELS = {
-    LELM: (partial(LeLM, tiny.LELM), tiny.LELM, released.lelm_layout(tiny.LELM), parts.lelm_config),
-    RENDERER: (
+    Kind.LELM: (partial(LeLM, tiny.LELM), tiny.LELM, released.lelm_layout(tiny.LELM), parts.lelm_config),
+    Kind.RENDERER: (
         partial(Renderer, tiny.RENDERER),
         tiny.RENDERER,
         released.renderer_layout(tiny.RENDERER),
         parts.renderer_config,
     ),
-    VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), parts.vae_config),
+    Kind.VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), parts.vae_config),
 }
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
 def filled(kind: str, dtype: torch.dtype = torch.float32) -> nn.Module:
     model = MODELS[kind][0](dtype=dtype)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -67,7 +68,7 @@ def test_a_round_trip_in_one_dtype_is_bit_identical(tmp_path: Path, kind: str, d
     model = filled(kind, dtype)
     path = written(tmp_path / "part.safetensors", kind, model, dtype)
     loaded = MODELS[kind][0](dtype=dtype)
-    parts.fill(loaded, path, layout_of(kind))
+    parts.load_weights(loaded, path, layout_of(kind))
     assert_same(loaded, model)
 
 
@@ -76,38 +77,38 @@ def test_a_released_file_and_its_conversion_load_to_the_same(tmp_path: Path, kin
     build, config, layout, config_of = MODELS[kind]
     torch.save(released_tensors(build(device="meta"), layout), tmp_path / "model.pt")
     one, other = build(dtype=torch.bfloat16), build(dtype=torch.bfloat16)
-    parts.fill(one, tmp_path / "model.pt", layout)
+    parts.load_weights(one, tmp_path / "model.pt", layout)
     path = written(tmp_path / "new" / "part.safetensors", kind, one)
     assert config_of(path) == config
-    parts.fill(other, path, layout)
+    parts.load_weights(other, path, layout)
     assert_same(other, one)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: torch.dtype):
-    model = filled(VAE)
-    path = written(tmp_path / "vae.safetensors", VAE, model, torch.bfloat16)
+    model = filled(Kind.VAE)
+    path = written(tmp_path / "vae.safetensors", Kind.VAE, model, torch.bfloat16)
     loaded = Vae(tiny.VAE, dtype=dtype)
-    parts.fill(loaded, path, layout_of(VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().to(dtype))
 
 
 def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
-    path = written(tmp_path / "vae.safetensors", VAE, filled(VAE))
+    path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     loaded = Vae(tiny.VAE)
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
-    parts.fill(loaded, path, layout_of(VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     files = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
     assert str(path) in files
     assert all(tensor.data_ptr() != own[name] for name, tensor in loaded.state_dict().items())
 
 
 def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
-    path = written(tmp_path / "vae.safetensors", VAE, filled(VAE))
+    path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     before = path.read_bytes()
     loaded = Vae(tiny.VAE)
-    parts.fill(loaded, path, layout_of(VAE))
+    parts.load_weights(loaded, path, layout_of(Kind.VAE))
     with torch.no_grad():
         loaded.decoder.first.weight.add_(1)
     assert path.read_bytes() == before
@@ -118,7 +119,9 @@ def test_the_file_says_what_it_is_and_where_it_came_from(tmp_path: Path, kind: s
     path = written(tmp_path / "part.safetensors", kind, filled(kind), torch.float16)
     with safe_open(path, framework="pt") as file:  # safetensors' own reader
         metadata = file.metadata()
-        kept = {"F32"} if kind == RENDERER else set()  # see `test_matrices_alone_are_of_the_models_dtype`
+        kept = (
+            {"F32"} if kind == Kind.RENDERER else set()
+        )  # see `test_matrices_alone_are_of_the_models_dtype`
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"} | kept  # noqa: SIM118
         assert set(file.keys()) == set(filled(kind).state_dict())
     assert metadata["levo.part"] == kind
@@ -132,7 +135,7 @@ def test_the_file_says_what_it_is_and_where_it_came_from(tmp_path: Path, kind: s
 
 
 def test_tensors_are_aligned_in_the_file(tmp_path: Path):
-    path = written(tmp_path / "lelm.safetensors", LELM, filled(LELM))
+    path = written(tmp_path / "lelm.safetensors", Kind.LELM, filled(Kind.LELM))
     header = int.from_bytes(path.read_bytes()[:8], "little")
     assert header % 8 == 0
     assert all(tensor.data_ptr() % tensor.element_size() == 0 for tensor in read(path).values())
@@ -141,7 +144,7 @@ def test_tensors_are_aligned_in_the_file(tmp_path: Path):
 def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
     config = dataclasses.replace(tiny.VAE, channels=32)
     model = Vae(config)
-    tiny.fill(model)
+    tiny.init_weights(model)
     total = sum(p.nbytes for p in model.parameters())
     tracemalloc.start()
     peaks = []
@@ -149,7 +152,7 @@ def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
     def on_step(done: int, _total: int) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
 
-    converted.save(tmp_path / "x.safetensors", model, VAE, config, ORIGIN, torch.float32, on_step)
+    converted.save(tmp_path / "x.safetensors", model, Kind.VAE, config, ORIGIN, torch.float32, on_step)
     tracemalloc.stop()
     assert max(peaks) < total / 10
     assert read(tmp_path / "x.safetensors").keys() == model.state_dict().keys()
@@ -160,8 +163,8 @@ def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
 
 def test_progress_counts_the_bytes_of_tensors_up_to_all(tmp_path: Path):
     steps = []
-    model = filled(VAE)
-    converted.save(tmp_path / "x.safetensors", model, VAE, tiny.VAE, ORIGIN, torch.bfloat16,
+    model = filled(Kind.VAE)
+    converted.save(tmp_path / "x.safetensors", model, Kind.VAE, tiny.VAE, ORIGIN, torch.bfloat16,
                    lambda *step: steps.append(step))  # fmt: skip
     total = 2 * sum(p.numel() for p in model.parameters())
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
@@ -179,19 +182,21 @@ def test_a_cancelled_write_leaves_nothing(tmp_path: Path):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        converted.save(tmp_path / "x.safetensors", filled(VAE), VAE, tiny.VAE, ORIGIN, None, on_step)
+        converted.save(
+            tmp_path / "x.safetensors", filled(Kind.VAE), Kind.VAE, tiny.VAE, ORIGIN, None, on_step
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_number_too_large_for_fp16_is_refused_and_leaves_nothing(tmp_path: Path):
-    model = filled(VAE)
+    model = filled(Kind.VAE)
     with torch.no_grad():
         model.decoder.first.bias[0] = 70_000
     with pytest.raises(CheckpointError) as error:
-        written(tmp_path / "x.safetensors", VAE, model, torch.float16)
+        written(tmp_path / "x.safetensors", Kind.VAE, model, torch.float16)
     assert str(error.value) == ("decoder.first.bias holds numbers too large for fp16; choose bf16 or fp32.")
     assert list(tmp_path.iterdir()) == []
-    written(tmp_path / "x.safetensors", VAE, model, torch.bfloat16)
+    written(tmp_path / "x.safetensors", Kind.VAE, model, torch.bfloat16)
 
 
 # Refusals ------------------------------------------------------------------------------------------------
@@ -218,14 +223,14 @@ def rewritten(path: Path, **changes: str) -> Path:
 
 
 def test_a_later_format_asks_for_an_update(tmp_path: Path):
-    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled(VAE)), format="2")
+    path = rewritten(written(tmp_path / "part.safetensors", Kind.VAE, filled(Kind.VAE)), format="2")
     with pytest.raises(CheckpointError, match=r"has format 2, and this version .* reads 1; update it\.$"):
         parts.vae_config(path)
 
 
 @pytest.mark.parametrize("config", ["", "[]", "3", '{"loudness": 3}', '{"channels": '])
 def test_a_broken_config_is_said(tmp_path: Path, config: str):
-    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled(VAE)), config=config)
+    path = rewritten(written(tmp_path / "part.safetensors", Kind.VAE, filled(Kind.VAE)), config=config)
     with pytest.raises(CheckpointError) as error:
         parts.vae_config(path)
     assert (
@@ -248,6 +253,6 @@ def test_a_file_with_a_tensor_less_or_more_is_refused_by_name(tmp_path: Path, ki
         model = filled(kind)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with pytest.raises(CheckpointError) as error:
-            parts.fill(model, path, layout_of(kind))
+            parts.load_weights(model, path, layout_of(kind))
         assert sentence in str(error.value)
         assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())

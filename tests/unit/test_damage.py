@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from levo import tiny
+from levo import kinds, tiny
 from levo.files import released, tensor_file
-from levo.files.damage import damage_of
+from levo.files.damage import find_damage
 from levo.files.tensor_file import CheckpointError
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
@@ -32,7 +32,7 @@ def saved(folder: Path, suffix: str) -> Path:
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".ckpt"])
 def test_a_whole_file_is_read(tmp_path: Path, suffix: str):
     path = saved(tmp_path, suffix)
-    assert damage_of(path) is None
+    assert find_damage(path) is None
     assert torch.equal(tensor_file.read(path)["a"], WHOLE["a"])
 
 
@@ -70,7 +70,7 @@ def test_a_file_cut_anywhere_is_said_to_be_cut(tmp_path: Path, suffix: str):
 def test_a_header_of_nonsense_is_broken(tmp_path: Path, header: bytes):
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    assert damage_of(path) == f"{tmp_path.name}/model.safetensors has a broken header; download it again."
+    assert find_damage(path) == f"{tmp_path.name}/model.safetensors has a broken header; download it again."
 
 
 MODELS = {
@@ -95,4 +95,7 @@ def test_another_kind_of_file_is_named(wanted: str, given: str):
         return
     with pytest.raises(CheckpointError) as refusal:
         released.check({name: torch.zeros(1) for name in names[given]}, layout, model)
-    assert str(refusal.value) == f"This file is a {given}; the {wanted} needs {layout.file}."
+    assert (
+        str(refusal.value)
+        == f"This file is a {given}; the {wanted} needs {kinds.MODELS[layout.kind].file}."
+    )

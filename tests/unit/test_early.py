@@ -18,7 +18,7 @@ HELD = tiny.VAE.overlap // 2
 def test_pieces_sound_like_the_whole_song_but_for_its_last_frames(inference: None, pieces: list[int]):
     # In float64, because torch takes other kernels for other lengths, which round otherwise.
     vae = Vae(tiny.VAE, dtype=torch.float64)
-    tiny.fill(vae)
+    tiny.init_weights(vae)
     latents = torch.randn(1, 64, 100, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     early = EarlySound(vae, dtype=torch.float64)
     for piece in latents.split(pieces, dim=2):

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from levo import tiny
 from levo.config import END
 from levo.files import converted, parts
-from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, read
+from levo.kinds import Kind
 from levo.layers import fp8
 from levo.layers.fp8 import FP8
 from levo.lelm.model import LeLM
@@ -42,7 +42,7 @@ def lelm(dtype: torch.dtype = torch.float32, config=tiny.LELM) -> LeLM:
 
 
 def written(path: Path, model: nn.Module, dtype: torch.dtype | None = None) -> Path:
-    converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
+    converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     return path
 
 
@@ -89,11 +89,11 @@ def test_logits_stay_near_those_of_float_weights(name: str):
 
 def test_an_fp8_model_is_saved_as_it_is_and_loads_to_the_same_bits(tmp_path: Path):
     model, loaded, plain = lelm(), lelm(), LeLM(tiny.LELM)
-    tiny.fill(model)
+    tiny.init_weights(model)
     path = written(tmp_path / "lelm.safetensors", model)
     assert read(path)["heads.0.weight"].dtype == FP8
-    parts.fill(loaded, path, LAYOUT)
-    parts.fill(plain, path, LAYOUT)
+    parts.load_weights(loaded, path, LAYOUT)
+    parts.load_weights(plain, path, LAYOUT)
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name].float(), tensor.float())
         assert torch.equal(plain.state_dict()[name], tensor.float())
@@ -101,8 +101,8 @@ def test_an_fp8_model_is_saved_as_it_is_and_loads_to_the_same_bits(tmp_path: Pat
 
 def test_float_weights_are_rounded_to_nearest():
     plain, model = LeLM(tiny.LELM), lelm()
-    tiny.fill(plain)
-    tiny.fill(model)
+    tiny.init_weights(plain)
+    tiny.init_weights(model)
     weight = plain.heads[1].weight
     assert torch.equal(model.heads[1].weight.float(), weight.to(FP8).float())
     assert LAYOUT.sources.keys() == model.state_dict().keys()

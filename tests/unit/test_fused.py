@@ -25,7 +25,7 @@ compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile
 
 def small(operations=nn) -> LeLM:
     model = LeLM(SMALL, operations)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

@@ -11,8 +11,8 @@ from support import libraries
 
 from levo import tiny
 from levo.files import parts, style_library
-from levo.files.style_library import AUTO, CHINESE, ENGLISH, LIBRARY, STYLE
-from levo.files.tensor_file import CheckpointError
+from levo.files.style_library import AUTO, CHINESE, ENGLISH, StyleFileError
+from levo.kinds import Kind
 
 SEEDS = range(60)
 
@@ -28,7 +28,7 @@ def unspoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(call, *arguments: object) -> str:
-    with pytest.raises(CheckpointError, match=r"^[^\n]+\.$") as error:
+    with pytest.raises(StyleFileError, match=r"^[^\n]+\.$") as error:
         call(*arguments)
     return str(error.value)
 
@@ -56,7 +56,7 @@ def test_lyrics_are_chinese_from_a_fifth_of_their_characters_on(lyrics: str, lan
 
 def test_a_library_is_recognised_by_what_is_in_it(spoken: Path, unspoken: Path):
     for path in (spoken, unspoken):
-        assert parts.recognise(path) == parts.Part(LIBRARY, "any name", path.stat().st_size)
+        assert parts.recognise(path) == parts.Part(Kind.PROMPT_LIBRARY, "any name", path.stat().st_size)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_damaged_library_is_told_by_its_name_and_refused_in_a_sentence(
 ):
     path = tmp_path / "new_auto_prompt.pt"
     path.write_bytes(damage)
-    assert parts.recognise(path).kind == LIBRARY
+    assert parts.recognise(path).kind == Kind.PROMPT_LIBRARY
     assert named in refused(style_library.read_library, path)
 
 
@@ -201,7 +201,7 @@ def test_a_saved_style_comes_back_and_is_small(tmp_path: Path):
     assert torch.equal(style_library.load_style(path).codes, codes)
     assert style_library.load_style(path).name == "clip.wav, 0:10"
     assert path.stat().st_size < 2_000
-    assert parts.recognise(path) == parts.Part(STYLE, "mine", path.stat().st_size)
+    assert parts.recognise(path) == parts.Part(Kind.STYLE, "mine", path.stat().st_size)
     assert [file.name for file in path.parent.iterdir()] == ["mine.safetensors"]
 
 
@@ -210,10 +210,18 @@ def test_a_saved_style_comes_back_and_is_small(tmp_path: Path):
     [
         (torch.zeros(3, 250, dtype=torch.int16), {}, "holds no style"),
         (torch.zeros(3, 250, dtype=torch.int16), {"levo.part": "VAE"}, "holds no style"),
-        (torch.zeros(3, 250, dtype=torch.int16), {"levo.part": STYLE, "levo.format": "2"}, "has format 2"),
-        (torch.zeros(3, 249, dtype=torch.int16), {"levo.part": STYLE, "levo.format": "1"}, "is damaged"),
-        (torch.zeros(3, 250), {"levo.part": STYLE, "levo.format": "1"}, "is damaged"),
-        (torch.full((3, 250), -1, dtype=torch.int16), {"levo.part": STYLE, "levo.format": "1"}, "no codes"),
+        (
+            torch.zeros(3, 250, dtype=torch.int16),
+            {"levo.part": "style", "levo.format": "2"},
+            "has format 2",
+        ),
+        (torch.zeros(3, 249, dtype=torch.int16), {"levo.part": "style", "levo.format": "1"}, "is damaged"),
+        (torch.zeros(3, 250), {"levo.part": "style", "levo.format": "1"}, "is damaged"),
+        (
+            torch.full((3, 250), -1, dtype=torch.int16),
+            {"levo.part": "style", "levo.format": "1"},
+            "no codes",
+        ),
     ],
 )
 def test_a_damaged_or_foreign_style_file_is_refused(tmp_path: Path, codes, metadata: dict, named: str):

@@ -46,7 +46,7 @@ def _no_collector(inference: None) -> Iterator[None]:
 
 
 def filled(model: torch.nn.Module) -> Any:
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

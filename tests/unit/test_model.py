@@ -29,7 +29,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 @pytest.fixture(scope="module")
 def model() -> LeLM:
     made = LeLM(CONFIG)
-    tiny.fill(made)
+    tiny.init_weights(made)
     return made
 
 
@@ -126,7 +126,7 @@ def test_attention_is_told_when_it_is_causal():
         return sdpa(query, key, value, causal, mask)
 
     model = LeLM(CONFIG, attention=spy)
-    tiny.fill(model)
+    tiny.init_weights(model)
     prefix, codes = model.condition(asked()), some_codes(2)
     caches = model.caches(2, CONFIG.prefix_length + 2, prefix.stage1)
     model(codes[:, :, :1], caches, prefix)

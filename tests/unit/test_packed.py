@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from levo import tiny
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
-from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, read
+from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
 from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
 from levo.lelm.model import LeLM
@@ -47,7 +47,7 @@ def halved(model: LeLM) -> LeLM:
 
 def tiny_lelm() -> LeLM:
     model = LeLM(tiny.LELM)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -145,11 +145,11 @@ def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_pat
     plain, model = LeLM(tiny.LELM, int8.operations(nn)), int8_lelm()
     paths = [tmp_path / "plain.safetensors", tmp_path / "packed.safetensors"]
     for path, one in zip(paths, (plain, model), strict=True):
-        tiny.fill(one)
-        converted.save(path, one, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
+        tiny.init_weights(one)
+        converted.save(path, one, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     again = int8_lelm()
     for path in paths:
-        parts.fill(again, path, LAYOUT)
+        parts.load_weights(again, path, LAYOUT)
         for name, tensor in plain.state_dict().items():
             fp16 = name in ("bridge_in.weight", "bridge_out.weight")
             assert torch.equal(weights.value(again, name), tensor.half().float() if fp16 else tensor), name
@@ -169,8 +169,8 @@ def test_all_linear_layers_are_fp16_and_nothing_else():
 def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
     plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.fill(plain, tmp_path / "model.pt", LAYOUT)
-    parts.fill(model, tmp_path / "model.pt", LAYOUT)
+    parts.load_weights(plain, tmp_path / "model.pt", LAYOUT)
+    parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
         wanted = tensor.half().float() if weights.is_packed(model, name) else tensor
         assert torch.equal(weights.value(model, name), wanted), name
@@ -179,10 +179,10 @@ def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
 @pytest.mark.parametrize("dtype", [None, torch.float32])
 def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, dtype: torch.dtype | None):
     model, path = halved(tiny_lelm()), tmp_path / "lelm.safetensors"
-    converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
+    converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     assert read(path)["heads.0.weight"].dtype == (dtype or torch.float16)
     again = LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.fill(again, path, LAYOUT)
+    parts.load_weights(again, path, LAYOUT)
     for name in model.state_dict():
         assert torch.equal(weights.value(again, name), weights.value(model, name)), name
         assert torch.equal(read(path)[name].float(), weights.value(model, name).float()), name
@@ -190,11 +190,11 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
 
 def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
     small = LeLM(tiny.LELM, int8.operations(nn))
-    tiny.fill(small)
+    tiny.init_weights(small)
     path = tmp_path / "lelm.safetensors"
-    converted.save(path, small, LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
+    converted.save(path, small, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     model = LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.fill(model, path, LAYOUT)
+    parts.load_weights(model, path, LAYOUT)
     stood_for = int8.dequantise(small.heads[0].weight, small.heads[0].scale)
     assert torch.equal(model.heads[0].matrix(), stood_for.half().float())
 
@@ -205,7 +205,7 @@ def test_a_file_of_another_size_leaves_the_model_as_it_was(tmp_path: Path):
     torch.save({**tensors, name: tensors[name][:, :-1].clone()}, tmp_path / "model.pt")
     model = halved(tiny_lelm())
     with pytest.raises(CheckpointError, match="wrong in shape"):
-        parts.fill(model, tmp_path / "model.pt", LAYOUT)
+        parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
     assert torch.equal(model.heads[0].matrix(), tiny_lelm().heads[0].weight.half().float())
 
 

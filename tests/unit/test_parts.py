@@ -20,8 +20,9 @@ from levo.config import RELEASED, RendererConfig, VaeConfig
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
 from levo.files.parts import Part
-from levo.files.released import ALSO, LELM, RENDERER, TRACK_ENCODER, VAE, Layout
+from levo.files.released import Layout
 from levo.files.tensor_file import CheckpointError, inventory
+from levo.kinds import Kind, second_kind
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
@@ -46,12 +47,12 @@ def part_of(layout: str, path: str) -> str:
 
 
 def for_loading(path: Path) -> tuple[nn.Module, Path, Layout]:
-    """What `parts.fill` takes: a model of the file's size on the meta device, the file and its layout."""
+    """What `parts.load_weights` takes: a model of the file's size on meta, the file and its layout."""
     kind = parts.recognise(path).kind
-    if kind == LELM:
+    if kind == Kind.LELM:
         config = parts.lelm_config(path)
         return LeLM(config, device="meta"), path, released.lelm_layout(config)
-    if kind == RENDERER:
+    if kind == Kind.RENDERER:
         config = parts.renderer_config(path)
         return Renderer(config, device="meta"), path, released.renderer_layout(config)
     config = parts.vae_config(path)
@@ -107,7 +108,7 @@ def test_files_made_here_take_next_to_no_disk(layouts: Path):
 def test_a_file_of_any_layout_is_recognised(layouts: Path, layout: str, path: str):
     file, name = layouts / layout / path, part_of(layout, path)
     kind = releases.PARTS[name][0]
-    assert parts.recognise(file) == Part(kind, name, file.stat().st_size, ALSO.get(kind))
+    assert parts.recognise(file) == Part(kind, name, file.stat().st_size, second_kind(kind))
 
 
 @pytest.mark.parametrize("layout", releases.LAYOUTS)
@@ -161,7 +162,7 @@ def test_a_lelm_with_an_edited_config_is_called_by_its_folder(tmp_path: Path):
 def test_a_release_without_its_config_is_recognised_and_says_what_is_missing(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_v2_large", "v2-large")
     (path.parent / "config.yaml").unlink()
-    assert parts.recognise(path) == Part(LELM, "v2-large", path.stat().st_size)
+    assert parts.recognise(path) == Part(Kind.LELM, "v2-large", path.stat().st_size)
     assert refusal(parts.lelm_config, path) == (
         f"{path.parent / 'config.yaml'} is missing; put it beside the weights it was published with."
     )
@@ -169,8 +170,8 @@ def test_a_release_without_its_config_is_recognised_and_says_what_is_missing(tmp
 
 def test_the_septoken_file_holds_a_second_part_and_no_other_file_does(layouts: Path):
     for path, name in releases.LAYOUTS["tencent"].items():
-        wanted = TRACK_ENCODER if name.startswith("septoken") else None
-        assert parts.recognise(layouts / "tencent" / path).also == wanted
+        wanted = Kind.TRACK_ENCODER if name.startswith("septoken") else None
+        assert parts.recognise(layouts / "tencent" / path).second_kind == wanted
 
 
 def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path: Path):
@@ -178,16 +179,16 @@ def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path
     plain = {name.removeprefix("audiolm."): tensor for name, tensor in releases.lelm("v2-medium").items()}
     for name, tensors in (("model.safetensors", releases.lelm("v2-medium")), ("plain.pt", plain)):
         file = releases.write(path.with_name(name), tensors)
-        assert (parts.recognise(file).kind, parts.recognise(file).name) == (LELM, "v2-medium")
+        assert (parts.recognise(file).kind, parts.recognise(file).name) == (Kind.LELM, "v2-medium")
         assert parts.lelm_config(file) == RELEASED["v2-medium"]
 
 
 @pytest.mark.parametrize(
     ("kind", "model", "config", "config_of"),
     [
-        (LELM, LeLM(tiny.LELM), tiny.LELM, parts.lelm_config),
-        (RENDERER, Renderer(tiny.RENDERER), tiny.RENDERER, parts.renderer_config),
-        (VAE, Vae(tiny.VAE), tiny.VAE, parts.vae_config),
+        (Kind.LELM, LeLM(tiny.LELM), tiny.LELM, parts.lelm_config),
+        (Kind.RENDERER, Renderer(tiny.RENDERER), tiny.RENDERER, parts.renderer_config),
+        (Kind.VAE, Vae(tiny.VAE), tiny.VAE, parts.vae_config),
     ],
 )
 def test_a_converted_file_says_itself_what_it_is(tmp_path: Path, kind: str, model, config, config_of):
@@ -220,7 +221,7 @@ def test_a_damaged_file_is_the_part_its_name_says(layouts: Path, tmp_path: Path,
         file.write_bytes(DAMAGE[damage](start.read(50_000)))
     kind = releases.PARTS[part_of("tencent", path)][0]
     named = f"damaged folder/{whole.name}"
-    assert parts.recognise(file) == Part(kind, named, file.stat().st_size, ALSO.get(kind))
+    assert parts.recognise(file) == Part(kind, named, file.stat().st_size, second_kind(kind))
     sentence = refusal(inventory, file)
     assert sentence.startswith(f"folder/{whole.name} ") and sentence.endswith(".")
 
@@ -233,7 +234,7 @@ def test_a_safetensors_file_without_its_last_bytes_is_damaged(tmp_path: Path):
 
 
 def test_a_pickle_that_is_not_plain_data_is_the_part_its_name_says(tmp_path: Path):
-    for name, kind in (("model.pt", LELM), ("autoencoder_music_1320k.ckpt", VAE)):
+    for name, kind in (("model.pt", Kind.LELM), ("autoencoder_music_1320k.ckpt", Kind.VAE)):
         torch.save({"decoder.layers.0.weight_v": Path("/")}, tmp_path / name)
         assert parts.recognise(tmp_path / name).kind == kind
         sentence = f"{tmp_path.name}/{name} cannot be read as a checkpoint; download it again."
@@ -272,7 +273,7 @@ def test_a_file_is_read_in_pieces_and_never_as_a_whole(layouts: Path, path: str)
     """One of each kind, because reading zeros takes its time too; the shapes of the others fit as above."""
     arguments = for_loading(layouts / "tencent" / path)
     before = restart_peak()
-    parts.fill(*arguments)
+    parts.load_weights(*arguments)
     assert peak() - before < 900e6
 
 
@@ -305,9 +306,9 @@ def test_a_broken_json_beside_the_vae_is_not_passed_over(tmp_path: Path):
 # Refused -------------------------------------------------------------------------------------------------
 
 WANTED = {
-    LELM: ("ckpt/songgeneration_v2_medium/model.pt", "model.pt of a SongGeneration release"),
-    RENDERER: ("ckpt/model_septoken/model_2.safetensors", "model_2.safetensors of model_septoken"),
-    VAE: ("ckpt/vae/autoencoder_music_1320k.ckpt", "autoencoder_music_1320k.ckpt"),
+    Kind.LELM: ("ckpt/songgeneration_v2_medium/model.pt", "model.pt of a SongGeneration release"),
+    Kind.RENDERER: ("ckpt/model_septoken/model_2.safetensors", "model_2.safetensors of model_septoken"),
+    Kind.VAE: ("ckpt/vae/autoencoder_music_1320k.ckpt", "autoencoder_music_1320k.ckpt"),
 }
 GIVEN = {releases.PARTS[name][0]: path for path, name in releases.LAYOUTS["tencent"].items()}
 
@@ -318,7 +319,7 @@ def test_another_part_is_refused_with_both_named(layouts: Path, wanted: str, giv
     if given == wanted:
         return
     model, _, layout = for_loading(layouts / "tencent" / WANTED[wanted][0])
-    sentence = refusal(parts.fill, model, layouts / "tencent" / GIVEN[given], layout)
+    sentence = refusal(parts.load_weights, model, layouts / "tencent" / GIVEN[given], layout)
     assert sentence == f"This file is a {given}; the {wanted} needs {WANTED[wanted][1]}."
 
 
@@ -326,7 +327,7 @@ def test_another_part_is_refused_with_both_named(layouts: Path, wanted: str, giv
 def test_no_config_of_a_lelm_is_found_in_another_part(layouts: Path, path: str):
     file = layouts / "tencent" / path
     kind = parts.recognise(file).kind
-    if kind == LELM:
+    if kind == Kind.LELM:
         return
     assert refusal(parts.lelm_config, file) == (
         f"{file.parent.name}/{file.name} is a {kind}; choose the model.pt of a SongGeneration release."
@@ -348,7 +349,7 @@ def test_what_is_no_part_or_no_known_lelm_has_no_config(tmp_path: Path):
 def test_weights_with_the_config_of_another_release_are_refused(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_large", "large")
     (path.parent / "config.yaml").write_text(config_text("base-full"), encoding="utf-8")
-    sentence = refusal(parts.fill, *for_loading(path))
+    sentence = refusal(parts.load_weights, *for_loading(path))
     assert re.fullmatch(
         r"This file does not hold a LeLM of the expected size \(.*layers\.28\..*\)\.", sentence
     )
@@ -368,7 +369,7 @@ def test_one_tensor_amiss_is_named(tmp_path: Path, change: str, shape, complaint
     releases.write(
         path, tensors if shape is None else {**tensors, change: torch.empty(shape, device="meta")}
     )
-    sentence = refusal(parts.fill, *for_loading(path))
+    sentence = refusal(parts.load_weights, *for_loading(path))
     assert sentence == f"This file does not hold a LeLM of the expected size ({complaint})."
 
 
@@ -387,7 +388,7 @@ def test_every_form_of_a_lelm_fills_the_same_model(small, tmp_path: Path, file: 
     write({f"{prefix}{name}": tensor for name, tensor in small.items()}, tmp_path / file)
     assert parts.lelm_config(tmp_path / file) == SMALL
     model, wanted = LeLM(SMALL), LeLM(SMALL)
-    parts.fill(model, tmp_path / file, released.lelm_layout(SMALL))
+    parts.load_weights(model, tmp_path / file, released.lelm_layout(SMALL))
     released.load(wanted, lambda: small, released.lelm_layout(SMALL))
     for name, tensor in wanted.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name

@@ -34,7 +34,7 @@ Made = tuple[list[Composition], dict[int, SongLatents]]
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     model = Renderer(FLOW)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -123,7 +123,7 @@ def test_takes_are_those_of_separate_runs(renderer, prompt, ends, track, led):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_drawn_song_of_a_real_model_is_the_one_of_separate_runs(renderer, seed):
     model = LeLM(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     for head in model.heads:
         head.weight[-1] *= 3  # ends by itself, each stream where it likes
     run = partial(ComposeRun, model, asked(SMALL), 70, Sampling(), [seed, seed + 10])

@@ -29,7 +29,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     model = Renderer(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     with torch.no_grad():
         model.statistics.weight.copy_(torch.stack((random(4), 0.5 + random(4, seed=1).abs())))
     return model
@@ -295,7 +295,7 @@ def test_matrices_alone_are_of_the_models_dtype():
     small = {name for name, tensor in model.state_dict().items() if tensor.dtype == torch.bfloat16}
     assert small == matrices | biases | tables
     assert {t.dtype for n, t in model.state_dict().items() if n not in small} == {torch.float32}
-    tiny.fill(model)
+    tiny.init_weights(model)
     made = solve(model, conditioned(model, 20), noise(0), noise(0)[:, :0], 2, 1.5)
     assert made.dtype == torch.float32
     assert made.isfinite().all()

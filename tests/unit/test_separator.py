@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from levo import tiny
 from levo.config import SeparatorConfig
 from levo.files import parts
-from levo.files.released import SEPARATOR, separator_layout
+from levo.files.released import separator_layout
 from levo.files.tensor_file import CheckpointError
+from levo.kinds import Kind
 from levo.separator.model import MissingPackageError, arguments, build
 from levo.separator.split import Stems, split
 
@@ -151,14 +152,14 @@ def test_progress_goes_through_all_songs_and_cancel_stops_at_a_window(model: nn.
 def loaded(path: Path) -> tuple[nn.Module, SeparatorConfig]:
     config = parts.separator_config(path)
     model = build(config)
-    parts.fill(model, path, separator_layout(model))
+    parts.load_weights(model, path, separator_layout(model))
     return model, config
 
 
 @pytest.mark.parametrize("name", separators.WRITERS)
 def test_a_file_of_any_form_is_recognised_and_loads_as_it_was(folder: Path, name: str):
     path = folder / name
-    assert parts.recognise(path).kind == SEPARATOR
+    assert parts.recognise(path).kind == Kind.SEPARATOR
     model, config = loaded(path)
     assert config == replace(tiny.SEPARATOR, segment=separators.SEGMENTS[name])
     state, exact = separators.separator().state_dict(), name != PACKAGE  # which holds halves
@@ -267,7 +268,10 @@ def test_code_in_a_file_never_runs(folder: Path, tmp_path: Path, at: str):
     torch.save(package | {at: Malicious(mark)}, path)
     assert parts.recognise(path).name.startswith("damaged ")
     model = build(SHORT)
-    for read in (parts.separator_config, lambda path: parts.fill(model, path, separator_layout(model))):
+    for read in (
+        parts.separator_config,
+        lambda path: parts.load_weights(model, path, separator_layout(model)),
+    ):
         with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
             read(path)
     assert not mark.exists()

@@ -88,7 +88,7 @@ def test_an_unknown_track_is_refused_by_name(track):
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     model = Renderer(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -259,7 +259,7 @@ def test_windows_fade_over_ten_seconds_where_they_were_rendered(lead, border):
 def vae() -> Vae:
     """In float64: random weights turn the rounding of float32 into differences of their own."""
     model = Vae(replace(tiny.VAE, channels=2), dtype=torch.float64)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

@@ -43,14 +43,14 @@ def codes(frames: int, number: int = 0) -> Tensor:
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     model = Renderer(SMALL)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
 @pytest.fixture(scope="module")
 def vae() -> Vae:
     model = Vae(tiny.VAE)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -219,7 +219,7 @@ def test_a_difference_decodes_to_the_difference():
 
 def test_a_sum_costs_at_most_2_1_times_the_mix(vae: Vae):
     renderer = Renderer(tiny.RENDERER)
-    tiny.fill(renderer)
+    tiny.init_weights(renderer)
     song = codes(60)
     small = RendererConfig()
 

@@ -28,7 +28,7 @@ def music(samples: int) -> Tensor:
 @pytest.fixture(scope="module")
 def encoder() -> StyleEncoder:
     model = StyleEncoder(tiny.TRACK_ENCODER)
-    tiny.fill(model)
+    tiny.init_weights(model)
     with torch.no_grad():  # as in a checkpoint: a window and a mel filter bank are not negative
         for table in (model.musicfm.window, model.musicfm.filters):
             table.weight.abs_()

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 def lelm() -> LeLM:
     # Equal codes need equal draws: in float32 another order of summing moves one draw in a hundred.
     model = LeLM(SMALL, dtype=torch.float64)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("inference")
 @pytest.fixture(scope="module")
 def vae() -> Vae:
     model = Vae(NARROW)
-    tiny.fill(model)
+    tiny.init_weights(model)
     return model
 
 
@@ -86,7 +86,7 @@ def plainly(model: Vae, x: torch.Tensor) -> torch.Tensor:
 def test_decoding_is_what_plain_layers_compute(strides, batch):
     config = VaeConfig(channels=6, multiples=(1, 2), strides=strides, latent=5)
     model = Vae(config, dtype=torch.float64)
-    tiny.fill(model)
+    tiny.init_weights(model)
     x = torch.randn(batch, 5, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     before = x.clone()
     torch.testing.assert_close(model.decode(x), plainly(model, x))
@@ -95,7 +95,7 @@ def test_decoding_is_what_plain_layers_compute(strides, batch):
 
 def test_snake_can_work_in_place_and_on_long_sounds_in_blocks(monkeypatch):
     snake = Snake(2)
-    tiny.fill(snake)
+    tiny.init_weights(snake)
     x = torch.linspace(-3, 3, 101).repeat(1, 2, 1)
     whole = snake(x)
     monkeypatch.setattr(oobleck, "CACHED", 20)

@@ -1,33 +1,14 @@
 """Released tensor names to ours: the only package that knows them."""
 
-from .layout import (
-    ALSO,
-    LELM,
-    MIXED_ENCODER,
-    RENDERER,
-    SEPARATOR,
-    TRACK_ENCODER,
-    VAE,
-    Layout,
-    Source,
-    fold_weight_norm,
-    latent_statistics,
-)
+from .htdemucs import separator_config, separator_layout
+from .layout import Layout, Source, fold_weight_norm, latent_statistics
 from .lelm import lelm_layout
 from .loading import check, kind_of, load, plain_name, style_rows
 from .renderer import renderer_layout
-from .separator import separator_layout, separator_sizes
 from .style_encoder import style_encoder_layout
 from .vae import vae_layout
 
 __all__ = [
-    "ALSO",
-    "LELM",
-    "MIXED_ENCODER",
-    "RENDERER",
-    "SEPARATOR",
-    "TRACK_ENCODER",
-    "VAE",
     "Layout",
     "Source",
     "check",
@@ -38,8 +19,8 @@ __all__ = [
     "load",
     "plain_name",
     "renderer_layout",
+    "separator_config",
     "separator_layout",
-    "separator_sizes",
     "style_encoder_layout",
     "style_rows",
     "vae_layout",

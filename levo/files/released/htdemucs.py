@@ -1,4 +1,6 @@
-"""What a released HTDemucs file says of itself: sizes by its tensors, the rest by what lies beside them.
+"""HTDemucs: the model is the package's own, so names stay; its config is told by what is in the file.
+
+Sizes follow from the shapes of the tensors, the rest from what lies beside them.
 
 Three forms are published: tensors alone (SongGeneration), a package with the arguments of the class in a
 pickle (Meta), and the same with the arguments as JSON in the metadata of a safetensors file (demucs-infer).
@@ -9,26 +11,36 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
+
 from ...config import SeparatorConfig
+from ...kinds import Kind
 from ...separator.model import ARGUMENTS
 from .. import pickles
-from ..damage import shown
+from ..damage import display_name
 from ..pickles import StandIn
 from ..tensor_file import SAFETENSORS, CheckpointError, Inventory, inventory
-from . import separator_sizes
+from .layout import Layout, Source
 
 CLASS = "HTDemucs"
 STEMS = {"drums", "bass", "other", "vocals"}
 SEGMENT = 10  # seconds, where a package does not say
 MOST_SECONDS = 60
 MOST_SHARES = 44_100  # of a second; a float is never quite what was meant
+LAYER = re.compile(r"crosstransformer\.layers\.(\d+)\..*")
 
 
-def config_of(path: Path) -> SeparatorConfig:
+def separator_layout(model: nn.Module) -> Layout:
+    """Layout of `htdemucs.pth` and of Meta's files, for a model of the file's config."""
+    return Layout(Kind.SEPARATOR, {name: Source((name,)) for name in model.state_dict()}, ())
+
+
+def separator_config(path: Path) -> SeparatorConfig:
     """Config of the HTDemucs in a file of any of the three forms.
 
     Raises:
@@ -36,18 +48,39 @@ def config_of(path: Path) -> SeparatorConfig:
     """
     found = inventory(path)
     try:
-        sizes = separator_sizes(found.tensors)
+        sizes = _sizes(found.tensors)
     except ValueError as error:
-        raise CheckpointError(f"{shown(path)} is not an HTDemucs; choose htdemucs.pth.") from error
+        raise CheckpointError(f"{display_name(path)} is not an HTDemucs; choose htdemucs.pth.") from error
     package = _package(path, found)
     if package is None:
         return SeparatorConfig(**sizes)
     reason = _objection(package)
     if reason:
-        raise CheckpointError(f"{shown(path)} {reason}; choose a plain htdemucs with four stems.")
+        raise CheckpointError(f"{display_name(path)} {reason}; choose a plain htdemucs with four stems.")
     given = package["kwargs"]
     stems = tuple(_plural(name) for name in given["sources"])
     return SeparatorConfig(**sizes, stems=stems, segment=_fraction(given.get("segment", SEGMENT)))
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Fields of SeparatorConfig that follow from the shapes of a file's tensors.
+
+    Raises:
+        ValueError: these are not the tensors of an HTDemucs.
+    """
+    try:
+        channels = tensors["encoder.0.conv.weight"].shape[0]
+        hidden = tensors["encoder.0.dconv.layers.0.0.weight"].shape[0]
+        bottom = tensors["channel_upsampler.weight"].shape[0]
+        layers = [int(match[1]) for name in tensors if (match := LAYER.fullmatch(name))]
+        return {
+            "channels": channels,
+            "compression": channels // hidden,
+            "bottom": bottom,
+            "layers": max(layers) + 1,
+        }
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise ValueError("not an HTDemucs") from error
 
 
 def _package(path: Path, found: Inventory) -> dict[str, Any] | None:
@@ -63,7 +96,9 @@ def _package(path: Path, found: Inventory) -> dict[str, Any] | None:
         except KeyError:
             return None
         except ValueError as error:
-            raise CheckpointError(f"{shown(path)} has broken metadata; download it again.") from error
+            raise CheckpointError(
+                f"{display_name(path)} has broken metadata; download it again."
+            ) from error
     content = pickles.load(path, "meta")
     if "klass" not in content:
         return None

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LELM, RENDERER, VAE = "LeLM", "renderer", "VAE"
-MIXED_ENCODER, TRACK_ENCODER, SEPARATOR = "1rvq tokenizer", "septoken tokenizer", "HTDemucs separator"
+from ...kinds import Kind
+
 BATCH_NORM_EPS = 1e-5
-# What a released file holds, by a tensor that only this kind has; the first that fits counts.
-KINDS = {
-    LELM: r"condition_provider\..*",
-    RENDERER: r"rvq_bestrq_bgm_emb\..*",
-    MIXED_ENCODER: r"rvq_bestrq_emb\..*",
-    VAE: r"decoder\.layers\.0\.weight_v",
-    SEPARATOR: r"crosstransformer\..*",
-}
-ALSO = {RENDERER: TRACK_ENCODER}  # a second part in a released file of a kind
 
 
 def unchanged(tensor: Tensor) -> Tensor:
@@ -39,8 +30,7 @@ class Source:
 class Layout:
     """How one kind of released file maps to one of our models."""
 
-    kind: str  # one of KINDS, or of ALSO
-    file: str  # what the released file is called, for messages
+    kind: Kind
     sources: dict[str, Source]  # our name -> released tensors
     unused: tuple[str, ...]  # patterns of released names that the model does not need
 
@@ -84,33 +74,33 @@ def _require_channels(count: int, *parts: Tensor) -> None:
         raise RuntimeError(f"A batch norm does not fit a convolution of {count} channels")
 
 
-def fused(*parts: Tensor) -> Tensor:
+def concat(*parts: Tensor) -> Tensor:
     """Matrices, or biases, below each other."""
     if len({part.shape for part in parts}) > 1:
         raise RuntimeError("Parts of one matrix differ in shape")
     return torch.cat(parts, dim=0)
 
 
-def transposed(weight: Tensor) -> Tensor:
+def transpose(weight: Tensor) -> Tensor:
     """A matrix that is stored the other way round."""
     return weight.t()
 
 
-def matrix(kernel: Tensor) -> Tensor:
+def squeeze_kernel(kernel: Tensor) -> Tensor:
     """Weight of the linear layer that a convolution of width 1 is."""
     return kernel.squeeze(-1)
 
 
 def folded_matrix(gain: Tensor, direction: Tensor) -> Tensor:
-    """`matrix` of a weight-normalised convolution."""
-    return matrix(fold_weight_norm(gain, direction))
+    """`squeeze_kernel` of a weight-normalised convolution."""
+    return squeeze_kernel(fold_weight_norm(gain, direction))
 
 
-def row(values: Tensor) -> Tensor:
+def as_row(values: Tensor) -> Tensor:
     """A list of numbers as a table of one row."""
     return values[None]
 
 
-def one(ours: str, theirs: str, *leaves: str) -> dict[str, Source]:
+def copy_leaves(ours: str, theirs: str, *leaves: str) -> dict[str, Source]:
     """Tensors of one layer that are taken as they are."""
     return {f"{ours}.{leaf}": Source((f"{theirs}.{leaf}",)) for leaf in leaves}

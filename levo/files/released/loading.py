@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from ...kinds import MODELS, Kind, second_kind
 from ...layers import int8, weights
 from ..tensor_file import CheckpointError
-from .layout import ALSO, KINDS, Layout, Source, unchanged
+from .layout import Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
@@ -40,8 +41,8 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
             shape; names up to five of each.
     """
     kind = kind_of(tensors)
-    if kind is not None and layout.kind not in (kind, ALSO.get(kind)):
-        raise CheckpointError(f"This file is a {kind}; the {layout.kind} needs {layout.file}.")
+    if kind is not None and layout.kind not in (kind, second_kind(kind)):
+        raise CheckpointError(f"This file is a {kind}; the {layout.kind} needs {MODELS[layout.kind].file}.")
     needed = {name for source in layout.sources.values() for name in source.names}
     unused = re.compile("|".join(layout.unused) or r"(?!)")
     missing = needed - tensors.keys()
@@ -130,10 +131,11 @@ def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {plain_name(name): tensor for name, tensor in tensors.items()}
 
 
-def kind_of(tensors: Iterable[str]) -> str | None:
-    """Which of KINDS a file with these released names is, None if no name tells."""
+def kind_of(tensors: Iterable[str]) -> Kind | None:
+    """Kind of a file with these released names, None if no name tells."""
     names = [plain_name(name) for name in tensors]
-    return next((k for k, p in KINDS.items() if any(re.fullmatch(p, name) for name in names)), None)
+    markers = ((kind, model.marker) for kind, model in MODELS.items() if model.marker)
+    return next((kind for kind, m in markers if any(re.fullmatch(m, name) for name in names)), None)
 
 
 def style_rows(tensors: Mapping[str, Tensor]) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...config import RendererConfig
-from .layout import RENDERER, Layout, Source, folded_matrix, latent_statistics, one, transposed
+from ...kinds import Kind
+from .layout import Layout, Source, copy_leaves, folded_matrix, latent_statistics, transpose
 
 
 def renderer_layout(config: RendererConfig) -> Layout:
@@ -17,11 +18,11 @@ def renderer_layout(config: RendererConfig) -> Layout:
         "mask.weight": Source(("mask_emb.weight",)),
         "flow.positions.weight": Source((f"{flow}.wpe.weight",)),
         "flow.modulation.weight": Source((f"{flow}.scale_shift_table",)),
-        **one("flow.time_in", f"{time}.linear_1", "weight", "bias"),
-        **one("flow.time_out", f"{time}.linear_2", "weight", "bias"),
-        **one("flow.time_modulation", f"{flow}.adaln_single.linear", "weight", "bias"),
-        **one("flow.norm", f"{flow}.ln_f", "weight", "bias"),
-        **one("flow.out", f"{flow}.proj_out", "weight", "bias"),
+        **copy_leaves("flow.time_in", f"{time}.linear_1", "weight", "bias"),
+        **copy_leaves("flow.time_out", f"{time}.linear_2", "weight", "bias"),
+        **copy_leaves("flow.time_modulation", f"{flow}.adaln_single.linear", "weight", "bias"),
+        **copy_leaves("flow.norm", f"{flow}.ln_f", "weight", "bias"),
+        **copy_leaves("flow.out", f"{flow}.proj_out", "weight", "bias"),
         **_quantizer("vocal", "rvq_bestrq_emb.quantizers.0"),
         **_quantizer("accompaniment", "rvq_bestrq_bgm_emb.quantizers.0"),
     }
@@ -37,7 +38,7 @@ def renderer_layout(config: RendererConfig) -> Layout:
         r"rs[pq]48to\w+\.kernel",
         r"(bestrq|hubert)\..*",  # audio to codes
     )
-    return Layout(RENDERER, "model_2.safetensors of model_septoken", sources, unused)
+    return Layout(Kind.RENDERER, sources, unused)
 
 
 def _quantizer(ours: str, theirs: str) -> dict[str, Source]:
@@ -52,8 +53,8 @@ def _quantizer(ours: str, theirs: str) -> dict[str, Source]:
 def _flow_block(ours: str, theirs: str) -> dict[str, Source]:
     sources = {
         f"{ours}.modulation.weight": Source((f"{theirs}.scale_shift_table",)),
-        **one(f"{ours}.attention_norm", f"{theirs}.ln_1", "weight", "bias"),
-        **one(f"{ours}.mlp_norm", f"{theirs}.ln_2", "weight", "bias"),
+        **copy_leaves(f"{ours}.attention_norm", f"{theirs}.ln_1", "weight", "bias"),
+        **copy_leaves(f"{ours}.mlp_norm", f"{theirs}.ln_2", "weight", "bias"),
     }
     for layer, name in (
         ("qkv", "attn.c_attn"),
@@ -62,7 +63,7 @@ def _flow_block(ours: str, theirs: str) -> dict[str, Source]:
         ("down", "mlp.c_proj"),
     ):
         sources[f"{ours}.{layer}.weight"] = Source(
-            (f"{theirs}.{name}.weight",), transposed
+            (f"{theirs}.{name}.weight",), transpose
         )  # stored [in, out]
         sources[f"{ours}.{layer}.bias"] = Source((f"{theirs}.{name}.bias",))
     return sources

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from ...config import StyleEncoderConfig
+from ...kinds import Kind
 from .layout import (
-    MIXED_ENCODER,
-    TRACK_ENCODER,
     Layout,
     Source,
+    as_row,
+    concat,
+    copy_leaves,
     folded_bias,
     folded_kernel,
     folded_matrix,
-    fused,
-    matrix,
-    one,
-    row,
+    squeeze_kernel,
 )
 
 QUANTIZERS = {
@@ -22,22 +21,20 @@ QUANTIZERS = {
     "vocal": "rvq_bestrq_emb",
     "accompaniment": "rvq_bestrq_bgm_emb",
 }
-FILES = {MIXED_ENCODER: "model_2_fixed.safetensors of model_1rvq"}
-FILES[TRACK_ENCODER] = "model_2.safetensors of model_septoken"
 MUSICFM = "bestrq.model"
 RELEASED_LAYERS = 12  # of the conformer; those after the last that is read are not needed
 
 
 def style_encoder_layout(config: StyleEncoderConfig) -> Layout:
     """Layout of the encode side of `model_1rvq` and `model_septoken`, full and slim."""
-    kind = MIXED_ENCODER if "mixed" in config.tracks else TRACK_ENCODER
+    kind = Kind.MIXED_ENCODER if "mixed" in config.tracks else Kind.TRACK_ENCODER
     mel = f"{MUSICFM}.preprocessor_melspec_2048.mel_stft"
     sources = {
         "halve.weight": Source(("rsq48tobestrq.kernel",)),
-        "musicfm.window.weight": Source((f"{mel}.spectrogram.window",), row),
+        "musicfm.window.weight": Source((f"{mel}.spectrogram.window",), as_row),
         "musicfm.filters.weight": Source((f"{mel}.mel_scale.fb",)),
-        "musicfm.rates.weight": Source((f"{MUSICFM}.conformer.embed_positions.inv_freq",), row),
-        **one("musicfm.project", f"{MUSICFM}.conv.linear", "weight", "bias"),
+        "musicfm.rates.weight": Source((f"{MUSICFM}.conformer.embed_positions.inv_freq",), as_row),
+        **copy_leaves("musicfm.project", f"{MUSICFM}.conv.linear", "weight", "bias"),
     }
     for n in range(2):
         for k, layer in enumerate(("first", "second", "skip"), start=1):
@@ -47,7 +44,7 @@ def style_encoder_layout(config: StyleEncoderConfig) -> Layout:
         sources |= _conformer_layer(f"musicfm.layers.{n}", f"{MUSICFM}.conformer.layers.{n}")
     for track in config.tracks:
         sources |= _quantizer(f"quantizers.{track}", f"{QUANTIZERS[track]}.quantizers.0")
-    return Layout(kind, FILES[kind], sources, _unused(config))
+    return Layout(kind, sources, _unused(config))
 
 
 def _unused(config: StyleEncoderConfig) -> tuple[str, ...]:
@@ -78,22 +75,24 @@ def _normed(ours: str, conv: str, norm: str, bias: bool = True) -> dict[str, Sou
 def _conformer_layer(ours: str, theirs: str) -> dict[str, Source]:
     attention, conv = f"{theirs}.self_attn", f"{theirs}.conv_module"
     sources = {
-        **one(f"{ours}.attention_norm", f"{theirs}.self_attn_layer_norm", "weight", "bias"),
-        **one(f"{ours}.value", f"{attention}.linear_v", "weight", "bias"),
-        **one(f"{ours}.out", f"{attention}.linear_out", "weight", "bias"),
-        **one(f"{ours}.conv_norm", f"{conv}.layer_norm", "weight", "bias"),
-        f"{ours}.widen.weight": Source((f"{conv}.pointwise_conv1.weight",), matrix),
+        **copy_leaves(f"{ours}.attention_norm", f"{theirs}.self_attn_layer_norm", "weight", "bias"),
+        **copy_leaves(f"{ours}.value", f"{attention}.linear_v", "weight", "bias"),
+        **copy_leaves(f"{ours}.out", f"{attention}.linear_out", "weight", "bias"),
+        **copy_leaves(f"{ours}.conv_norm", f"{conv}.layer_norm", "weight", "bias"),
+        f"{ours}.widen.weight": Source((f"{conv}.pointwise_conv1.weight",), squeeze_kernel),
         **_normed(f"{ours}.depthwise", f"{conv}.depthwise_conv", f"{conv}.batch_norm", bias=False),
-        f"{ours}.narrow.weight": Source((f"{conv}.pointwise_conv2.weight",), matrix),
-        **one(f"{ours}.norm", f"{theirs}.final_layer_norm", "weight", "bias"),
+        f"{ours}.narrow.weight": Source((f"{conv}.pointwise_conv2.weight",), squeeze_kernel),
+        **copy_leaves(f"{ours}.norm", f"{theirs}.final_layer_norm", "weight", "bias"),
     }
     for leaf in ("weight", "bias"):
         both = tuple(f"{attention}.linear_{part}.{leaf}" for part in "qk")
-        sources[f"{ours}.query_key.{leaf}"] = Source(both, fused)
+        sources[f"{ours}.query_key.{leaf}"] = Source(both, concat)
     for mlp, released in (("before", "ffn1"), ("after", "ffn2")):
-        sources |= one(f"{ours}.{mlp}.norm", f"{theirs}.{released}_layer_norm", "weight", "bias")
-        sources |= one(f"{ours}.{mlp}.up", f"{theirs}.{released}.intermediate_dense", "weight", "bias")
-        sources |= one(f"{ours}.{mlp}.down", f"{theirs}.{released}.output_dense", "weight", "bias")
+        sources |= copy_leaves(f"{ours}.{mlp}.norm", f"{theirs}.{released}_layer_norm", "weight", "bias")
+        sources |= copy_leaves(
+            f"{ours}.{mlp}.up", f"{theirs}.{released}.intermediate_dense", "weight", "bias"
+        )
+        sources |= copy_leaves(f"{ours}.{mlp}.down", f"{theirs}.{released}.output_dense", "weight", "bias")
     return sources
 
 

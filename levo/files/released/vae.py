@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...config import VaeConfig
-from .layout import VAE, Layout, Source, fold_weight_norm, one
+from ...kinds import Kind
+from .layout import Layout, Source, copy_leaves, fold_weight_norm
 
 
 def vae_layout(config: VaeConfig) -> Layout:
@@ -13,29 +14,29 @@ def vae_layout(config: VaeConfig) -> Layout:
     for n in range(len(config.strides)):
         theirs = f"encoder.layers.{n + 1}.layers"
         sources |= _residual_units(f"encoder.blocks.{n}", theirs, first=0)
-        sources |= one(f"encoder.blocks.{n}.snake", f"{theirs}.3", "alpha", "beta")
+        sources |= copy_leaves(f"encoder.blocks.{n}.snake", f"{theirs}.3", "alpha", "beta")
         sources |= _conv(f"encoder.blocks.{n}.resample", f"{theirs}.4")
         theirs = f"decoder.layers.{n + 1}.layers"
-        sources |= one(f"decoder.blocks.{n}.snake", f"{theirs}.0", "alpha", "beta")
+        sources |= copy_leaves(f"decoder.blocks.{n}.snake", f"{theirs}.0", "alpha", "beta")
         sources |= _conv(f"decoder.blocks.{n}.resample", f"{theirs}.1")
         sources |= _residual_units(f"decoder.blocks.{n}", theirs, first=2)
     for side in ("encoder", "decoder"):
-        sources |= one(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
+        sources |= copy_leaves(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
         sources |= _conv(f"{side}.last", f"{side}.layers.{last + 1}", bias=side == "encoder")
-    return Layout(VAE, "autoencoder_music_1320k.ckpt", sources, unused=())
+    return Layout(Kind.VAE, sources, unused=())
 
 
 def _residual_units(ours: str, theirs: str, first: int) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for unit in range(3):
         layers = f"{theirs}.{first + unit}.layers"
-        sources |= one(f"{ours}.units.{unit}.snake_in", f"{layers}.0", "alpha", "beta")
+        sources |= copy_leaves(f"{ours}.units.{unit}.snake_in", f"{layers}.0", "alpha", "beta")
         sources |= _conv(f"{ours}.units.{unit}.wide", f"{layers}.1")
-        sources |= one(f"{ours}.units.{unit}.snake_out", f"{layers}.2", "alpha", "beta")
+        sources |= copy_leaves(f"{ours}.units.{unit}.snake_out", f"{layers}.2", "alpha", "beta")
         sources |= _conv(f"{ours}.units.{unit}.narrow", f"{layers}.3")
     return sources
 
 
 def _conv(ours: str, theirs: str, bias: bool = True) -> dict[str, Source]:
     sources = {f"{ours}.weight": Source((f"{theirs}.weight_g", f"{theirs}.weight_v"), fold_weight_norm)}
-    return sources | (one(ours, theirs, "bias") if bias else {})
+    return sources | (copy_leaves(ours, theirs, "bias") if bias else {})

@@ -72,7 +72,7 @@ def run(report: Report, setting: Setting) -> None:
 def written(report: Report, setting: Setting, folder: Path) -> bool:
     """Write the large model with random weights, in fp16 and in int8; whether the disk has room for it."""
     from levo.files import converted
-    from levo.files.released import LELM
+    from levo.kinds import Kind
 
     model = endless(random_model(setting.lelm[LARGE], setting.device, setting.dtype("fp16")))
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
@@ -85,7 +85,7 @@ def written(report: Report, setting: Setting, folder: Path) -> bool:
     origin = converted.Provenance("random weights", "")
     for kind, file in FILES.items():
         kept = model if kind == "fp16" else int8_on_card(model, None)
-        converted.save(folder / file, kept, LELM, model.config, origin, None, lambda done, total: None)
+        converted.save(folder / file, kept, Kind.LELM, model.config, origin, None, lambda done, total: None)
     del model, kept
     clear()
     return True
