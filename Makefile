@@ -1,5 +1,5 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test golden bench card lint python
+.PHONY: help demo test golden bench card lint lint-js python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
@@ -8,6 +8,7 @@ help:
 	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
 	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
 	@echo "make lint     checks style only"
+	@echo "make lint-js  checks the scripts of the browser (npx fetches biome from the npm registry, once)"
 	@echo "make python   prints the path of the environment's Python"
 
 demo:
@@ -42,6 +43,9 @@ lint:
 	@python=$$(tests/environment.sh) && \
 	"$$python" -m ruff check . && \
 	"$$python" -m ruff format --check .
+
+lint-js:
+	npx --yes --prefer-offline @biomejs/biome@2.6.8 lint --error-on-warnings
 
 python:
 	@tests/environment.sh

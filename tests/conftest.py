@@ -5,6 +5,7 @@ Importing `pack` makes `levo` importable for every test.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -60,3 +61,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(running, ComfyServer):
         report.sections.append(("ComfyUI log", "\n".join(running.log().splitlines()[-LOG_LINES:])))
     return report
+
+
+# It limits the size of files by `resource`, which Windows has not.
+collect_ignore = ["unit/test_hub.py"] if sys.platform == "win32" else []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Skip a test that looks into Linux's /proc where there is none."""
+    try:
+        return (yield)
+    except FileNotFoundError as error:
+        if sys.platform != "linux" and str(error.filename).replace("\\", "/").startswith("/proc/"):
+            pytest.skip("This is measured in Linux's /proc.")
+        raise

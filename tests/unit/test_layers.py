@@ -11,6 +11,7 @@ from support import pack
 
 LIBRARY, NODES = pack.ROOT / "levo", pack.ROOT / "nodes"
 FOREIGN_TO_LIBRARY = ("comfy", "nodes", "folder_paths", "server", "execution", "latent_preview", "main")
+FOR_HOST_ONLY = ("comfy", "comfy_aimdo", "comfy_kitchen")
 OPTIONAL = ("transformers", "demucs", "demucs_infer", "huggingface_hub", "flash_attn")
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 40
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -59,6 +60,15 @@ def breaches_of_library(path: Path, tree: ast.Module) -> list[str]:
         for node in ast.walk(tree)
         for module in imported(node)
         if belongs(module, FOREIGN_TO_LIBRARY) or leaves_library(path, module)
+    ]
+
+
+def breaches_of_nodes(path: Path, tree: ast.Module) -> list[str]:
+    return [
+        f"{at(path, node)} imports {module}"
+        for node in ast.walk(tree)
+        for module in imported(node)
+        if module.partition(".")[0] in FOR_HOST_ONLY
     ]
 
 
@@ -135,6 +145,12 @@ def test_there_is_something_to_check():
 
 def test_the_library_knows_nothing_of_comfyui_or_the_nodes():
     assert all_of(breaches_of_library, sources(LIBRARY)) == []
+
+
+def test_of_the_nodes_only_host_knows_the_insides_of_comfyui():
+    host = sources(NODES / "host")
+    assert all_of(breaches_of_nodes, [path for path in sources(NODES) if path not in host]) == []
+    assert all_of(breaches_of_nodes, host)
 
 
 def test_nothing_edits_the_path_runs_text_or_prints():

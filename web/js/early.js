@@ -1,6 +1,7 @@
 // LeVo Song with a VAE: what is rendered so far can be heard in the node while the rest is made.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { fileUrl, nodeOf } from "./comfy.js";
 import { addPanel, element } from "./panel.js";
 import { t } from "./words.js";
 
@@ -13,20 +14,10 @@ app.registerExtension({
     api.addEventListener("levo.early", ({ detail }) => {
       const node = nodeOf(detail.node);
       if (node?.type === "LeVoSong") // another workflow may be open by now
-        hear(node, detail.prompt_id, api.apiURL(`/view?${new URLSearchParams(detail.file)}`));
+        hear(node, detail.prompt_id, fileUrl(detail.file));
     });
   },
 });
-
-// The node of an id as runs name it: with the subgraphs that it is in, "5:3".
-function nodeOf(id) {
-  let graph = app.rootGraph ?? app.graph, node;
-  for (const part of String(id).split(":")) {
-    node = graph?.getNodeById(part);
-    graph = node?.subgraph;
-  }
-  return node;
-}
 
 // Plays the longer sound from where the shorter one of the same run was.
 function hear(node, run, source) {

@@ -1,6 +1,7 @@
 // LeVo Listen in the graph: a player in the node, fed by what the node put out.
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { fileUrl, nodeOf } from "./comfy.js";
 import { ListenView } from "./listen_view.js";
 import { follow } from "./panel.js";
 import { loadWords } from "./words.js";
@@ -10,10 +11,6 @@ const SIZE = [460, 330];
 const RECENT = 16; // runs in which a page that was loaded again looks for its song
 
 const views = new WeakMap(); // of nodes
-
-function fileUrl({ filename, subfolder, type }) {
-  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-}
 
 function attach(node) {
   const view = new ListenView(fileUrl);
@@ -31,15 +28,8 @@ function attach(node) {
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
 }
 
-// The node of an id such as "7", or "<subgraph>:7".
-function located(id) {
-  const [node, subgraph] = id.split(":").reverse();
-  const graph = subgraph ? app.graph.subgraphs?.get(subgraph) : app.graph;
-  return graph?.getNodeById(Number(node));
-}
-
 function showAll(outputs) {
-  for (const [id, output] of Object.entries(outputs)) views.get(located(id))?.show(output?.takes);
+  for (const [id, output] of Object.entries(outputs)) views.get(nodeOf(id))?.show(output?.takes);
 }
 
 // After the page was loaded again, ComfyUI still has the last runs and their files.

@@ -1,4 +1,5 @@
 // The player's face: buttons, waveforms, section marks and keys. Knows nothing of ComfyUI's graph.
+import { clock } from "./clock.js";
 import { element } from "./panel.js";
 import { decode, Player } from "./player.js";
 import { peaksOf, waveform } from "./waveform.js";
@@ -25,7 +26,7 @@ export class ListenView {
     this.element.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  // takes: [{ tracks: { name: file }, sections: [{ tag, start }] }], as nodes/listening.py makes them.
+  // takes: [{ tracks: { name: file }, sections: [{ tag, start }] }], as nodes/listen.py makes them.
   async show(takes) {
     if (!takes?.length || JSON.stringify(takes) === JSON.stringify(this.#takes)) return;
     this.#takes = takes;
@@ -215,10 +216,4 @@ export class ListenView {
     for (const section of sections) section.button.classList.toggle("now", section === now);
     if (playing) this.#frame = requestAnimationFrame(() => this.#tick());
   }
-}
-
-// 83.4 is "1:23".
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }

@@ -1,6 +1,7 @@
 // LeVo Lyrics: below the text the sections as a timeline, the first problem, and buttons that write.
 // What is wrong and how long a section is, Python says; see nodes/routes.py.
 import { app } from "../../../scripts/app.js";
+import { clock } from "./clock.js";
 import { addPanel, asker, element, follow } from "./panel.js";
 import { loadWords, t } from "./words.js";
 
@@ -130,11 +131,6 @@ function tools(tags, insert) {
 }
 
 const kindOf = (tag) => tag.split("-")[0];
-
-function clock(seconds) {
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
 
 // The checkpoint that a node's song is composed with: of the one LeVo Load LeLM that feeds what follows it.
 function checkpointFor(node) {

@@ -90,10 +90,11 @@ export async function a_song_plays_and_its_tracks_are_muted_and_soloed(page) {
   assert.deepEqual([ready.time, ready.silent], ["0:00 / 0:12", [false, true, true]]);
   assert.deepEqual(ready.sections.map((title) => title.split(",")[0]), ["verse", "chorus"]);
   await button(page, "Play").click();
-  await page.waitForTimeout(1000);
-  const playing = await state(page);
-  assert.deepEqual(playing.sounds, [true, false, false]);
-  assert.ok(playing.seconds >= 1, playing.time);
+  await page.waitForFunction(() => {
+    const lanes = document.querySelector(".levo-listen").shadowRoot.querySelector(".lanes");
+    return Number(lanes.getAttribute("aria-valuenow")) >= 1;
+  });
+  assert.deepEqual((await state(page)).sounds, [true, false, false]);
   await button(page, "Solo vocals").click();
   assert.deepEqual((await state(page)).sounds, [false, true, false]);
   await button(page, "Solo vocals").click();
@@ -138,4 +139,26 @@ export async function the_player_follows_the_theme_and_a_reload_finds_the_song(p
   await page.locator(".levo-listen .player").waitFor();
   const again = await state(page);
   assert.deepEqual([again.tracks, again.time, again.sections], [dark.tracks, dark.time, dark.sections]);
+}
+
+export async function times_are_written_and_nodes_found_in_one_way(page) {
+  const { times, found } = await page.evaluate(async () => {
+    const { clock } = await import("/extensions/ComfyUI-LeVo/js/clock.js");
+    const { nodeOf } = await import("/extensions/ComfyUI-LeVo/js/comfy.js");
+    const node = app.graph._nodes[0];
+    const inner = new node.constructor("inner");
+    inner.id = 3;
+    const subgraph = { getNodeById: (id) => (Number(id) === 3 ? inner : null) };
+    app.graph.subgraphs.set("1f0c", subgraph); // as ids of subgraphs are: a node's never
+    node.subgraph = subgraph;
+    const named = [`${node.id}`, `${node.id}:3`, "1f0c:3", "1f0c:4", `${node.id}:3:5`, "987"].map(nodeOf);
+    app.graph.subgraphs.delete("1f0c");
+    delete node.subgraph;
+    return {
+      times: [0, 59.96, 83.6, 270, 3600].map(clock),
+      found: named.map((one) => (one === node ? "outer" : one === inner ? "inner" : one ?? "none")),
+    };
+  });
+  assert.deepEqual(times, ["0:00", "0:59", "1:23", "4:30", "60:00"]);
+  assert.deepEqual(found, ["outer", "inner", "inner", "none", "none", "none"]);
 }
