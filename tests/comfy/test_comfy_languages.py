@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import pack
 from support.comfy_server import PACK_NAME, ComfyServer, Response
-from test_comfy_nodes import NODES, inputs_of
+from support.pack_nodes import NODES, inputs_of
 
 LANGUAGE = "zh"
 # Combos that list what is on the disk.

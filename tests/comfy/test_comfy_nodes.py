@@ -10,45 +10,9 @@ from typing import Any
 import pytest
 from support import pack, songs
 from support.comfy_server import PACK_NAME, ComfyServer, Response
+from support.pack_nodes import NODES, inputs_of
 
-NODES = [
-    "LeVoLoadLeLM",
-    "LeVoLoadRenderer",
-    "LeVoLoadVAE",
-    "LeVoLoadSeparator",
-    "LeVoLoadStyleEncoder",
-    "LeVoSaveCheckpoint",
-    "LeVoDownloadModels",
-    "LeVoLyrics",
-    "LeVoDescription",
-    "LeVoStyleFromLibrary",
-    "LeVoSaveStyle",
-    "LeVoStyleFromAudio",
-    "LeVoConditioning",
-    "LeVoCompose",
-    "LeVoSaveTokens",
-    "LeVoLoadTokens",
-    "LeVoContinueSong",
-    "LeVoSongsFromJSONL",
-    "LeVoSaveSong",
-    "LeVoRender",
-    "LeVoDecode",
-    "LeVoRenderStems",
-    "LeVoDecodeStems",
-    "LeVoFinishSong",
-    "LeVoSong",
-    "LeVoListen",
-    "LeVoSplitVocals",
-]
 TIMING = re.compile(rf"\s*\d+\.\d+ seconds: /custom_nodes/{PACK_NAME}")
-
-
-def inputs_of(node: dict[str, Any]) -> dict[str, list[Any]]:
-    return {
-        name: spec
-        for group in ("required", "optional")
-        for name, spec in node["input"].get(group, {}).items()
-    }
 
 
 @pytest.fixture(params=NODES)

@@ -7,7 +7,6 @@ import re
 from support import songs
 from support.comfy_server import ComfyServer
 from support.node_texts import texts_of
-from test_comfy_whole_song import in_one
 
 LONG = {"seed": 5, "max_seconds": 24}  # a song that does not end before its limit
 GOING = re.compile(
@@ -41,7 +40,7 @@ def test_what_does_not_fit_stays_to_the_end_and_is_no_html(server: ComfyServer):
 
 def test_a_node_that_renders_as_well_tells_the_same(server: ComfyServer):
     server.clear_cache()
-    prompt = in_one(songs.song_prompt(compose=LONG, render={"steps": 1}))
+    prompt = songs.in_one(songs.song_prompt(compose=LONG, render={"steps": 1}))
     *going, end = texts_of(server, prompt, songs.COMPOSE)
     assert going
     assert [line for line in going if not GOING.fullmatch(line)] == []

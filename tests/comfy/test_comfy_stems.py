@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support import pack, songs
 from support.comfy_server import ComfyServer, Run
+from support.style_songs import STYLE, VAE, style_prompt, write_clip
 from support.workflow import to_prompt
-from test_comfy_style import STYLE, VAE, style_prompt, write_clip
 
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Stems.json"
 TRACKS = ("mix", "vocals", "accompaniment")

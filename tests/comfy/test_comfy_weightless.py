@@ -15,7 +15,7 @@ from support import releases, songs
 from support.comfy_server import ComfyServer, Run
 from support.release_texts import config_text
 from support.released import released_tensors
-from test_comfy_style import style_prompt, write_clip
+from support.style_songs import TINY, style_prompt, write_clip
 
 from levo.config import RELEASED
 from levo.files import released
@@ -23,7 +23,6 @@ from levo.lelm.model import LeLM
 
 WEIGHTLESS = Path(__file__).with_name("weightless")
 SHORT = {"max_seconds": 3}
-TINY = "tiny (built in, random weights: sounds like noise)"
 LOADERS = {"lelm": "LeVoLoadLeLM", "renderer": "LeVoLoadRenderer", "vae": "LeVoLoadVAE"}
 DTYPES = ["auto", "fp32", "bf16", "int8", "fp8_e4m3fn"]
 

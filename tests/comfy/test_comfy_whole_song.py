@@ -3,8 +3,6 @@ heard while it is made."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from support import songs
@@ -18,22 +16,11 @@ STEPS = 48 * 25 + 250
 HELD = tiny.VAE.overlap / 2 / FRAME_RATE  # seconds at the end that wait for the next window
 
 
-def in_one(prompt: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with LeVo Song, and the VAE that lets it be heard, in place of Compose and Render."""
-    compose, render = prompt[songs.COMPOSE]["inputs"], prompt.pop(songs.RENDER)["inputs"]
-    names = {"seed": "render_seed", "steps": "render_steps", "guidance": "render_guidance"}
-    rendering = {names.get(name, name): value for name, value in render.items() if name != "tokens"}
-    prompt[songs.COMPOSE] = {"class_type": "LeVoSong", "inputs": {**compose, **rendering}}
-    prompt[songs.COMPOSE]["inputs"]["vae"] = prompt[songs.DECODE]["inputs"]["vae"]
-    prompt[songs.DECODE]["inputs"]["latent"] = [songs.COMPOSE, 0]
-    prompt[songs.ENDED]["inputs"]["source"] = [songs.COMPOSE, 2]
-    prompt[songs.SECONDS]["inputs"]["source"] = [songs.COMPOSE, 3]
-    return prompt
-
-
 @pytest.fixture(scope="module")
 def run(server: ComfyServer) -> Run:
-    run = server.run(in_one(songs.song_prompt(compose=LONG, loadlelm=songs.EXACT, render={"seed": 3})))
+    run = server.run(
+        songs.in_one(songs.song_prompt(compose=LONG, loadlelm=songs.EXACT, render={"seed": 3}))
+    )
     assert run.status == "success", run.error
     return run
 
@@ -69,7 +56,7 @@ def test_each_window_can_be_heard_while_the_rest_is_made(server: ComfyServer, ru
 
 def test_a_program_that_does_not_listen_gets_its_song_and_no_other_file(server: ComfyServer):
     before = set((server.base / "temp").iterdir())
-    prompt = in_one(songs.song_prompt(compose={"seed": 6, "max_seconds": 2}, render={"steps": 1}))
+    prompt = songs.in_one(songs.song_prompt(compose={"seed": 6, "max_seconds": 2}, render={"steps": 1}))
     queued = server.queue(prompt)
     server.clear_cache()  # returns when the queue is done
     assert server.get(f"/history/{queued}")[queued]["status"]["status_str"] == "success"

@@ -45,6 +45,19 @@ def listen_prompt(**changes: dict[str, Any]) -> dict[str, Any]:
     return song_prompt(LISTEN_PROMPT, **changes)
 
 
+def in_one(prompt: dict[str, Any]) -> dict[str, Any]:
+    """The prompt with LeVo Song, and the VAE that lets it be heard, in place of Compose and Render."""
+    compose, render = prompt[COMPOSE]["inputs"], prompt.pop(RENDER)["inputs"]
+    names = {"seed": "render_seed", "steps": "render_steps", "guidance": "render_guidance"}
+    rendering = {names.get(name, name): value for name, value in render.items() if name != "tokens"}
+    prompt[COMPOSE] = {"class_type": "LeVoSong", "inputs": {**compose, **rendering}}
+    prompt[COMPOSE]["inputs"]["vae"] = prompt[DECODE]["inputs"]["vae"]
+    prompt[DECODE]["inputs"]["latent"] = [COMPOSE, 0]
+    prompt[ENDED]["inputs"]["source"] = [COMPOSE, 2]
+    prompt[SECONDS]["inputs"]["source"] = [COMPOSE, 3]
+    return prompt
+
+
 def saving(prompt: dict[str, Any], name: str, dtype: str = "as loaded") -> dict[str, Any]:
     """The prompt with LeVo Save Checkpoint behind LeVo Load LeLM; node "path" shows where the file lies."""
     loader = next(node for node, entry in prompt.items() if entry["class_type"] == "LeVoLoadLeLM")

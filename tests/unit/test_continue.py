@@ -7,9 +7,8 @@ import random
 import pytest
 import torch
 from support import golden_outputs as golden
-from test_compose import DELAYS, FRAMES, GREEDY, SMALL, asked, song_script
-from test_memory import peak
-from test_takes import WAYS, assert_same
+from support.peak_memory import peak
+from support.scripted_models import DELAYS, FRAMES, GREEDY, SMALL, WAYS, asked, assert_same, song_script
 from torch import Tensor
 
 from levo import tiny

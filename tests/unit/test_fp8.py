@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_int8 import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
+from support.rounded_models import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from support import golden_outputs as golden
-from test_compose import SMALL, asked
+from support.scripted_models import SMALL, asked
 from torch import nn
 
 from levo import tiny

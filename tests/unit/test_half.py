@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_int8 import MODELS, logits_of, models, relative
+from support.rounded_models import MODELS, logits_of, models, relative
 
 from levo.config import END
 from levo.layers import weights

@@ -7,26 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import golden_outputs as golden
-from support.released import GOLDEN, released_tensors
+from support.released import released_tensors
+from support.rounded_models import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo import tiny
 from levo.config import END
-from levo.files import converted, parts, released
-from levo.files.converted import Provenance
+from levo.files import converted, parts
 from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, inventory, read
-from levo.layers import fbgemm, int8, weights
+from levo.layers import fbgemm, int8
 from levo.layers.fbgemm import PackedInt8Linear
 from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
-from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
 
-ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
-LAYOUT = released.lelm_layout(tiny.LELM)
-MODELS = ["tiny", *sorted(path.stem for path in GOLDEN.glob("lelm_*.safetensors"))]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 LAYERS = [Int8Linear, *([PackedInt8Linear] if fbgemm.is_there() else [])]
 # A row of normal numbers ends near 3 to 4 deviations, so a step is about 3.5 / 127 of one and its rounding
@@ -51,10 +46,6 @@ def filled(dtype: torch.dtype = torch.float32) -> LeLM:
 def written(path: Path, model: nn.Module, dtype: torch.dtype | None = None) -> Path:
     converted.save(path, model, LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     return path
-
-
-def relative(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
 
 
 def assert_same(one: nn.Module, other: nn.Module) -> None:
@@ -306,34 +297,6 @@ def test_the_file_holds_bytes(tmp_path: Path):
 
 
 # ------------------------------------------------------------------ logits
-
-
-def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
-    """A float model, its int8 counterpart and codes [2, 3, T] to read."""
-    if name == "tiny":
-        plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
-        tiny.fill(plain)
-    else:
-        file = golden.GoldenFile(GOLDEN / f"{name}.safetensors")
-        plain, codes = (
-            golden.build_lelm(file, golden.lelm_config(file.meta)),
-            file.tensors["tokens"][..., :16],
-        )
-    model = LeLM(plain.config, int8.operations(nn, linear))
-    weights.assign(model, plain.state_dict().items())
-    return plain, model, codes.expand(2, -1, -1)
-
-
-def logits_of(model: LeLM, codes: Tensor) -> Tensor:
-    """[T, 2, 3, CODES + 1]: after every code, which are given and not what the model would say."""
-    tokenizer = golden.tokenizer(model.config.version)
-    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
-    prefix = model.condition(asked)
-    steps = codes.shape[2]
-    caches = model.caches(2, model.config.prefix_length + steps, prefix.stage1)
-    return torch.stack(
-        [model(codes[..., t : t + 1], caches, None if t else prefix).clone() for t in range(steps)]
-    )
 
 
 @pytest.mark.usefixtures("inference")

@@ -93,6 +93,18 @@ def heavy(path: Path, tree: ast.Module) -> list[str]:
     ]
 
 
+def imports_tests(path: Path, tree: ast.Module) -> list[str]:
+    """Imports of test modules: what tests share belongs in tests/support."""
+    found = []
+    for node in ast.walk(tree):
+        names = imported(node)
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{module}.{alias.name}" for module in names for alias in node.names]
+        modules = [name for name in names if any(part.startswith("test_") for part in name.split("."))]
+        found += [f"{at(path, node)} imports {name}" for name in modules]
+    return found
+
+
 def functions(tree: ast.Module) -> list[ast.FunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
 
@@ -133,6 +145,10 @@ def test_heavy_optional_packages_are_imported_only_when_needed():
     assert all_of(heavy, PACK) == []
 
 
+def test_no_test_module_imports_another():
+    assert all_of(imports_tests, sources(pack.ROOT / "tests")) == []
+
+
 def test_files_are_short():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in EVERYTHING}
     long = [f"{path.relative_to(pack.ROOT)}: {n} lines" for path, n in lengths.items() if n >= MOST_LINES]
@@ -162,6 +178,9 @@ def test_names_of_test_files_are_unique():
         (unsafe, "f = eval('x')"),
         (heavy, "try:\n    import transformers\nexcept ImportError:\n    pass"),
         (heavy, "class A:\n    from demucs.api import Separator"),
+        (imports_tests, "from test_compose import asked"),
+        (imports_tests, "import unit.test_compose"),
+        (imports_tests, "def f():\n    from unit import test_compose as compose"),
         (long_functions, "def f():\n" + "    x = 1\n" * 39),
     ],
 )
@@ -175,6 +194,7 @@ def test_each_check_sees_a_breach(check, text):
         (breaches_of_library, "from ..config import CODES\nfrom .. import config\nimport commonmark"),
         (unsafe, "model.eval()\nimport sys\nsys.stderr.flush()\nimport os\nos.path.join('a')"),
         (heavy, "def f():\n    import transformers"),
+        (imports_tests, "from support import scripted_models\nfrom unittest import mock\nimport pytest"),
         (long_functions, "def f():\n" + "    x = 1\n" * 38),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from support.births import Births
-from test_compose import SMALL, asked
+from support.scripted_models import SMALL, asked
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from itertools import accumulate
 
 import pytest
 import torch
 from bench.composing import random_conditions
+from support.peak_memory import peak
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from levo import tiny
 from levo.config import RELEASED, RendererConfig, Sampling, SeparatorConfig, StyleEncoderConfig, VaeConfig
@@ -61,14 +59,6 @@ def test_a_longer_song_asks_for_more_and_so_does_a_longer_part_that_is_kept():
 
 
 # Rendering and decoding ----------------------------------------------------------------------------------
-
-
-def peak(run: Callable[[], object]) -> int:
-    """Most bytes of tensors that live at once while something runs, beside those from before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        run()
-    changes = [e.nbytes() for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
-    return max(accumulate(changes))
 
 
 def blank(model: nn.Module) -> nn.Module:

@@ -7,8 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from test_compose import SMALL, asked, song_script
-from test_takes import Ends
+from support.scripted_models import GREEDY, SMALL, Ends, asked, song_script
 from torch import Tensor
 
 from levo import tiny
@@ -21,7 +20,6 @@ from levo.song.render import Prompt, SongLatents, SongRendering, render_songs, s
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
-GREEDY = Sampling(temperature=0.0, repetition_window=0)
 WINDOW, OVERLAP, DELAY, STEPS = 20, 5, 3, 2
 FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
                       window=WINDOW, overlap=OVERLAP)  # fmt: skip

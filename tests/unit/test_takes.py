@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
 from support.cuda_stand_in import Cuda
-from test_compose import SMALL, Script, asked, song_script
+from support.scripted_models import GREEDY, SMALL, WAYS, Ends, asked, assert_same
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo import tiny
-from levo.config import CODES, EMPTY, END, Sampling
+from levo.config import EMPTY, END, Sampling
 from levo.lelm import compose as composing
 from levo.lelm import cuda_graph, delay
 from levo.lelm.compose import LOOK, Composition, Execution, compose
 from levo.lelm.cuda_graph import Replay, Residency, Resident
 from levo.lelm.kv_cache import SPAN, FixedCache
-from levo.lelm.model import Caches, LeLM, Run
+from levo.lelm.model import LeLM
 from levo.lelm.sampling import discourage, draw, guide
 from levo.lelm.takes import Takes
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
-
-GREEDY = Sampling(temperature=0.0)
-WAYS = {
-    "greedy": GREEDY,
-    "greedy, nothing discouraged": replace(GREEDY, repetition_window=0),
-    "top_k": Sampling(top_k=50),
-    "all codes": Sampling(top_k=CODES + 1, temperature=1.3),
-    "top_p": Sampling(top_p=0.9),
-    "guidance off": Sampling(guidance=1.0),
-    "long memory": Sampling(repetition_window=1_000),
-}
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +76,6 @@ def test_a_song_longer_than_a_span_is_the_plain_loops(lelm: LeLM):
 # Takes ---------------------------------------------------------------------------------------------------
 
 
-def assert_same(one: Composition, other: Composition) -> None:
-    assert torch.equal(one.codes, other.codes)
-    assert torch.equal(one.raw, other.raw)
-    assert (one.ended, one.steps) == (other.ended, other.steps)
-
-
 @pytest.mark.parametrize("way", WAYS)
 def test_each_take_is_what_its_seed_gives_alone(lelm: LeLM, way: str):
     seeds = [3, 4, 0xFFFF_FFFF_FFFF_FFFF, 3]
@@ -105,23 +87,9 @@ def test_each_take_is_what_its_seed_gives_alone(lelm: LeLM, way: str):
     assert torch.equal(takes[0].raw, takes[3].raw)
 
 
-class Ends(Script):
-    """A model whose takes end at frames of their own, in all streams."""
-
-    def __init__(self, frames: tuple[int | None, ...]):
-        super().__init__(lambda step: torch.zeros(3, CODES + 1))
-        self.frames = frames
-
-    def __call__(self, codes: Tensor, caches: Caches, prefix: object = None, run: Run = Run()) -> Tensor:
-        super().__call__(codes, caches, prefix)
-        scripts = [song_script((end,) * 3).logits(len(self.inputs)) for end in self.frames]
-        rows = torch.stack(scripts)
-        return rows[: 1 if prefix is not None else None].repeat(2, 1, 1)
-
-
 def test_takes_end_each_in_its_time_and_the_loop_with_the_last():
     script = Ends((None, 4, 1))
-    takes = compose(script, asked(script.config), 30, replace(GREEDY, repetition_window=0), [1, 2, 3])
+    takes = compose(script, asked(script.config), 30, GREEDY, [1, 2, 3])
     assert [take.codes.shape[2] for take in takes] == [30, 4, 1]
     assert [take.ended for take in takes] == [False, True, True]
     assert [take.steps for take in takes] == [33, 7, 4]
@@ -130,7 +98,7 @@ def test_takes_end_each_in_its_time_and_the_loop_with_the_last():
 
 def test_the_prefix_is_run_once_for_all_takes():
     script = Ends((None, None, None, None))
-    compose(script, asked(script.config), 5, replace(GREEDY, repetition_window=0), [1, 2, 3, 4])
+    compose(script, asked(script.config), 5, GREEDY, [1, 2, 3, 4])
     assert script.prefixes == 1
     assert len(script.inputs) == 8
 
@@ -333,5 +301,5 @@ def test_the_loop_looks_at_the_device_only_now_and_then(lelm: LeLM, monkeypatch:
     looks = []
     over = Takes.over
     monkeypatch.setattr(Takes, "over", lambda self: looks.append(1) or over(self))
-    compose(lelm, asked(SMALL), 60, GREEDY)
+    compose(lelm, asked(SMALL), 60, Sampling(temperature=0.0))
     assert len(looks) <= 60 / LOOK + 3

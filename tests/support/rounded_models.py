@@ -1,0 +1,51 @@
+"""LeLMs in full and in small number formats, and how far their logits are apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from levo import tiny
+from levo.files import released
+from levo.files.converted import Provenance
+from levo.layers import int8, weights
+from levo.layers.int8 import Int8Linear
+from levo.lelm.conditions import prepare
+from levo.lelm.model import LeLM
+from support import golden_outputs as golden
+
+ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
+LAYOUT = released.lelm_layout(tiny.LELM)
+MODELS = ["tiny", *sorted(path.stem for path in golden.GOLDEN.glob("lelm_*.safetensors"))]
+
+
+def relative(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
+
+
+def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
+    """A float model, its int8 counterpart and codes [2, 3, T] to read."""
+    if name == "tiny":
+        plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
+        tiny.fill(plain)
+    else:
+        file = golden.GoldenFile(golden.GOLDEN / f"{name}.safetensors")
+        plain, codes = (
+            golden.build_lelm(file, golden.lelm_config(file.meta)),
+            file.tensors["tokens"][..., :16],
+        )
+    model = LeLM(plain.config, int8.operations(nn, linear))
+    weights.assign(model, plain.state_dict().items())
+    return plain, model, codes.expand(2, -1, -1)
+
+
+def logits_of(model: LeLM, codes: Tensor) -> Tensor:
+    """[T, 2, 3, CODES + 1]: after every code, which are given and not what the model would say."""
+    tokenizer = golden.tokenizer(model.config.version)
+    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
+    prefix = model.condition(asked)
+    steps = codes.shape[2]
+    caches = model.caches(2, model.config.prefix_length + steps, prefix.stage1)
+    return torch.stack(
+        [model(codes[..., t : t + 1], caches, None if t else prefix).clone() for t in range(steps)]
+    )
