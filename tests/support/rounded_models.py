@@ -19,10 +19,6 @@ LAYOUT = released.lelm_layout(tiny.LELM)
 MODELS = ["tiny", *sorted(path.stem for path in golden.GOLDEN.glob("lelm_*.safetensors"))]
 
 
-def relative(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
-
-
 def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
     """A float model, its int8 counterpart and codes [2, 3, T] to read."""
     if name == "tiny":

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 import torch
 from support import golden_outputs as golden
-from support.scripted_models import DELAYS, FRAMES, GREEDY, SMALL, Script, asked, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, Script, asked, song_script
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import Tensor
 
-from levo import tiny
 from levo.config import CODES, EMPTY, END, Sampling
 from levo.lelm.compose import LOOK, Composition, compose
 from levo.lelm.delay import delay, steps_for
@@ -160,9 +161,7 @@ def test_only_the_mixed_stream_is_drawn():
 
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
-    model = LeLM(SMALL)
-    tiny.fill(model)
-    return model
+    return filled(LeLM(SMALL))
 
 
 def composed(model: LeLM, seed: int, frames: int = 12, sampling: Sampling = Sampling()) -> Tensor:

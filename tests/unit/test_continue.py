@@ -8,7 +8,9 @@ import pytest
 import torch
 from support import golden_outputs as golden
 from support.peak_memory import peak
-from support.scripted_models import DELAYS, FRAMES, GREEDY, SMALL, WAYS, asked, assert_same, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, asked, assert_same, song_script
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import Tensor
 
 from levo import tiny
@@ -28,9 +30,7 @@ GOLDEN |= {"lelm_v1_en_prompt": 2, "lelm_v2_zh": 2}  # these have the released d
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
     # A pass over all kept frames sums in another order than steps do; see test_takes.
-    model = LeLM(SMALL, dtype=torch.float64)
-    tiny.fill(model)
-    return model
+    return filled(LeLM(SMALL, dtype=torch.float64))
 
 
 def frames_of(song: Composition) -> list[int]:

@@ -13,18 +13,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from support.released import released_tensors
+from support.rounded_models import ORIGIN
+from support.small_models import filled
 from torch import nn
 
 from levo import tiny
 from levo.files import converted, parts, released
-from levo.files.converted import Provenance
 from levo.files.released import LELM, RENDERER, VAE, Layout
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
 
-ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 MODELS = {
     LELM: (partial(LeLM, tiny.LELM), tiny.LELM, released.lelm_layout(tiny.LELM), parts.lelm_config),
     RENDERER: (
@@ -38,10 +38,8 @@ MODELS = {
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
-def filled(kind: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    model = MODELS[kind][0](dtype=dtype)
-    tiny.fill(model)
-    return model
+def filled_model(kind: str, dtype: torch.dtype = torch.float32) -> nn.Module:
+    return filled(MODELS[kind][0](dtype=dtype))
 
 
 def written(path: Path, kind: str, model: nn.Module, dtype: torch.dtype | None = None) -> Path:
@@ -64,7 +62,7 @@ def assert_same(one: nn.Module, other: nn.Module) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_round_trip_in_one_dtype_is_bit_identical(tmp_path: Path, kind: str, dtype: torch.dtype):
-    model = filled(kind, dtype)
+    model = filled_model(kind, dtype)
     path = written(tmp_path / "part.safetensors", kind, model, dtype)
     loaded = MODELS[kind][0](dtype=dtype)
     parts.fill(loaded, path, layout_of(kind))
@@ -85,7 +83,7 @@ def test_a_released_file_and_its_conversion_load_to_the_same(tmp_path: Path, kin
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: torch.dtype):
-    model = filled(VAE)
+    model = filled_model(VAE)
     path = written(tmp_path / "vae.safetensors", VAE, model, torch.bfloat16)
     loaded = Vae(tiny.VAE, dtype=dtype)
     parts.fill(loaded, path, layout_of(VAE))
@@ -94,7 +92,7 @@ def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: t
 
 
 def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
-    path = written(tmp_path / "vae.safetensors", VAE, filled(VAE))
+    path = written(tmp_path / "vae.safetensors", VAE, filled_model(VAE))
     loaded = Vae(tiny.VAE)
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
     parts.fill(loaded, path, layout_of(VAE))
@@ -104,7 +102,7 @@ def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
 
 
 def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
-    path = written(tmp_path / "vae.safetensors", VAE, filled(VAE))
+    path = written(tmp_path / "vae.safetensors", VAE, filled_model(VAE))
     before = path.read_bytes()
     loaded = Vae(tiny.VAE)
     parts.fill(loaded, path, layout_of(VAE))
@@ -115,12 +113,12 @@ def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_file_says_what_it_is_and_where_it_came_from(tmp_path: Path, kind: str):
-    path = written(tmp_path / "part.safetensors", kind, filled(kind), torch.float16)
+    path = written(tmp_path / "part.safetensors", kind, filled_model(kind), torch.float16)
     with safe_open(path, framework="pt") as file:  # safetensors' own reader
         metadata = file.metadata()
         kept = {"F32"} if kind == RENDERER else set()  # see `test_matrices_alone_are_of_the_models_dtype`
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"} | kept  # noqa: SIM118
-        assert set(file.keys()) == set(filled(kind).state_dict())
+        assert set(file.keys()) == set(filled_model(kind).state_dict())
     assert metadata["levo.part"] == kind
     assert metadata["levo.source"] == ORIGIN.source
     assert metadata["levo.source_sha256"] == ORIGIN.sha256
@@ -132,7 +130,7 @@ def test_the_file_says_what_it_is_and_where_it_came_from(tmp_path: Path, kind: s
 
 
 def test_tensors_are_aligned_in_the_file(tmp_path: Path):
-    path = written(tmp_path / "lelm.safetensors", LELM, filled(LELM))
+    path = written(tmp_path / "lelm.safetensors", LELM, filled_model(LELM))
     header = int.from_bytes(path.read_bytes()[:8], "little")
     assert header % 8 == 0
     assert all(tensor.data_ptr() % tensor.element_size() == 0 for tensor in read(path).values())
@@ -160,7 +158,7 @@ def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
 
 def test_progress_counts_the_bytes_of_tensors_up_to_all(tmp_path: Path):
     steps = []
-    model = filled(VAE)
+    model = filled_model(VAE)
     converted.save(tmp_path / "x.safetensors", model, VAE, tiny.VAE, ORIGIN, torch.bfloat16,
                    lambda *step: steps.append(step))  # fmt: skip
     total = 2 * sum(p.numel() for p in model.parameters())
@@ -179,12 +177,12 @@ def test_a_cancelled_write_leaves_nothing(tmp_path: Path):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        converted.save(tmp_path / "x.safetensors", filled(VAE), VAE, tiny.VAE, ORIGIN, None, on_step)
+        converted.save(tmp_path / "x.safetensors", filled_model(VAE), VAE, tiny.VAE, ORIGIN, None, on_step)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_number_too_large_for_fp16_is_refused_and_leaves_nothing(tmp_path: Path):
-    model = filled(VAE)
+    model = filled_model(VAE)
     with torch.no_grad():
         model.decoder.first.bias[0] = 70_000
     with pytest.raises(CheckpointError) as error:
@@ -200,7 +198,7 @@ def test_a_number_too_large_for_fp16_is_refused_and_leaves_nothing(tmp_path: Pat
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("wanted", MODELS)
 def test_the_part_in_the_file_is_named_where_another_is_wanted(tmp_path: Path, kind: str, wanted: str):
-    path = written(tmp_path / "part.safetensors", kind, filled(kind))
+    path = written(tmp_path / "part.safetensors", kind, filled_model(kind))
     if kind == wanted:
         return
     with pytest.raises(CheckpointError) as error:
@@ -218,14 +216,14 @@ def rewritten(path: Path, **changes: str) -> Path:
 
 
 def test_a_later_format_asks_for_an_update(tmp_path: Path):
-    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled(VAE)), format="2")
+    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled_model(VAE)), format="2")
     with pytest.raises(CheckpointError, match=r"has format 2, and this version .* reads 1; update it\.$"):
         parts.vae_config(path)
 
 
 @pytest.mark.parametrize("config", ["", "[]", "3", '{"loudness": 3}', '{"channels": '])
 def test_a_broken_config_is_said(tmp_path: Path, config: str):
-    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled(VAE)), config=config)
+    path = rewritten(written(tmp_path / "part.safetensors", VAE, filled_model(VAE)), config=config)
     with pytest.raises(CheckpointError) as error:
         parts.vae_config(path)
     assert (
@@ -236,7 +234,7 @@ def test_a_broken_config_is_said(tmp_path: Path, config: str):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_file_with_a_tensor_less_or_more_is_refused_by_name(tmp_path: Path, kind: str):
-    path = written(tmp_path / "part.safetensors", kind, filled(kind))
+    path = written(tmp_path / "part.safetensors", kind, filled_model(kind))
     tensors = {name: tensor.clone() for name, tensor in read(path).items()}
     metadata, gone = inventory(path).metadata, next(iter(tensors))
     for changed, sentence in (
@@ -245,7 +243,7 @@ def test_a_file_with_a_tensor_less_or_more_is_refused_by_name(tmp_path: Path, ki
         (tensors | {gone: torch.zeros(3, 5, 7)}, f"wrong in shape: {gone} [3, 5, 7]"),
     ):
         save_file(changed, path, metadata)
-        model = filled(kind)
+        model = filled_model(kind)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with pytest.raises(CheckpointError) as error:
             parts.fill(model, path, layout_of(kind))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.rounded_models import LAYOUT, MODELS, ORIGIN, logits_of, models, relative
+from support.rounded_models import LAYOUT, MODELS, ORIGIN, logits_of, models
+from support.small_models import relative
 from torch import Tensor, nn
 from torch.nn import functional as F
 

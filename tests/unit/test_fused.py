@@ -8,10 +8,11 @@ import shutil
 import pytest
 import torch
 from support import golden_outputs as golden
-from support.scripted_models import SMALL, asked
+from support.scripted_models import asked
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import nn
 
-from levo import tiny
 from levo.layers import int8
 from levo.lelm import fused
 from levo.lelm.compose import Execution, compose
@@ -24,9 +25,7 @@ compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile
 
 
 def small(operations=nn) -> LeLM:
-    model = LeLM(SMALL, operations)
-    tiny.fill(model)
-    return model
+    return filled(LeLM(SMALL, operations))
 
 
 class Counting(FusedBlocks):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.rounded_models import MODELS, logits_of, models, relative
+from support.rounded_models import MODELS, logits_of, models
+from support.small_models import relative
 
 from levo.config import END
 from levo.layers import weights

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import torch
 from support.births import Births
-from support.scripted_models import SMALL, asked
+from support.scripted_models import asked
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import SMALL_RENDERER as FLOW
+from support.small_models import filled
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -27,25 +30,15 @@ from levo.song.pipeline import compose_and_render
 from levo.song.render import SongLatents, SongRendering, decode_song, render_songs, seeded_noise
 from levo.vae.oobleck import Vae
 
-FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                      window=20, overlap=5)  # fmt: skip
 FRAMES = 40  # three windows
 Run = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _no_collector(inference: None) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _no_collector(inference: None, one_thread: None) -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-    torch.set_num_threads(threads)
-
-
-def filled(model: torch.nn.Module) -> Any:
-    tiny.fill(model)
-    return model
 
 
 def composing(seeds: int) -> Run:

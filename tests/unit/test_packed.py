@@ -8,11 +8,12 @@ import pytest
 import torch
 from support import golden_outputs as golden
 from support.released import GOLDEN, released_tensors
+from support.rounded_models import LAYOUT, ORIGIN
+from support.small_models import filled, random
 from torch import Tensor, nn
 
 from levo import tiny
-from levo.files import converted, parts, released
-from levo.files.converted import Provenance
+from levo.files import converted, parts
 from levo.files.released import LELM
 from levo.files.tensor_file import CheckpointError, read
 from levo.layers import fbgemm, int8, weights
@@ -21,13 +22,7 @@ from levo.lelm.model import LeLM
 
 pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
 
-ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
-LAYOUT = released.lelm_layout(tiny.LELM)
 SONGS = ["lelm_v2_all_end", "lelm_v2_ban", "lelm_v2_bgm", "lelm_v2_eos"]  # the short ones
-
-
-def random(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
@@ -46,9 +41,7 @@ def halved(model: LeLM) -> LeLM:
 
 
 def tiny_lelm() -> LeLM:
-    model = LeLM(tiny.LELM)
-    tiny.fill(model)
-    return model
+    return filled(LeLM(tiny.LELM))
 
 
 # ------------------------------------------------------------------ fp16 layers

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support import golden_outputs as golden
+from support.small_models import SMALL_RENDERER, random
 from torch import Tensor, nn
 
 from levo import tiny
@@ -14,14 +17,9 @@ from levo.renderer.model import Renderer, Schedule, rotary_table, rotate
 from levo.renderer.solver import SIGMA_MIN, solve
 from levo.renderer.windows import Windows, render, tile
 
-SMALL = RendererConfig(layers=2, heads=2, inner=24, mask=8, latent=4, condition=8, code_width=4, time=8,
-                       window=20, overlap=5)  # fmt: skip
+SMALL = replace(SMALL_RENDERER, layers=2, latent=4)
 
 pytestmark = pytest.mark.usefixtures("inference")
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.small_models import SMALL_RENDERER as SMALL
+from support.small_models import filled
 from torch import Tensor
 
 from levo import tiny
@@ -28,8 +30,6 @@ from levo.song.render import (
 from levo.vae.oobleck import Vae
 
 RELEASED = RendererConfig()
-SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                       window=20, overlap=5)  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("inference")
 
@@ -86,9 +86,7 @@ def test_an_unknown_track_is_refused_by_name(track):
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    model = Renderer(SMALL)
-    tiny.fill(model)
-    return model
+    return filled(Renderer(SMALL))
 
 
 def rendered(model: Renderer, frames: int, seed: int = 0, **options) -> SongLatents:
@@ -253,9 +251,7 @@ def test_windows_fade_over_ten_seconds_where_they_were_rendered(lead, border):
 @pytest.fixture(scope="module")
 def vae() -> Vae:
     """In float64: random weights turn the rounding of float32 into differences of their own."""
-    model = Vae(replace(tiny.VAE, channels=2), dtype=torch.float64)
-    tiny.fill(model)
-    return model
+    return filled(Vae(replace(tiny.VAE, channels=2), dtype=torch.float64))
 
 
 def test_chunks_sound_like_the_whole(vae):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.small_models import SMALL_RENDERER as SMALL
+from support.small_models import filled
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -26,8 +28,6 @@ from levo.song.stems import (
 )
 from levo.vae.oobleck import Vae
 
-SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                       window=20, overlap=5)  # fmt: skip
 CHANNELS = 64
 
 pytestmark = pytest.mark.usefixtures("inference")
@@ -43,16 +43,12 @@ def codes(frames: int, number: int = 0) -> Tensor:
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    model = Renderer(SMALL)
-    tiny.fill(model)
-    return model
+    return filled(Renderer(SMALL))
 
 
 @pytest.fixture(scope="module")
 def vae() -> Vae:
-    model = Vae(tiny.VAE)
-    tiny.fill(model)
-    return model
+    return filled(Vae(tiny.VAE))
 
 
 def tracks_of(stems: Stems) -> list[SongLatents]:

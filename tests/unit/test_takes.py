@@ -8,11 +8,12 @@ from copy import deepcopy
 import pytest
 import torch
 from support.cuda_stand_in import Cuda
-from support.scripted_models import GREEDY, SMALL, WAYS, Ends, asked, assert_same
+from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from levo import tiny
 from levo.config import EMPTY, END, Sampling
 from levo.lelm import compose as composing
 from levo.lelm import cuda_graph, delay
@@ -29,9 +30,7 @@ pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
     # Equal codes need equal draws: in float32 another order of summing moves one draw in a hundred.
-    model = LeLM(SMALL, dtype=torch.float64)
-    tiny.fill(model)
-    return model
+    return filled(LeLM(SMALL, dtype=torch.float64))
 
 
 def plainly(model: LeLM, frames: int, how: Sampling, seed: int, banned: tuple[int, ...] = ()) -> Tensor:
