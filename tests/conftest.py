@@ -1,19 +1,22 @@
 """Fixtures for all tests; above all one running ComfyUI with the pack, whose log is shown with a failure.
 
-Importing `pack` makes `levo` importable for every test.
+Importing `pack` makes `levo` importable for every test. What only a running
+ComfyUI needs is imported by the fixtures that start it: unit tests do without.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import support.pack  # noqa: F401
 import torch
-from support.comfy_server import ComfyServer
-from support.hub_server import Hub
+
+if TYPE_CHECKING:
+    from support.comfy_server import ComfyServer
+    from support.hub_server import Hub
 
 LOG_LINES = 60
 
@@ -21,12 +24,16 @@ LOG_LINES = 60
 @pytest.fixture(scope="session")
 def model_hub() -> Iterator[Hub]:
     """What ComfyUI of `server` takes for the Hugging Face hub; empty at first."""
+    from support.hub_server import Hub
+
     with Hub() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, model_hub: Hub) -> Iterator[ComfyServer]:
+    from support.comfy_server import ComfyServer
+
     loopback = {"HF_ENDPOINT": model_hub.url, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1,localhost"}
     with ComfyServer(tmp_path_factory.mktemp("comfyui"), environment=loopback) as running:
         yield running
@@ -58,7 +65,7 @@ def object_info(server: ComfyServer) -> dict[str, Any]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     running = getattr(item, "funcargs", {}).get("server")
-    if report.failed and isinstance(running, ComfyServer):
+    if report.failed and hasattr(running, "log"):
         report.sections.append(("ComfyUI log", "\n".join(running.log().splitlines()[-LOG_LINES:])))
     return report
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support import songs
 from support.comfy_server import ComfyServer
+from support.sentences import assert_one_sentence
 
 SHORT = {"max_seconds": 4}
 LOADERS = {"loadlelm": "LeVoLoadLeLM", "loadrenderer": "LeVoLoadRenderer"}
@@ -15,7 +16,7 @@ LOADERS = {"loadlelm": "LeVoLoadLeLM", "loadrenderer": "LeVoLoadRenderer"}
 def test_flash_attn_that_is_asked_for_and_missing_is_an_error(server: ComfyServer, loader: str):
     run = server.run(songs.song_prompt(compose=SHORT, **{loader: {"attention": "flash_attn"}}))
     assert run.status == "error"
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     assert "flash-attn" in run.error["exception_message"]
     assert "set attention to auto or sdpa" in run.error["exception_message"]
 

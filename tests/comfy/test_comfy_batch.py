@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from support import libraries, pack, songs
 from support.comfy_server import ComfyServer, Message, PromptRejected, Run
+from support.sentences import assert_one_sentence
 
 PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
 TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
@@ -89,7 +90,7 @@ def test_a_list_with_faulty_lines_is_refused_whole_and_all_of_them_are_named(
     assert "[pre-chorus]" in faults[0]
     assert "idx is missing" in faults[1]
     for sentence in (told, *faults):
-        songs.assert_one_sentence(sentence)
+        assert_one_sentence(sentence)
     composed = [m for m in refused.of_type("executing") if m.data["node"] == "compose"]
     assert not composed
     assert not folder_of(server, song_list).exists()
@@ -210,7 +211,7 @@ def test_a_file_that_is_not_there_is_refused_before_anything_runs(server: ComfyS
     (reason,) = refusal.value.node_errors["list"]["errors"]
     assert reason["extra_info"]["input_name"] == "file"
     assert f"found no file {file!r}" in reason["details"]
-    songs.assert_one_sentence(reason["details"])
+    assert_one_sentence(reason["details"])
 
 
 @pytest.mark.parametrize("folder", ["..", "../elsewhere", "/tmp/elsewhere", "", "."])
@@ -219,7 +220,7 @@ def test_no_folder_leads_out_of_the_output_folder(server: ComfyServer, song_list
     refused = server.run(batch_prompt(f"lists/{song_list.name}", folder))
     assert refused.status == "error"
     assert f"cannot use the folder {folder!r}" in refused.error["exception_message"]
-    songs.assert_one_sentence(refused.error["exception_message"])
+    assert_one_sentence(refused.error["exception_message"])
 
 
 def test_several_takes_of_a_song_are_refused(server: ComfyServer, song_list: Path):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from support import songs
 from support.comfy_server import ComfyServer, Run
+from support.sentences import assert_one_sentence
 
 from levo.config import Sampling
 from levo.song import token_file
@@ -91,7 +92,7 @@ def fault(server: ComfyServer, prompt: dict[str, Any]) -> Run:
     run = server.run(prompt)
     assert run.status == "error"
     assert run.error["node_id"] == "on"
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     return run
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import songs
 from support.comfy_server import ComfyServer, Message, PromptRejected, Run
 from support.hub_server import Hub
 from support.node_texts import texts_of
+from support.sentences import assert_one_sentence
 
 REPOSITORY, RELEASE = "lglg666/SongGeneration-base", "base (11.3 GB)"
 CHUNK = 10 * 1024 * 1024  # what huggingface_hub writes at once
@@ -56,7 +56,7 @@ def refusal(server: ComfyServer, **inputs: Any) -> str:
     run = server.run(prompt(**inputs))
     assert run.status == "error"
     assert run.error["node_id"] == "1"
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     return run.error["exception_message"].strip()
 
 
@@ -95,7 +95,7 @@ def test_the_licence_is_shown_and_must_be_accepted(server: ComfyServer, object_i
     assert refused.value.status == 400
     (error,) = refused.value.node_errors["1"]["errors"]
     assert "accept_licence" in error["details"] and PAGE in error["details"]
-    songs.assert_one_sentence(error["details"].removeprefix("accept_licence - "))
+    assert_one_sentence(error["details"].removeprefix("accept_licence - "))
 
 
 def test_a_licence_that_another_node_refuses_stops_the_run(server: ComfyServer, hub: Hub):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from support import releases, songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.sentences import assert_one_sentence
 
 from levo.kinds import Kind
 
@@ -80,7 +81,7 @@ def sentence_of(run: Run) -> str:
     """The one sentence with which a loader stopped a run."""
     assert run.status == "error"
     assert run.error["exception_type"].endswith("CheckpointError")
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     return run.error["exception_message"].strip()
 
 
@@ -93,7 +94,7 @@ def refusal(server: ComfyServer, **chosen: str) -> str:
     (error,) = node["errors"]
     name, _, sentence = error["details"].partition(" - ")
     assert name == "checkpoint"
-    songs.assert_one_sentence(sentence)
+    assert_one_sentence(sentence)
     return sentence
 
 

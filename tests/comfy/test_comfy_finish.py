@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import songs
 from support.comfy_server import ComfyServer, Run
+from support.sentences import assert_one_sentence
 
 FINISH, FINISHED, LOUDNESS, PEAK = "finish", "finished", "loudness", "peak"
 # One take ends by itself, one is cut at the limit. Few codes, so that rounding turns no draw.
@@ -104,4 +105,4 @@ def test_a_fault_stops_the_run_with_one_sentence(
     run = server.run(prompt)
     assert run.status == "error"
     assert sentence in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])

@@ -9,6 +9,7 @@ import pytest
 from safetensors import safe_open
 from support import songs
 from support.comfy_server import ComfyServer
+from support.sentences import assert_one_sentence
 
 SHORT = {"max_seconds": 4}
 INT8 = {"dtype": "int8"}
@@ -62,5 +63,5 @@ def test_an_int8_model_is_not_saved_in_another_dtype(server: ComfyServer):
     loader, _ = prompt["save"]["inputs"]["model"]
     run = server.run({name: prompt[name] for name in (loader, "save")})
     assert run.status == "error"
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     assert "as loaded" in run.error["exception_message"]

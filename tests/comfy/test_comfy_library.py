@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support import libraries, songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.sentences import assert_one_sentence
 
 TINY = "tiny (built in, random codes: stands for no style)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
@@ -58,7 +59,7 @@ def refusal(server: ComfyServer, **inputs: Any) -> str:
     else:
         assert run.status == "error"
         sentence = run.error["exception_message"]
-    songs.assert_one_sentence(sentence)
+    assert_one_sentence(sentence)
     return sentence.strip()
 
 

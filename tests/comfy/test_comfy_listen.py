@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support import songs
 from support.comfy_server import ComfyServer, Run
+from support.sentences import assert_one_sentence
 
 SHORT = {"max_seconds": 2}
 
@@ -79,7 +80,7 @@ def test_nothing_to_play_is_said_in_a_sentence(server: ComfyServer):
     run = server.run({"1": {"class_type": "LeVoListen", "inputs": {}}})
     assert run.status == "error"
     assert "has nothing to play" in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
 
 
 def test_tracks_with_unlike_numbers_of_takes_are_refused(server: ComfyServer):
@@ -92,4 +93,4 @@ def test_tracks_with_unlike_numbers_of_takes_are_refused(server: ComfyServer):
     run = server.run(prompt)
     assert run.status == "error"
     assert "2 of mix, 1 of vocals, 2 of accompaniment" in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support import songs
 from support.inside import findings_of
+from support.sentences import assert_one_sentence
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_one_line_says_what_is_missing_and_what_to_do_about_that_model(
     assert line.startswith(f"{model} does not fit the GPU: {missing} MB of its 4000 MB stream from RAM")
     assert "1100 MB are needed beside them" in line  # a tenth more than computed
     assert advice in line
-    songs.assert_one_sentence(line)
+    assert_one_sentence(line)
     assert findings["said"][model]["1.0"] == []
 
 

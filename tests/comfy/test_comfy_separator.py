@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from support import separators, songs
 from support.comfy_server import ComfyServer, Message, PromptRejected, Run
+from support.sentences import assert_one_sentence
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
@@ -108,6 +109,6 @@ def test_without_a_file_the_sentence_says_where_one_is(server: ComfyServer, clip
     with pytest.raises(PromptRejected) as rejected:
         server.run(prompt(checkpoint=NONE_FOUND))
     (error,) = rejected.value.node_errors["separator"]["errors"]
-    songs.assert_one_sentence(error["details"].partition(" - ")[2] or error["details"])
+    assert_one_sentence(error["details"].partition(" - ")[2] or error["details"])
     for word in ("htdemucs.pth", "LeVo Download Models", "third_party/demucs/ckpt"):
         assert word in json.dumps(error)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support import pack, songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.sentences import assert_one_sentence
 from support.workflow import to_prompt
 
 from levo.text.lyrics import LyricsError, parse
@@ -217,7 +218,7 @@ def test_bad_lyrics_are_refused_before_anything_runs(server: ComfyServer, text: 
     (reason,) = refusal.value.node_errors[songs.LYRICS]["errors"]
     assert reason["extra_info"]["input_name"] == "text"
     assert reason["details"].count(lyrics_sentence(text)) == 1
-    songs.assert_one_sentence(reason["details"])
+    assert_one_sentence(reason["details"])
     assert_next_prompt_works(server)
 
 
@@ -272,7 +273,7 @@ def test_a_fault_stops_the_run_with_one_sentence_and_the_next_prompt_works(
     assert run.error["node_id"] == node
     assert run.error["exception_type"].endswith(kind)
     assert sentence in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])
     assert_next_prompt_works(server)
 
 

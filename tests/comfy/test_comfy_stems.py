@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support import pack, songs
 from support.comfy_server import ComfyServer, Run
+from support.sentences import assert_one_sentence
 from support.style_songs import STYLE, VAE, style_prompt, write_clip
 from support.workflow import to_prompt
 
@@ -159,4 +160,4 @@ def test_tracks_of_different_songs_stop_the_run_with_one_sentence(server: ComfyS
     run = server.run(prompt)
     assert run.status == "error"
     assert "LeVo Decode Stems was given tracks of different songs" in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])

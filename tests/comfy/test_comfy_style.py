@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support import releases, songs
 from support.comfy_server import ComfyServer, Run
+from support.sentences import assert_one_sentence
 from support.style_songs import (
     ENCODER,
     HEARD,
@@ -34,7 +35,7 @@ def refused(server: ComfyServer, prompt: dict[str, Any], node: str) -> str:
     assert run.status == "error"
     assert run.error["node_id"] == node
     sentence = run.error["exception_message"].strip()
-    songs.assert_one_sentence(sentence)
+    assert_one_sentence(sentence)
     return sentence
 
 

@@ -13,6 +13,7 @@ import requests
 from safetensors.torch import save_file
 from support import pack, songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
+from support.sentences import assert_one_sentence
 from support.workflow import to_prompt
 from torch import zeros
 
@@ -162,7 +163,7 @@ def test_a_damaged_or_foreign_file_stops_the_run_with_one_sentence(server: Comfy
         run = server.run(loading_prompt(f"{name}.safetensors"))
         assert run.status == "error"
         assert sentence in run.error["exception_message"]
-        songs.assert_one_sentence(run.error["exception_message"])
+        assert_one_sentence(run.error["exception_message"])
     offered = server.get("/object_info/LeVoLoadTokens")["LeVoLoadTokens"]["input"]["required"]["file"]
     assert not {"cut.safetensors", "foreign.safetensors"} & set(offered[1]["options"])
 
@@ -172,4 +173,4 @@ def test_a_prefix_that_leads_out_of_the_output_folder_is_refused(server: ComfySe
     run = server.run(saving_prompt(prefix))
     assert run.status == "error"
     assert "LeVo Save Tokens cannot use the filename_prefix" in run.error["exception_message"]
-    songs.assert_one_sentence(run.error["exception_message"])
+    assert_one_sentence(run.error["exception_message"])

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import pack, songs
+from support import pack
 from support.comfy_server import ComfyServer, PromptRejected
+from support.sentences import assert_one_sentence
 from support.workflow import NOTES, to_prompt
 
 EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))
@@ -66,7 +67,7 @@ def test_an_example_runs_as_it_is_or_says_what_it_needs(
     prompt = to_prompt(example, object_info)
     if path.stem in NEEDS_THE_USER:
         said = complaint(server, prompt)
-        songs.assert_one_sentence(said)
+        assert_one_sentence(said)
         assert NEEDS_THE_USER[path.stem] in said
         return
     # Songs of the batch that are there already would not be made again.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import requests
 import websocket
 
+from support.free_port import free_port
 from support.pack import ROOT, comfyui_dir
 
 PACK_NAME = "ComfyUI-LeVo"
@@ -120,13 +120,6 @@ def comfyui_folder() -> Path:
             f"There is no ComfyUI in {folder}; run the tests with make test, or set COMFYUI_DIR."
         )
     return folder
-
-
-def free_port() -> int:
-    """A TCP port of this machine nobody listens on just now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class ComfyServer:

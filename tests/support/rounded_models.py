@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from levo import tiny
 from levo.files import released
 from levo.files.converted import Provenance
-from levo.layers import int8, weights
+from levo.layers import fp8, int8, weights
 from levo.layers.int8 import Int8Linear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
@@ -19,8 +20,19 @@ LAYOUT = released.lelm_layout(tiny.LELM)
 MODELS = ["tiny", *sorted(path.stem for path in golden.GOLDEN.glob("lelm_*.safetensors"))]
 
 
-def relative(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
+class Casting(nn.Linear):
+    """As ComfyUI's layers do: weights in the dtype of what they are multiplied with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+
+
+class CastingLayers:
+    Linear, Embedding, LayerNorm, RMSNorm = Casting, nn.Embedding, nn.LayerNorm, nn.RMSNorm
+
+
+def fp8_lelm(dtype: torch.dtype = torch.float32, config=tiny.LELM) -> LeLM:
+    return LeLM(config, fp8.operations(CastingLayers, biased=False), dtype=dtype)
 
 
 def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:

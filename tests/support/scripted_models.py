@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
-from levo import tiny
 from levo.config import CODES, EMPTY, END, PROMPT_FRAMES, LelmConfig, Sampling
 from levo.lelm.compose import Composition
 from levo.lelm.conditions import Conditions
@@ -19,7 +17,6 @@ from levo.lelm.model import Caches, Run
 
 GREEDY = Sampling(temperature=0.0, repetition_window=0)
 FRAMES, DELAYS = 6, (0, 2, 3)
-SMALL = replace(tiny.LELM, lyric_length=6, style_length=4, delays=(0, 3, 3))
 WAYS = {
     "greedy": Sampling(temperature=0.0),
     "greedy, nothing discouraged": GREEDY,

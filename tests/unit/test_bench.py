@@ -13,6 +13,7 @@ from bench import composing, published_lelm, rendering
 from bench.composing import at_depth, in_dtype, in_fp16, in_int8, pace, random_conditions, without_layers
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
+from support.small_models import filled
 
 from levo import tiny
 from levo.config import CODES, END, RendererConfig, Sampling
@@ -30,9 +31,7 @@ FRAMES = 70  # more than the repetition window
 
 @pytest.fixture
 def model() -> LeLM:
-    made = LeLM(SMALL)
-    tiny.init_weights(made)
-    return made
+    return filled(LeLM(SMALL))
 
 
 @pytest.fixture

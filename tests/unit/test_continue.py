@@ -6,9 +6,10 @@ import random
 
 import pytest
 import torch
-from support import golden_outputs as golden
 from support.peak_memory import peak
-from support.scripted_models import DELAYS, FRAMES, GREEDY, SMALL, WAYS, asked, assert_same, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, asked, assert_same, song_script
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import Tensor
 
 from levo import tiny
@@ -21,16 +22,12 @@ from levo.memory import compose_bytes
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
 TEN = 10
-GOLDEN = {path.stem: TEN for path in golden.files_in(golden.GOLDEN) if path.stem.startswith("lelm")}
-GOLDEN |= {"lelm_v1_en_prompt": 2, "lelm_v2_zh": 2}  # these have the released delays, and take long
 
 
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
     # A pass over all kept frames sums in another order than steps do; see test_takes.
-    model = LeLM(SMALL, dtype=torch.float64)
-    tiny.init_weights(model)
-    return model
+    return filled(LeLM(SMALL, dtype=torch.float64))
 
 
 def frames_of(song: Composition) -> list[int]:
@@ -59,19 +56,6 @@ def test_a_prefill_longer_than_a_span_makes_the_same_song(lelm: LeLM):
     for kept in (SPAN - SMALL.prefix_length % SPAN - 1, SPAN, frames):
         again = compose(lelm, asked(SMALL), frames, Sampling(), [1], kept=song.codes[..., :kept])
         assert_same(again[0], song)
-
-
-@pytest.mark.parametrize(("stem", "count"), GOLDEN.items())
-def test_a_golden_song_goes_on_from_any_frame_as_it_was(stem: str, count: int):
-    file = golden.GoldenFile(golden.GOLDEN / f"{stem}.safetensors")
-    config = golden.lelm_config(file.meta)
-    model, (request, frames) = golden.build_lelm(file, config), golden.asked(file, config)
-    tokens = file.tensors["tokens"]
-    length = tokens.shape[2]
-    for kept in random.Random(length).sample(range(1, length + 1), count):
-        (song,) = compose(model, request, frames, golden.GREEDY, kept=tokens[..., :kept])
-        assert torch.equal(song.codes, tokens), kept
-        assert song.ended == (length < frames)
 
 
 # Another song --------------------------------------------------------------------------------------------

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import shutil
 
 import pytest
 import torch
-from support import golden_outputs as golden
-from support.scripted_models import SMALL, asked
+from support.compiled_blocks import Counting, compiler
+from support.scripted_models import asked
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import filled
 from torch import nn
 
-from levo import tiny
 from levo.layers import int8
 from levo.lelm import fused
 from levo.lelm.compose import Execution, compose
@@ -20,23 +20,9 @@ from levo.lelm.model import LeLM, Run
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
-compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
-
 
 def small(operations=nn) -> LeLM:
-    model = LeLM(SMALL, operations)
-    tiny.init_weights(model)
-    return model
-
-
-class Counting(FusedBlocks):
-    """Counts the blocks that ran compiled."""
-
-    count = 0
-
-    def _run(self, *arguments: object) -> None:
-        super()._run(*arguments)
-        self.count += 1
+    return filled(LeLM(SMALL, operations))
 
 
 @compiler
@@ -52,15 +38,6 @@ def test_compiled_steps_give_the_logits_of_plain_ones():
         logits[name] = torch.stack(steps)
     assert run.block.count == 3 * (SMALL.layers + SMALL.layers_sub)
     torch.testing.assert_close(logits["compiled"], logits["plain"], rtol=1e-5, atol=1e-5)
-
-
-@compiler
-def test_compiled_steps_sing_the_published_tokens():
-    file = golden.GoldenFile(golden.GOLDEN / "lelm_v2_eos.safetensors")
-    model, blocks = golden.build_lelm(file, golden.lelm_config(file.meta)), Counting()
-    (song,) = golden.sing(file, model, execution=Execution(run=Run(blocks)))
-    assert [str(result) for result in golden.run_song_tokens(file, song) if not result.passed] == []
-    assert blocks.count >= song.steps
 
 
 def test_blocks_with_other_matrices_run_as_they_are():

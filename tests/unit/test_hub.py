@@ -14,9 +14,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save
-from support.comfy_server import free_port
+from support.free_port import free_port
 from support.hub_server import COMMIT, PIECE, Hub, files_in, put, sha256_of, stopping
-from support.songs import assert_one_sentence
+from support.sentences import assert_one_sentence
 
 from levo.files import hub as downloads
 from levo.files.catalogue import RemoteFile

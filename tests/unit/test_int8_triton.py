@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -186,19 +185,6 @@ def test_other_tensors_are_refused(other: dict[str, torch.Tensor]):
 
 
 # ------------------------------------------------------------------ the kernels
-
-
-def test_the_kernels_compute_the_product_in_tritons_interpreter():
-    pytest.importorskip("triton")
-    checks = Path(__file__).with_name("interpreted_int8.py")
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", str(checks)],
-        env=os.environ | {"TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
 
 
 @pytest.fixture

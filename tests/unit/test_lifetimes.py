@@ -15,12 +15,15 @@ import pytest
 import torch
 from support.births import Births
 from support.rendering import compose_and_render
-from support.scripted_models import SMALL, asked
+from support.scripted_models import asked
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import SMALL_RENDERER as FLOW
+from support.small_models import filled
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from levo import tiny
-from levo.config import RendererConfig, RenderSettings, Sampling
+from levo.config import RenderSettings, Sampling
 from levo.lelm.compose import ComposeRun, compose
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
@@ -29,25 +32,15 @@ from levo.song.latents import SongLatents
 from levo.song.render import SongRenderer, render_songs, seeded_noise
 from levo.vae.oobleck import Vae
 
-FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                      window=20, overlap=5)  # fmt: skip
 FRAMES = 40  # three windows
 Run = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _no_collector(inference: None) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _no_collector(inference: None, one_thread: None) -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-    torch.set_num_threads(threads)
-
-
-def filled(model: torch.nn.Module) -> Any:
-    tiny.init_weights(model)
-    return model
 
 
 def composing(seeds: int) -> Run:

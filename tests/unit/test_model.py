@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from support.small_models import filled, random
 from torch import Tensor
 
 from levo import tiny
@@ -22,15 +23,9 @@ LIKE = torch.zeros(())
 pytestmark = pytest.mark.usefixtures("inference")
 
 
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.fixture(scope="module")
 def model() -> LeLM:
-    made = LeLM(CONFIG)
-    tiny.init_weights(made)
-    return made
+    return filled(LeLM(CONFIG))
 
 
 def asked() -> Conditions:

@@ -8,11 +8,14 @@ from functools import partial
 import pytest
 import torch
 from support.rendering import compose_and_render
-from support.scripted_models import GREEDY, SMALL, Ends, asked, song_script
+from support.scripted_models import GREEDY, Ends, asked, song_script
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import SMALL_RENDERER as FLOW
+from support.small_models import filled
 from torch import Tensor
 
 from levo import tiny
-from levo.config import RendererConfig, RenderSettings, Sampling
+from levo.config import RenderSettings, Sampling
 from levo.lelm.compose import ComposeRun, Composition
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
@@ -22,8 +25,6 @@ from levo.song.render import Prompt, SongRenderer, seeded_noise
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
 WINDOW, OVERLAP, DELAY, STEPS = 20, 5, 3, 2
-FLOW = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                      window=WINDOW, overlap=OVERLAP)  # fmt: skip
 
 
 TAKES = 4  # at most
@@ -33,9 +34,7 @@ Made = tuple[list[Composition], dict[int, SongLatents]]
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    model = Renderer(FLOW)
-    tiny.init_weights(model)
-    return model
+    return filled(Renderer(FLOW))
 
 
 @pytest.fixture(scope="module")

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from support import golden_outputs as golden
 from support.rendering import render_windows
+from support.small_models import SMALL_RENDERER, random
 from torch import Tensor, nn
 
 from levo import tiny
 from levo.config import CODES, RendererConfig
-from levo.layers import weights
 from levo.layers.tables import tile
 from levo.renderer.model import Renderer, Schedule, rotary_table, rotate
 from levo.renderer.solver import SIGMA_MIN, solve
 from levo.renderer.windows import Windows
 
-SMALL = RendererConfig(layers=2, heads=2, inner=24, mask=8, latent=4, condition=8, code_width=4, time=8,
-                       window=20, overlap=5)  # fmt: skip
+SMALL = replace(SMALL_RENDERER, layers=2, latent=4)
 
 pytestmark = pytest.mark.usefixtures("inference")
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
@@ -299,33 +295,3 @@ def test_matrices_alone_are_of_the_models_dtype():
     made = solve(model, conditioned(model, 20), noise(0), noise(0)[:, :0], 2, 1.5)
     assert made.dtype == torch.float32
     assert made.isfinite().all()
-
-
-# Number formats ------------------------------------------------------------------------------------------
-
-
-def golden_error(model: Renderer, guidance: float, steps: int) -> float:
-    """Error of the golden latents, in their deviations, averaged as squares."""
-    file = golden.GoldenFile(golden.GOLDEN / "renderer.safetensors")
-    codes = file.tensors["codes.vocal"][0], file.tensors["codes.bgm"][0]
-    start = golden.named("noise.x", (1, codes[0].shape[1], 64), file.seed)
-    known = model.normalise(golden.named("incontext.x", start.shape, file.seed)[:, :10])
-    made = model.denormalise(solve(model, model.condition(*codes), start, known, steps, guidance))
-    wanted = file.tensors[f"latents.incontext10.cfg{guidance}.steps{steps}"].transpose(1, 2)
-    return float((made - wanted).square().mean().sqrt() / wanted.std())
-
-
-@pytest.fixture(scope="module")
-def golden_model() -> Renderer:
-    return golden.build_renderer(golden.GoldenFile(golden.GOLDEN / "renderer.safetensors"))
-
-
-@pytest.mark.parametrize(("guidance", "steps"), [(1.0, 3)])
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_rounds_no_more_than_autocast_does(golden_model, dtype, guidance, steps):
-    """The published code runs float32 weights under autocast to float16."""
-    model = Renderer(golden_model.config, dtype=dtype)
-    weights.assign(model, golden_model.state_dict().items())
-    with torch.autocast("cpu", dtype):
-        published = golden_error(golden_model, guidance, steps)
-    assert 1e-4 < golden_error(model, guidance, steps) < 1.05 * published

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.small_models import random
 from torch import Tensor
 
 from levo import tiny
@@ -14,7 +15,7 @@ from levo.style_encoder.encode import CONTEXT, StyleEncoder, encode_clips, promp
 
 
 def noise(samples: int, rows: int = 1, channels: int = 2, seed: int = 0) -> Tensor:
-    return 0.1 * torch.randn(rows, channels, samples, generator=torch.Generator().manual_seed(seed))
+    return 0.1 * random(rows, channels, samples, seed=seed)
 
 
 def music(samples: int) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from support import pack
+from support.vocabulary import write_vocabulary
 
 from levo.config import EMPTY, END, RELEASED
 from levo.lelm.conditions import Conditions, prepare, song_text
@@ -19,13 +20,18 @@ LYRIC = "[verse] Paper boats. ; [chorus] Drift away."
 
 
 @pytest.fixture(scope="module")
-def v1() -> Tokenizer:
-    return Tokenizer(pack.tokenizer_dir(), "v1")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vocabulary(tmp_path_factory.mktemp("vocabulary"))
 
 
 @pytest.fixture(scope="module")
-def v2() -> Tokenizer:
-    return Tokenizer(pack.tokenizer_dir(), "v2")
+def v1(vocabulary: Path) -> Tokenizer:
+    return Tokenizer(vocabulary, "v1")
+
+
+@pytest.fixture(scope="module")
+def v2(vocabulary: Path) -> Tokenizer:
+    return Tokenizer(vocabulary, "v2")
 
 
 def asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.small_models import filled
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,9 +21,7 @@ pytestmark = pytest.mark.usefixtures("inference")
 
 @pytest.fixture(scope="module")
 def vae() -> Vae:
-    model = Vae(NARROW)
-    tiny.init_weights(model)
-    return model
+    return filled(Vae(NARROW))
 
 
 def latents(frames: int) -> torch.Tensor:

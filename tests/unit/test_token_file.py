@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from support import pack
-from support.songs import assert_one_sentence
+from support.sentences import assert_one_sentence
 
 import levo
 from levo import tiny

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.small_models import random
 
 from levo.audio.waveform import BLOCK, resample
 
@@ -11,27 +12,23 @@ torchaudio = pytest.importorskip("torchaudio")
 RATES = [(48_000, 24_000), (44_100, 48_000), (32_000, 48_000), (16_000, 48_000), (96_000, 48_000)]
 
 
-def noise(*shape: int) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize(("rate", "wanted"), [*RATES, (48_000, 44_100), (11_025, 48_000), (22_050, 24_000)])
 @pytest.mark.parametrize("samples", [1, 500, 44_101])
 def test_the_numbers_are_torchaudios(rate: int, wanted: int, samples: int):
-    audio = noise(2, 3, samples).double()
+    audio = random(2, 3, samples).double()
     theirs = torchaudio.transforms.Resample(rate, wanted, dtype=torch.float64)(audio)
     torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("rate", "wanted"), RATES)
 def test_float32_is_as_near_as_torchaudios_rounded_moments_allow(rate: int, wanted: int):
-    audio = noise(2, 5_000)
+    audio = random(2, 5_000)
     theirs = torchaudio.transforms.Resample(rate, wanted)(audio)
     torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=5e-5)
 
 
 def test_a_clip_longer_than_a_block_has_no_seam():
-    audio = noise(1, 3 * BLOCK)
+    audio = random(1, 3 * BLOCK)
     theirs = torchaudio.transforms.Resample(44_100, 48_000)(audio)
     torch.testing.assert_close(resample(audio, 44_100, 48_000), theirs, rtol=0, atol=5e-5)
 
@@ -46,5 +43,5 @@ def test_rates_without_a_common_divisor_keep_pitch_and_length():
 
 
 def test_an_equal_rate_changes_nothing():
-    audio = noise(2, 100)
+    audio = random(2, 100)
     assert resample(audio, 48_000, 48_000) is audio

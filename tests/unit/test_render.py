@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from support.rendering import render_song
+from support.small_models import SMALL_RENDERER as SMALL
+from support.small_models import filled
 from torch import Tensor
 
 from levo import tiny
@@ -15,7 +17,6 @@ from levo.config import (
     SAMPLES_PER_FRAME,
     SILENT_ACCOMPANIMENT,
     SILENT_VOCAL,
-    RendererConfig,
     RenderSettings,
     VaeConfig,
 )
@@ -26,9 +27,6 @@ from levo.song.latents import TAIL, SongLatents
 from levo.song.render import Prompt, render_songs, seeded_noise, style_prompt, tracks_of
 from levo.vae.chunks import decode_chunks
 from levo.vae.oobleck import Vae
-
-SMALL = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4, time=8,
-                       window=20, overlap=5)  # fmt: skip
 
 TWO_STEPS = RenderSettings(steps=2)
 
@@ -87,9 +85,7 @@ def test_an_unknown_track_is_refused_by_name(track):
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    model = Renderer(SMALL)
-    tiny.init_weights(model)
-    return model
+    return filled(Renderer(SMALL))
 
 
 def rendered(model: Renderer, frames: int, seed: int = 0, **options) -> SongLatents:
@@ -258,9 +254,7 @@ def test_windows_fade_over_ten_seconds_where_they_were_rendered(lead, border):
 @pytest.fixture(scope="module")
 def vae() -> Vae:
     """In float64: random weights turn the rounding of float32 into differences of their own."""
-    model = Vae(replace(tiny.VAE, channels=2), dtype=torch.float64)
-    tiny.init_weights(model)
-    return model
+    return filled(Vae(replace(tiny.VAE, channels=2), dtype=torch.float64))
 
 
 def test_chunks_sound_like_the_whole(vae):

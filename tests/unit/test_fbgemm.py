@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import golden_outputs as golden
-from support.released import GOLDEN, released_tensors
+from support.released import released_tensors
+from support.rounded_models import LAYOUT, ORIGIN
+from support.small_models import filled, random
 from torch import Tensor, nn
 
 from levo import tiny
-from levo.files import converted, parts, released
-from levo.files.converted import Provenance
+from levo.files import converted, parts
 from levo.files.tensor_file import CheckpointError, read
 from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
@@ -20,14 +20,6 @@ from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
 from levo.lelm.model import LeLM
 
 pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
-
-ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
-LAYOUT = released.lelm_layout(tiny.LELM)
-SONGS = ["lelm_v2_all_end", "lelm_v2_ban", "lelm_v2_bgm", "lelm_v2_eos"]  # the short ones
-
-
-def random(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
@@ -46,9 +38,7 @@ def halved(model: LeLM) -> LeLM:
 
 
 def tiny_lelm() -> LeLM:
-    model = LeLM(tiny.LELM)
-    tiny.init_weights(model)
-    return model
+    return filled(LeLM(tiny.LELM))
 
 
 # ------------------------------------------------------------------ fp16 layers
@@ -210,16 +200,3 @@ def test_a_file_of_another_size_leaves_the_model_as_it_was(tmp_path: Path):
 
 
 # ------------------------------------------------------------------ songs
-
-
-@pytest.mark.usefixtures("inference")
-@pytest.mark.parametrize("name", SONGS)
-def test_weights_that_fp16_holds_sing_as_in_float32(name: str):
-    file = golden.GoldenFile(GOLDEN / f"{name}.safetensors")
-    plain = golden.build_lelm(file, golden.lelm_config(file.meta))
-    weights.assign(plain, [(n, tensor.half().float()) for n, tensor in plain.state_dict().items()])
-    (wanted,) = golden.sing(file, plain)
-    for song in golden.sing(file, halved(plain), seeds=[1, 2]):
-        assert torch.equal(song.raw, wanted.raw)
-        assert torch.equal(song.codes, wanted.codes)
-    assert wanted.raw.shape[2]

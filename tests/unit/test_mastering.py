@@ -6,6 +6,7 @@ from math import pi
 
 import pytest
 import torch
+from support.small_models import random
 from torch import Tensor
 
 from levo.audio.loudness import integrated_loudness, true_peak_db
@@ -17,8 +18,7 @@ SECOND = 48_000
 
 def noise(seconds: float, level: float = 0.1, seed: int = 1) -> Tensor:
     """[1, 2, samples]"""
-    generator = torch.Generator().manual_seed(seed)
-    return level * torch.randn(1, 2, round(seconds * SECOND), generator=generator)
+    return level * random(1, 2, round(seconds * SECOND), seed=seed)
 
 
 def silence(seconds: float) -> Tensor:

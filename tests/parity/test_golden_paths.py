@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from support import flash_stand_in
 from support import golden_outputs as golden
 from support.cuda_stand_in import Cuda
@@ -18,15 +16,7 @@ from levo.lelm.cuda_graph import Resident
 FILES = sorted(golden.GOLDEN.glob("lelm_*.safetensors"), key=lambda path: path.stem)
 LONG = {"lelm_v1_en_prompt", "lelm_v2_zh"}  # 12 s: once is enough, with all paths together
 each = pytest.mark.parametrize("path", [p for p in FILES if p.stem not in LONG], ids=lambda path: path.stem)
-pytestmark = pytest.mark.usefixtures("inference")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
 
 def songs_of(path: Path, attention: Attention = sdpa, **how: object) -> list[Composition]:

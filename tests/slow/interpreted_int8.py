@@ -1,8 +1,8 @@
 """The kernels of the int8 product in Triton's interpreter: numbers, edges, strides, repetition.
 
-`test_int8_triton.py` runs this file in a process of its own, with TRITON_INTERPRET=1, which Triton reads
-when it is imported. There the kernels widen weights and x to fp32, since the interpreter knows neither PTX
-nor products of bf16.
+`test_int8_interpreted.py` runs this file in a process of its own, with TRITON_INTERPRET=1, which Triton
+reads when it is imported. There the kernels widen weights and x to fp32, since the interpreter knows
+neither PTX nor products of bf16.
 """
 
 from __future__ import annotations
