@@ -29,7 +29,7 @@ from bench.models import (
 )
 from bench.published_lelm import PublishedLeLM
 from bench.table import clock, device, in_turns, machine, on_card, show
-from support.rendering import render_song
+from support.short_runs import render_song
 
 from levo import tiny
 from levo.config import FRAME_RATE, RELEASED, SAMPLE_RATE

@@ -15,7 +15,7 @@ import support.pack  # noqa: F401
 import torch
 from bench.models import copied
 from bench.table import device, in_seconds, in_turns, machine, on_card, seconds, show
-from support.rendering import render_song
+from support.short_runs import render_song
 from torch import Tensor
 
 from levo import tiny

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 from support.births import Births
-from support.rendering import compose_and_render
 from support.scripted_models import asked
+from support.short_runs import compose_and_render
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import SMALL_RENDERER as FLOW
 from support.small_models import filled

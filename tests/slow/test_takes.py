@@ -16,9 +16,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo.config import EMPTY, END, Sampling
-from levo.lelm import compose as composing
 from levo.lelm import cuda_graph, delay
-from levo.lelm.compose import POLL_STEPS, Composition, Execution, compose
+from levo.lelm.compose import POLL_STEPS, ComposeRun, Composition, Execution, compose
 from levo.lelm.cuda_graph import Replay, Residency, Resident
 from levo.lelm.kv_cache import SPAN, FixedCache
 from levo.lelm.model import LeLM
@@ -142,10 +141,10 @@ class Reads(TorchFunctionMode):
 
 def one_step(model: LeLM, how: Sampling, kept: int = 0):
     """A step under way, with its takes and caches."""
-    begun = torch.arange(3 * kept).view(3, kept) if kept else None
-    takes = Takes(600, SMALL.delays, [1, 2], torch.tensor([3]), how, False, torch.device("cpu"), begun)
-    logits, caches = composing._prefill(model, asked(SMALL), takes, 2)
-    takes.place(logits)
+    begun = torch.arange(3 * kept).view(1, 3, kept) if kept else None
+    run = ComposeRun(model, asked(SMALL, (3,)), 600, how, [1, 2], kept=begun)
+    assert run.step()
+    takes, caches = run._takes, run._caches
     return takes, caches, lambda: takes.place(model(takes.last(), caches))
 
 

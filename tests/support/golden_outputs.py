@@ -37,7 +37,7 @@ from support import pack
 from support.golden_encoder import run_clip, run_encoder, tone
 from support.golden_file import GoldenFile, Result, close, same
 from support.released import GOLDEN, named, released_tensors
-from support.rendering import render_windows
+from support.short_runs import render_windows
 
 GREEDY = replace(Sampling(), temperature=0.0)
 

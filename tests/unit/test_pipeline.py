@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 import torch
-from support.rendering import compose_and_render
 from support.scripted_models import GREEDY, Ends, asked, song_script
+from support.short_runs import compose_and_render
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import SMALL_RENDERER as FLOW
 from support.small_models import filled

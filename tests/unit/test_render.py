@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.rendering import render_song
+from support.short_runs import render_song
 from support.small_models import SMALL_RENDERER as SMALL
 from support.small_models import filled
 from torch import Tensor

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.rendering import render_windows
+from support.short_runs import render_windows
 from support.small_models import SMALL_RENDERER, random
 from torch import Tensor, nn
 

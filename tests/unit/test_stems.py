@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.rendering import render_song
+from support.short_runs import render_song
 from support.small_models import SMALL_RENDERER as SMALL
 from support.small_models import filled
 from torch import Tensor
@@ -51,7 +51,10 @@ def vae() -> Vae:
 
 
 def tracks_of(stems: Stems) -> list[SongLatents]:
-    return [stems.mix, stems.vocals, stems.accompaniment]
+    accompaniment = stems.accompaniment
+    if isinstance(accompaniment, StemDifference):
+        accompaniment = accompaniment.to_latents()
+    return [stems.mix, stems.vocals, accompaniment]
 
 
 def alone(renderer: Renderer, song: Tensor, track: str, seed: int) -> SongLatents:
@@ -101,7 +104,7 @@ def test_each_track_goes_on_from_its_own_style_prompt(renderer: Renderer):
         for track, made, prompt in zip(TRACKS, tracks_of(stems), prompts, strict=True):
             noise = seeded_noise(5, 1, SMALL)
             assert same(made, render_song(renderer, song, noise, track, steps=2, prompt=prompt)), track
-            assert made.lead == 4
+            assert made.prompt_frames == 4
 
 
 def test_after_the_last_seed_comes_the_first(renderer: Renderer):
@@ -121,11 +124,15 @@ def test_takes_of_different_lengths_come_out_as_alone(renderer: Renderer, mode: 
 
 def test_the_accompaniment_of_a_sum_keeps_the_latents_of_both(renderer: Renderer):
     (stems,) = render_stems(renderer, [codes(12)], SUM, steps=2)
-    assert stems.accompaniment.samples.shape == (1, 2 * CHANNELS, 12)
-    mix, vocals = stems.accompaniment.samples.split(CHANNELS, dim=1)
+    latents = stems.accompaniment.to_latents()
+    assert latents.samples.shape == (1, 2 * CHANNELS, 12)
+    mix, vocals = latents.samples.split(CHANNELS, dim=1)
     assert torch.equal(mix, stems.mix.samples)
     assert torch.equal(vocals, stems.vocals.samples)
-    assert stems.accompaniment.tail.shape == (1, 2 * CHANNELS, stems.mix.tail.shape[2])
+    assert latents.tail.shape == (1, 2 * CHANNELS, stems.mix.tail.shape[2])
+    again = StemDifference.from_latents(latents)
+    assert same(again.mix, stems.mix)
+    assert same(again.vocals, stems.vocals)
 
 
 def test_progress_counts_the_solver_once_for_all_tracks(renderer: Renderer):
@@ -150,7 +157,7 @@ def test_the_tracks_decoded_one_by_one_are_the_same_sound(renderer: Renderer, va
     (stems,) = render_stems(renderer, [codes(33)], SUM, steps=2)
     decode = decoding(vae)
     together = decode_stems(stems, decode, ignore)
-    for track, sound in zip(tracks_of(stems), together, strict=True):
+    for track, sound in zip((stems.mix, stems.vocals, stems.accompaniment), together, strict=True):
         assert torch.equal(decode_track(track, decode, ignore), sound)
 
 

@@ -7,7 +7,7 @@ from bench.gpu.report import Report
 from bench.gpu.setting import LARGE, Setting
 from bench.models import copied, endless, filled, random_model
 from bench.table import clock
-from support.rendering import render_song
+from support.short_runs import render_song
 
 from levo.config import FRAME_RATE, SAMPLE_RATE
 from levo.lelm.compose import compose
