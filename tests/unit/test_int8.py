@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import checkpoints
 from support import golden_outputs as golden
 from support.released import GOLDEN, released_tensors
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo import tiny
 from levo.config import END
-from levo.files import converted, parts, released
+from levo.files import converted, released
 from levo.files.converted import Provenance
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.kinds import Kind
@@ -205,8 +206,8 @@ def test_blocks_and_heads_are_int8_and_nothing_else():
 def test_a_released_file_is_rounded_as_its_float_model_would_be(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
     plain, model = LeLM(tiny.LELM), rounded()
-    parts.load_weights(plain, tmp_path / "model.pt", LAYOUT)
-    parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(plain, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(model, tmp_path / "model.pt", LAYOUT)
     ours, theirs = model.state_dict(), plain.state_dict()
     for name, tensor in theirs.items():
         if ours[name].dtype != torch.int8:
@@ -239,7 +240,7 @@ def test_a_saved_int8_model_loads_to_the_same_bits_without_a_copy(tmp_path: Path
     path = written(tmp_path / "lelm.safetensors", model)
     loaded = rounded()
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     assert_same(loaded, model)
     assert all(tensor.data_ptr() != own[name] for name, tensor in loaded.state_dict().items())
     assert not any(parameter.requires_grad for parameter in loaded.stage1.blocks[0].qkv.parameters())
@@ -248,7 +249,7 @@ def test_a_saved_int8_model_loads_to_the_same_bits_without_a_copy(tmp_path: Path
 def test_the_bytes_survive_a_load_whose_activations_have_another_dtype(tmp_path: Path):
     path = written(tmp_path / "lelm.safetensors", filled())
     loaded = rounded(torch.bfloat16)
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     assert_same(loaded.stage1.blocks[1].down, filled().stage1.blocks[1].down)
     assert loaded.bridge_in.weight.dtype == torch.bfloat16
 
@@ -257,7 +258,7 @@ def test_the_bytes_survive_a_load_whose_activations_have_another_dtype(tmp_path:
 def test_an_int8_file_fills_a_float_model_with_what_it_stands_for(tmp_path: Path, dtype: torch.dtype):
     path = written(tmp_path / "lelm.safetensors", filled())
     loaded = LeLM(tiny.LELM, dtype=dtype)
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     layer = filled().heads[2]
     assert torch.equal(loaded.heads[2].weight, int8.dequantise(layer.weight, layer.scale).to(dtype))
 
@@ -265,7 +266,7 @@ def test_an_int8_file_fills_a_float_model_with_what_it_stands_for(tmp_path: Path
 def test_a_converted_float_file_is_rounded_as_it_loads(tmp_path: Path):
     plain, model = LeLM(tiny.LELM), rounded()
     tiny.init_weights(plain)
-    parts.load_weights(model, written(tmp_path / "lelm.safetensors", plain), LAYOUT)
+    checkpoints.load_weights(model, written(tmp_path / "lelm.safetensors", plain), LAYOUT)
     assert_same(model, filled())
 
 
@@ -281,7 +282,7 @@ def test_a_file_that_lost_a_scale_is_refused_by_its_name(tmp_path: Path, build):
     del model.heads[1].scale
     path = written(tmp_path / "lelm.safetensors", model)
     with pytest.raises(CheckpointError, match=r"missing: heads\.1\.scale"):
-        parts.load_weights(build(), path, LAYOUT)
+        checkpoints.load_weights(build(), path, LAYOUT)
 
 
 def test_weights_that_lie_askew_are_multiplied_too():
@@ -293,14 +294,14 @@ def test_weights_that_lie_askew_are_multiplied_too():
 
 def test_mapped_bytes_lie_as_the_kernel_wants_them(tmp_path: Path):
     loaded = rounded()
-    parts.load_weights(loaded, written(tmp_path / "lelm.safetensors", filled()), LAYOUT)
+    checkpoints.load_weights(loaded, written(tmp_path / "lelm.safetensors", filled()), LAYOUT)
     layers = [layer for layer in loaded.modules() if isinstance(layer, Int8Linear)]
     assert {layer.weight.data_ptr() % int8.KERNEL_STEP for layer in layers} == {0}
 
 
 def test_the_file_holds_bytes(tmp_path: Path):
     path = written(tmp_path / "lelm.safetensors", filled(torch.bfloat16))
-    assert parts.lelm_config(path) == tiny.LELM
+    assert checkpoints.lelm_config(path) == tiny.LELM
     assert inventory(path).tensors.keys() == rounded().state_dict().keys()
     assert read(path)["heads.0.weight"].dtype == torch.int8
 
