@@ -1,8 +1,8 @@
 """The kinds of model, and of other files, that the pack knows; one row for each kind of model.
 
-A row holds data alone. What makes a layout of released names is `files.released.LAYOUTS`, because layouts
-and the loading of them need the rows; the nodes' own table, which node loads a kind, is `LOADERS` in
-nodes/host/folders.py, because levo/ knows no nodes.
+A row holds data alone. The layouts of released names stay in files/released, which needs the rows itself,
+and the models are built where they are loaded, so that whoever asks for a kind does not import all of them.
+Which node loads a kind is `LOADERS` in nodes/host/folders.py, because levo/ knows no nodes.
 """
 
 from __future__ import annotations

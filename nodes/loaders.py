@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from comfy_api.latest import io
 from torch import nn
 
 from ..levo import tiny
-from ..levo.files import parts, released
+from ..levo.files import released
+from ..levo.files.checkpoint import ConvertedFile, ReleasedFile, open_checkpoint
 from ..levo.files.damage import display_name
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import MODELS, Kind
@@ -277,10 +279,10 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
 def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
     """Build LeLM and load it from the file chosen in the combo."""
     path = folders.path_of(Kind.LELM, choice)
-    config = parts.lelm_config(path) if path else MODELS[Kind.LELM].tiny
+    file, config = open_file(Kind.LELM, path)
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
-    load_or_init(model, path, released.lelm_layout(config))
+    load_or_init(model, file, released.lelm_layout(config))
     tokenizer = Tokenizer(folders.tokenizer_folder(), config.version)
     return LoadedLelm(memory.managed(model), config, path, precision.dtype, tokenizer, compiled)
 
@@ -288,40 +290,48 @@ def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = gr
 def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:
     """Build the renderer and load it from the file chosen in the combo."""
     path = folders.path_of(Kind.RENDERER, choice)
-    config = parts.renderer_config(path) if path else MODELS[Kind.RENDERER].tiny
+    file, config = open_file(Kind.RENDERER, path)
     precision = renderer_precision(dtype, attention, config.width // config.heads)
     model = build(partial(Renderer, config, attention=precision.attention), precision)
-    load_or_init(model, path, released.renderer_layout(config))
+    load_or_init(model, file, released.renderer_layout(config))
     return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
 def load_vae(choice: str, dtype: str) -> LoadedModel:
     """Build the VAE and load it from the file chosen in the combo."""
     path = folders.path_of(Kind.VAE, choice)
-    config = parts.vae_config(path) if path else MODELS[Kind.VAE].tiny
+    file, config = open_file(Kind.VAE, path)
     precision = audio_precision(dtype)
     model = build(partial(Vae, config), precision)
-    load_or_init(model, path, released.vae_layout(config), vae=True)
+    load_or_init(model, file, released.vae_layout(config), vae=True)
     return LoadedModel(memory.managed(model, vae=True), config, path, precision.dtype)
 
 
 def load_separator(choice: str) -> LoadedModel:
     """Build HTDemucs and load it from the file chosen in the combo, as fp32: rounding is audible."""
     path = folders.path_of(Kind.SEPARATOR, choice)
-    config = parts.separator_config(path) if path else MODELS[Kind.SEPARATOR].tiny
+    file, config = open_file(Kind.SEPARATOR, path)
     model = build_htdemucs(config, "meta")
-    load_or_init(model, path, released.separator_layout(model))
+    load_or_init(model, file, released.separator_layout(model))
     return LoadedModel(memory.managed(model), config, path, torch.float32)
 
 
 def load_encoder(kind: Kind, choice: str) -> LoadedModel:
     """Build an encoder and load it from the file chosen in the combo; in fp32, as it was published."""
     path = folders.path_of(kind, choice)
-    config = MODELS[kind].released if path else MODELS[kind].tiny
+    file, config = open_file(kind, path)
     precision = audio_precision()
     model = build(partial(StyleEncoder, config, attention=precision.attention), precision)
-    load_or_init(model, path, released.style_encoder_layout(config))
+    load_or_init(model, file, released.style_encoder_layout(config))
     return LoadedModel(memory.managed(model), config, path, precision.dtype)
+
+
+def open_file(kind: Kind, path: Path | None) -> tuple[ConvertedFile | ReleasedFile | None, Any]:
+    """A checkpoint file and its config; None and the config of the tiny model without a path."""
+    if path is None:
+        return None, MODELS[kind].tiny
+    file = open_checkpoint(path)
+    return file, file.config(kind)
 
 
 def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
@@ -337,17 +347,22 @@ def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
     return model
 
 
-def load_or_init(model: nn.Module, path: Path | None, layout: released.Layout, vae: bool = False) -> None:
+def load_or_init(
+    model: nn.Module,
+    file: ConvertedFile | ReleasedFile | None,
+    layout: released.Layout,
+    vae: bool = False,
+) -> None:
     """Give a model the tensors of its file, or those of the tiny set where there is none.
 
     Raises:
         CheckpointError: the file does not hold the model; says which file.
     """
     device = memory.offload_device(vae)
-    if path is None:
+    if file is None:
         tiny.init_weights(model, device)
         return
     try:
-        parts.load_weights(model, path, layout, device)
+        file.load_into(model, layout, device)
     except CheckpointError as error:
-        raise CheckpointError(f"{display_name(path)}: {error}") from error
+        raise CheckpointError(f"{display_name(file.path)}: {error}") from error

@@ -11,7 +11,7 @@ from aiohttp import web
 from server import PromptServer
 
 from ..levo.config import RELEASED
-from ..levo.files import parts
+from ..levo.files.checkpoint import open_checkpoint
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import MODELS, Kind
 from ..levo.text import editing, lyrics, style
@@ -67,7 +67,7 @@ def limit_of(checkpoint: str) -> float:
     """Seconds that a checkpoint composes at most; of the longest release if there is no such file."""
     try:
         path = folders.path_of(Kind.LELM, checkpoint)
-        return (parts.lelm_config(path) if path else MODELS[Kind.LELM].tiny).max_seconds
+        return (open_checkpoint(path).config(Kind.LELM) if path else MODELS[Kind.LELM].tiny).max_seconds
     except (CheckpointError, OSError):
         return LONGEST
 

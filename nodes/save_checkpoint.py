@@ -9,8 +9,9 @@ from comfy_api.latest import io
 
 from ..levo.files import converted
 from ..levo.files.catalogue import LICENCE
+from ..levo.files.checkpoint import open_checkpoint
 from ..levo.files.converted import Provenance
-from ..levo.files.tensor_file import SAFETENSORS, inventory, sha256_of
+from ..levo.files.tensor_file import SAFETENSORS, sha256_of
 from ..levo.kinds import MODELS
 from .host import folders, reporting
 from .host.precision import DTYPES
@@ -113,7 +114,5 @@ def provenance(file: Path | None) -> Provenance:
     """Where the weights of a file come from; a converted file says so itself."""
     if file is None:
         return Provenance("built-in tiny set, random weights", "")
-    found = inventory(file)
-    if converted.kind_in(found):
-        return converted.provenance_in(found)
-    return Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, reporting.Progress()))
+    known = open_checkpoint(file).provenance
+    return known or Provenance(f"{file.parent.name}/{file.name}", sha256_of(file, reporting.Progress()))

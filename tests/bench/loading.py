@@ -19,11 +19,11 @@ from pathlib import Path
 import support.pack  # noqa: F401
 import torch
 from bench.table import clock, device, machine, on_card, show
-from support import releases
+from support import checkpoints, releases
 from support.release_texts import config_text
 from torch import nn
 
-from levo.files import converted, parts, released
+from levo.files import converted, released
 from levo.files.converted import Provenance
 from levo.kinds import Kind
 from levo.layers import fbgemm
@@ -45,12 +45,12 @@ def plainly(model: nn.Module, path: Path, layout: released.Layout) -> None:
 
 def ours(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it."""
-    parts.load_weights(model, path, layout, "cpu")
+    checkpoints.load_weights(model, path, layout, "cpu")
 
 
 def touched(model: nn.Module, path: Path, layout: released.Layout) -> None:
     """As the nodes do it, and every number read once, as the first song does."""
-    parts.load_weights(model, path, layout, "cpu")
+    checkpoints.load_weights(model, path, layout, "cpu")
     for tensor in model.state_dict().values():
         tensor.view(torch.int16).sum()
 
@@ -76,9 +76,9 @@ def make(folder: Path) -> None:
     torch.save(tensors, folder / "model.pt")
     del tensors, pool
     (folder / "config.yaml").write_text(config_text(RELEASE), "utf-8")
-    config = parts.lelm_config(folder / "model.pt")
+    config = checkpoints.lelm_config(folder / "model.pt")
     model = LeLM(config, dtype=DTYPE)
-    parts.load_weights(model, folder / "model.pt", released.lelm_layout(config))
+    checkpoints.load_weights(model, folder / "model.pt", released.lelm_layout(config))
     target, origin = folder / "converted.safetensors", Provenance("benchmark", "")
     converted.save(target, model, Kind.LELM, config, origin, None, lambda done, total: None)
 
@@ -93,7 +93,7 @@ def measure(way: str, path: Path) -> None:
     """Load a file and print seconds, peak RAM in bytes and the size of the weights in bytes."""
     with torch.inference_mode():
         start = clock()
-        config = parts.lelm_config(path.with_name("model.pt"))
+        config = checkpoints.lelm_config(path.with_name("model.pt"))
         layers, dtype = (fbgemm.operations(nn), torch.float32) if way == "for_a_cpu" else (nn, DTYPE)
         model = LeLM(config, layers, device="meta", dtype=dtype)
         WAYS[way](model, path, released.lelm_layout(config))

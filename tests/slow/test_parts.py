@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import releases
+from support import checkpoints, releases
 from support.release_texts import config_text
 from support.released import released_tensors
 from torch import Tensor, nn
@@ -47,15 +47,15 @@ def part_of(layout: str, path: str) -> str:
 
 
 def for_loading(path: Path) -> tuple[nn.Module, Path, Layout]:
-    """What `parts.load_weights` takes: a model of the file's size on meta, the file and its layout."""
+    """What `load_weights` takes: a model of the file's size on the meta device, the file and its layout."""
     kind = parts.recognise(path).kind
     if kind == Kind.LELM:
-        config = parts.lelm_config(path)
+        config = checkpoints.lelm_config(path)
         return LeLM(config, device="meta"), path, released.lelm_layout(config)
     if kind == Kind.RENDERER:
-        config = parts.renderer_config(path)
+        config = checkpoints.renderer_config(path)
         return Renderer(config, device="meta"), path, released.renderer_layout(config)
-    config = parts.vae_config(path)
+    config = checkpoints.vae_config(path)
     return Vae(config, device="meta"), path, released.vae_layout(config)
 
 
@@ -126,14 +126,14 @@ def test_a_folder_linked_in_and_the_links_of_the_hub_cache_are_as_good_as_copies
         (tmp_path / f"blob of {name}").symlink_to(layouts / "lglg666/SongGeneration-large" / name)
         (snapshot / name).symlink_to(tmp_path / f"blob of {name}")
     assert parts.recognise(snapshot / "model.pt").name == "large"
-    assert parts.lelm_config(snapshot / "model.pt") == RELEASED["large"]
+    assert checkpoints.lelm_config(snapshot / "model.pt") == RELEASED["large"]
 
 
 def test_the_version_is_told_by_the_style_table_and_not_by_the_folder(tmp_path: Path):
     for name, folder in (("v2-medium", "songgeneration_base"), ("base-full", "SongGeneration-v2-medium")):
         path = releases.write_release(tmp_path / folder, name)
         assert parts.recognise(path).name == name
-        assert parts.lelm_config(path) == RELEASED[name]
+        assert checkpoints.lelm_config(path) == RELEASED[name]
 
 
 @pytest.mark.parametrize(
@@ -156,14 +156,14 @@ def test_a_lelm_with_an_edited_config_is_called_by_its_folder(tmp_path: Path):
     path = releases.write_release(tmp_path / "SongGeneration_mine", "base")
     (path.parent / "config.yaml").write_text(config_text("base", lyric=1024), encoding="utf-8")
     assert parts.recognise(path).name == "mine"
-    assert parts.lelm_config(path).lyric_length == 1024
+    assert checkpoints.lelm_config(path).lyric_length == 1024
 
 
 def test_a_release_without_its_config_is_recognised_and_says_what_is_missing(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_v2_large", "v2-large")
     (path.parent / "config.yaml").unlink()
     assert parts.recognise(path) == Part(Kind.LELM, "v2-large", path.stat().st_size)
-    assert refusal(parts.lelm_config, path) == (
+    assert refusal(checkpoints.lelm_config, path) == (
         f"{path.parent / 'config.yaml'} is missing; put it beside the weights it was published with."
     )
 
@@ -180,15 +180,15 @@ def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path
     for name, tensors in (("model.safetensors", releases.lelm("v2-medium")), ("plain.pt", plain)):
         file = releases.write(path.with_name(name), tensors)
         assert (parts.recognise(file).kind, parts.recognise(file).name) == (Kind.LELM, "v2-medium")
-        assert parts.lelm_config(file) == RELEASED["v2-medium"]
+        assert checkpoints.lelm_config(file) == RELEASED["v2-medium"]
 
 
 @pytest.mark.parametrize(
     ("kind", "model", "config", "config_of"),
     [
-        (Kind.LELM, LeLM(tiny.LELM), tiny.LELM, parts.lelm_config),
-        (Kind.RENDERER, Renderer(tiny.RENDERER), tiny.RENDERER, parts.renderer_config),
-        (Kind.VAE, Vae(tiny.VAE), tiny.VAE, parts.vae_config),
+        (Kind.LELM, LeLM(tiny.LELM), tiny.LELM, checkpoints.lelm_config),
+        (Kind.RENDERER, Renderer(tiny.RENDERER), tiny.RENDERER, checkpoints.renderer_config),
+        (Kind.VAE, Vae(tiny.VAE), tiny.VAE, checkpoints.vae_config),
     ],
 )
 def test_a_converted_file_says_itself_what_it_is(tmp_path: Path, kind: str, model, config, config_of):
@@ -273,7 +273,7 @@ def test_a_file_is_read_in_pieces_and_never_as_a_whole(layouts: Path, path: str)
     """One of each kind, because reading zeros takes its time too; the shapes of the others fit as above."""
     arguments = for_loading(layouts / "tencent" / path)
     before = restart_peak()
-    parts.load_weights(*arguments)
+    checkpoints.load_weights(*arguments)
     assert peak() - before < 900e6
 
 
@@ -293,14 +293,14 @@ def test_the_size_of_the_vae_is_known(tmp_path: Path, json: str):
     path = releases.write_vae(tmp_path)
     if json.startswith("without"):
         (tmp_path / "stable_audio_1920_vae.json").unlink()
-    assert parts.vae_config(path) == VaeConfig()
+    assert checkpoints.vae_config(path) == VaeConfig()
 
 
 def test_a_broken_json_beside_the_vae_is_not_passed_over(tmp_path: Path):
     path = releases.write_vae(tmp_path)
     beside = tmp_path / "stable_audio_1920_vae.json"
     beside.write_text("{")
-    assert refusal(parts.vae_config, path) == f"{beside} cannot be read; download it again."
+    assert refusal(checkpoints.vae_config, path) == f"{beside} cannot be read; download it again."
 
 
 # Refused -------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def test_another_part_is_refused_with_both_named(layouts: Path, wanted: str, giv
     if given == wanted:
         return
     model, _, layout = for_loading(layouts / "tencent" / WANTED[wanted][0])
-    sentence = refusal(parts.load_weights, model, layouts / "tencent" / GIVEN[given], layout)
+    sentence = refusal(checkpoints.load_weights, model, layouts / "tencent" / GIVEN[given], layout)
     assert sentence == f"This file is a {given}; the {wanted} needs {WANTED[wanted][1]}."
 
 
@@ -329,7 +329,7 @@ def test_no_config_of_a_lelm_is_found_in_another_part(layouts: Path, path: str):
     kind = parts.recognise(file).kind
     if kind == Kind.LELM:
         return
-    assert refusal(parts.lelm_config, file) == (
+    assert refusal(checkpoints.lelm_config, file) == (
         f"{file.parent.name}/{file.name} is a {kind}; choose the model.pt of a SongGeneration release."
     )
 
@@ -340,7 +340,7 @@ def test_what_is_no_part_or_no_known_lelm_has_no_config(tmp_path: Path):
     other = {**releases.lelm("base"), table: torch.empty(151_700, 1536, device="meta")}
     for tensors in (other, releases.hubert_alone()):
         releases.write(path, tensors)
-        assert refusal(parts.lelm_config, path) == (
+        assert refusal(checkpoints.lelm_config, path) == (
             "songgeneration_base/model.pt is not a LeLM of a known release; choose the model.pt of a "
             "SongGeneration release."
         )
@@ -349,7 +349,7 @@ def test_what_is_no_part_or_no_known_lelm_has_no_config(tmp_path: Path):
 def test_weights_with_the_config_of_another_release_are_refused(tmp_path: Path):
     path = releases.write_release(tmp_path / "songgeneration_large", "large")
     (path.parent / "config.yaml").write_text(config_text("base-full"), encoding="utf-8")
-    sentence = refusal(parts.load_weights, *for_loading(path))
+    sentence = refusal(checkpoints.load_weights, *for_loading(path))
     assert re.fullmatch(
         r"This file does not hold a LeLM of the expected size \(.*layers\.28\..*\)\.", sentence
     )
@@ -369,7 +369,7 @@ def test_one_tensor_amiss_is_named(tmp_path: Path, change: str, shape, complaint
     releases.write(
         path, tensors if shape is None else {**tensors, change: torch.empty(shape, device="meta")}
     )
-    sentence = refusal(parts.load_weights, *for_loading(path))
+    sentence = refusal(checkpoints.load_weights, *for_loading(path))
     assert sentence == f"This file does not hold a LeLM of the expected size ({complaint})."
 
 
@@ -386,9 +386,9 @@ def test_every_form_of_a_lelm_fills_the_same_model(small, tmp_path: Path, file: 
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     write = torch.save if file.endswith(".pt") else save_file
     write({f"{prefix}{name}": tensor for name, tensor in small.items()}, tmp_path / file)
-    assert parts.lelm_config(tmp_path / file) == SMALL
+    assert checkpoints.lelm_config(tmp_path / file) == SMALL
     model, wanted = LeLM(SMALL), LeLM(SMALL)
-    parts.load_weights(model, tmp_path / file, released.lelm_layout(SMALL))
+    checkpoints.load_weights(model, tmp_path / file, released.lelm_layout(SMALL))
     released.load(wanted, lambda: small, released.lelm_layout(SMALL))
     for name, tensor in wanted.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name

@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from support import checkpoints
 from support.released import released_tensors
 from torch import nn
 
 from levo import tiny
-from levo.files import converted, parts, released
+from levo.files import converted, released
 from levo.files.converted import Provenance
 from levo.files.released import Layout
 from levo.files.tensor_file import CheckpointError, inventory, read
@@ -27,14 +28,19 @@ from levo.vae.oobleck import Vae
 
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 MODELS = {
-    Kind.LELM: (partial(LeLM, tiny.LELM), tiny.LELM, released.lelm_layout(tiny.LELM), parts.lelm_config),
+    Kind.LELM: (
+        partial(LeLM, tiny.LELM),
+        tiny.LELM,
+        released.lelm_layout(tiny.LELM),
+        checkpoints.lelm_config,
+    ),
     Kind.RENDERER: (
         partial(Renderer, tiny.RENDERER),
         tiny.RENDERER,
         released.renderer_layout(tiny.RENDERER),
-        parts.renderer_config,
+        checkpoints.renderer_config,
     ),
-    Kind.VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), parts.vae_config),
+    Kind.VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), checkpoints.vae_config),
 }
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
@@ -68,7 +74,7 @@ def test_a_round_trip_in_one_dtype_is_bit_identical(tmp_path: Path, kind: str, d
     model = filled(kind, dtype)
     path = written(tmp_path / "part.safetensors", kind, model, dtype)
     loaded = MODELS[kind][0](dtype=dtype)
-    parts.load_weights(loaded, path, layout_of(kind))
+    checkpoints.load_weights(loaded, path, layout_of(kind))
     assert_same(loaded, model)
 
 
@@ -77,10 +83,10 @@ def test_a_released_file_and_its_conversion_load_to_the_same(tmp_path: Path, kin
     build, config, layout, config_of = MODELS[kind]
     torch.save(released_tensors(build(device="meta"), layout), tmp_path / "model.pt")
     one, other = build(dtype=torch.bfloat16), build(dtype=torch.bfloat16)
-    parts.load_weights(one, tmp_path / "model.pt", layout)
+    checkpoints.load_weights(one, tmp_path / "model.pt", layout)
     path = written(tmp_path / "new" / "part.safetensors", kind, one)
     assert config_of(path) == config
-    parts.load_weights(other, path, layout)
+    checkpoints.load_weights(other, path, layout)
     assert_same(other, one)
 
 
@@ -89,7 +95,7 @@ def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: t
     model = filled(Kind.VAE)
     path = written(tmp_path / "vae.safetensors", Kind.VAE, model, torch.bfloat16)
     loaded = Vae(tiny.VAE, dtype=dtype)
-    parts.load_weights(loaded, path, layout_of(Kind.VAE))
+    checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().to(dtype))
 
@@ -98,7 +104,7 @@ def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     loaded = Vae(tiny.VAE)
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
-    parts.load_weights(loaded, path, layout_of(Kind.VAE))
+    checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     files = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
     assert str(path) in files
     assert all(tensor.data_ptr() != own[name] for name, tensor in loaded.state_dict().items())
@@ -108,7 +114,7 @@ def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     before = path.read_bytes()
     loaded = Vae(tiny.VAE)
-    parts.load_weights(loaded, path, layout_of(Kind.VAE))
+    checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     with torch.no_grad():
         loaded.decoder.first.weight.add_(1)
     assert path.read_bytes() == before
@@ -225,14 +231,14 @@ def rewritten(path: Path, **changes: str) -> Path:
 def test_a_later_format_asks_for_an_update(tmp_path: Path):
     path = rewritten(written(tmp_path / "part.safetensors", Kind.VAE, filled(Kind.VAE)), format="2")
     with pytest.raises(CheckpointError, match=r"has format 2, and this version .* reads 1; update it\.$"):
-        parts.vae_config(path)
+        checkpoints.vae_config(path)
 
 
 @pytest.mark.parametrize("config", ["", "[]", "3", '{"loudness": 3}', '{"channels": '])
 def test_a_broken_config_is_said(tmp_path: Path, config: str):
     path = rewritten(written(tmp_path / "part.safetensors", Kind.VAE, filled(Kind.VAE)), config=config)
     with pytest.raises(CheckpointError) as error:
-        parts.vae_config(path)
+        checkpoints.vae_config(path)
     assert (
         str(error.value)
         == f"{tmp_path.name}/part.safetensors has a broken config; make or download it again."
@@ -253,6 +259,6 @@ def test_a_file_with_a_tensor_less_or_more_is_refused_by_name(tmp_path: Path, ki
         model = filled(kind)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         with pytest.raises(CheckpointError) as error:
-            parts.load_weights(model, path, layout_of(kind))
+            checkpoints.load_weights(model, path, layout_of(kind))
         assert sentence in str(error.value)
         assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import checkpoints
 from support.released import released_tensors
 from support.rounded_models import LAYOUT, ORIGIN
 from support.small_models import filled, random
 from torch import Tensor, nn
 
 from levo import tiny
-from levo.files import converted, parts
+from levo.files import converted
 from levo.files.tensor_file import CheckpointError, read
 from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
@@ -139,7 +140,7 @@ def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_pat
         converted.save(path, one, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     again = int8_lelm()
     for path in paths:
-        parts.load_weights(again, path, LAYOUT)
+        checkpoints.load_weights(again, path, LAYOUT)
         for name, tensor in plain.state_dict().items():
             fp16 = name in ("bridge_in.weight", "bridge_out.weight")
             assert torch.equal(weights.value(again, name), tensor.half().float() if fp16 else tensor), name
@@ -159,8 +160,8 @@ def test_all_linear_layers_are_fp16_and_nothing_else():
 def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
     plain, model = LeLM(tiny.LELM), LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.load_weights(plain, tmp_path / "model.pt", LAYOUT)
-    parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(plain, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
         wanted = tensor.half().float() if weights.is_packed(model, name) else tensor
         assert torch.equal(weights.value(model, name), wanted), name
@@ -172,7 +173,7 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
     converted.save(path, model, Kind.LELM, tiny.LELM, ORIGIN, dtype, lambda done, total: None)
     assert read(path)["heads.0.weight"].dtype == (dtype or torch.float16)
     again = LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.load_weights(again, path, LAYOUT)
+    checkpoints.load_weights(again, path, LAYOUT)
     for name in model.state_dict():
         assert torch.equal(weights.value(again, name), weights.value(model, name)), name
         assert torch.equal(read(path)[name].float(), weights.value(model, name).float()), name
@@ -184,7 +185,7 @@ def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
     path = tmp_path / "lelm.safetensors"
     converted.save(path, small, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)
     model = LeLM(tiny.LELM, fbgemm.operations(nn))
-    parts.load_weights(model, path, LAYOUT)
+    checkpoints.load_weights(model, path, LAYOUT)
     stood_for = int8.dequantise(small.heads[0].weight, small.heads[0].scale)
     assert torch.equal(model.heads[0].matrix(), stood_for.half().float())
 
@@ -195,7 +196,7 @@ def test_a_file_of_another_size_leaves_the_model_as_it_was(tmp_path: Path):
     torch.save({**tensors, name: tensors[name][:, :-1].clone()}, tmp_path / "model.pt")
     model = halved(tiny_lelm())
     with pytest.raises(CheckpointError, match="wrong in shape"):
-        parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
+        checkpoints.load_weights(model, tmp_path / "model.pt", LAYOUT)
     assert torch.equal(model.heads[0].matrix(), tiny_lelm().heads[0].weight.half().float())
 
 

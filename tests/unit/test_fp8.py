@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import checkpoints
 from support.rounded_models import LAYOUT, ORIGIN, CastingLayers, fp8_lelm
 from torch import nn
 
 from levo import tiny
-from levo.files import converted, parts
+from levo.files import converted
 from levo.files.tensor_file import CheckpointError, read
 from levo.kinds import Kind
 from levo.layers import fp8
@@ -56,8 +57,8 @@ def test_an_fp8_model_is_saved_as_it_is_and_loads_to_the_same_bits(tmp_path: Pat
     tiny.init_weights(model)
     path = written(tmp_path / "lelm.safetensors", model)
     assert read(path)["heads.0.weight"].dtype == FP8
-    parts.load_weights(loaded, path, LAYOUT)
-    parts.load_weights(plain, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(plain, path, LAYOUT)
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name].float(), tensor.float())
         assert torch.equal(plain.state_dict()[name], tensor.float())

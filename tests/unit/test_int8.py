@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import checkpoints
 from support.released import released_tensors
 from support.rounded_models import LAYOUT, ORIGIN
 from support.small_models import filled, relative
@@ -185,8 +186,8 @@ def test_blocks_and_heads_are_int8_and_nothing_else():
 def test_a_released_file_is_rounded_as_its_float_model_would_be(tmp_path: Path):
     torch.save(released_tensors(LeLM(tiny.LELM, device="meta"), LAYOUT), tmp_path / "model.pt")
     plain, model = LeLM(tiny.LELM), rounded()
-    parts.load_weights(plain, tmp_path / "model.pt", LAYOUT)
-    parts.load_weights(model, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(plain, tmp_path / "model.pt", LAYOUT)
+    checkpoints.load_weights(model, tmp_path / "model.pt", LAYOUT)
     ours, theirs = model.state_dict(), plain.state_dict()
     for name, tensor in theirs.items():
         if ours[name].dtype != torch.int8:
@@ -219,7 +220,7 @@ def test_a_saved_int8_model_loads_to_the_same_bits_without_a_copy(tmp_path: Path
     path = written(tmp_path / "lelm.safetensors", model)
     loaded = rounded()
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     assert_same(loaded, model)
     assert all(tensor.data_ptr() != own[name] for name, tensor in loaded.state_dict().items())
     assert not any(parameter.requires_grad for parameter in loaded.stage1.blocks[0].qkv.parameters())
@@ -228,7 +229,7 @@ def test_a_saved_int8_model_loads_to_the_same_bits_without_a_copy(tmp_path: Path
 def test_the_bytes_survive_a_load_whose_activations_have_another_dtype(tmp_path: Path):
     path = written(tmp_path / "lelm.safetensors", tiny_int8())
     loaded = rounded(torch.bfloat16)
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     assert_same(loaded.stage1.blocks[1].down, tiny_int8().stage1.blocks[1].down)
     assert loaded.bridge_in.weight.dtype == torch.bfloat16
 
@@ -237,7 +238,7 @@ def test_the_bytes_survive_a_load_whose_activations_have_another_dtype(tmp_path:
 def test_an_int8_file_fills_a_float_model_with_what_it_stands_for(tmp_path: Path, dtype: torch.dtype):
     path = written(tmp_path / "lelm.safetensors", tiny_int8())
     loaded = LeLM(tiny.LELM, dtype=dtype)
-    parts.load_weights(loaded, path, LAYOUT)
+    checkpoints.load_weights(loaded, path, LAYOUT)
     layer = tiny_int8().heads[2]
     assert torch.equal(loaded.heads[2].weight, int8.dequantise(layer.weight, layer.scale).to(dtype))
 
@@ -245,7 +246,7 @@ def test_an_int8_file_fills_a_float_model_with_what_it_stands_for(tmp_path: Path
 def test_a_converted_float_file_is_rounded_as_it_loads(tmp_path: Path):
     plain, model = LeLM(tiny.LELM), rounded()
     tiny.init_weights(plain)
-    parts.load_weights(model, written(tmp_path / "lelm.safetensors", plain), LAYOUT)
+    checkpoints.load_weights(model, written(tmp_path / "lelm.safetensors", plain), LAYOUT)
     assert_same(model, tiny_int8())
 
 
@@ -261,7 +262,7 @@ def test_a_file_that_lost_a_scale_is_refused_by_its_name(tmp_path: Path, build):
     del model.heads[1].scale
     path = written(tmp_path / "lelm.safetensors", model)
     with pytest.raises(CheckpointError, match=r"missing: heads\.1\.scale"):
-        parts.load_weights(build(), path, LAYOUT)
+        checkpoints.load_weights(build(), path, LAYOUT)
 
 
 def test_weights_that_lie_askew_are_multiplied_too():
@@ -273,7 +274,7 @@ def test_weights_that_lie_askew_are_multiplied_too():
 
 def test_mapped_bytes_lie_as_the_kernel_wants_them(tmp_path: Path):
     loaded = rounded()
-    parts.load_weights(loaded, written(tmp_path / "lelm.safetensors", tiny_int8()), LAYOUT)
+    checkpoints.load_weights(loaded, written(tmp_path / "lelm.safetensors", tiny_int8()), LAYOUT)
     layers = [layer for layer in loaded.modules() if isinstance(layer, Int8Linear)]
     assert {layer.weight.data_ptr() % int8.KERNEL_STEP for layer in layers} == {0}
 

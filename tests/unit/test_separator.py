@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from bench import separating
-from support import separators
+from support import checkpoints, separators
 from support.separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
@@ -150,9 +150,9 @@ def test_progress_goes_through_all_songs_and_cancel_stops_at_a_window(model: nn.
 
 
 def loaded(path: Path) -> tuple[nn.Module, SeparatorConfig]:
-    config = parts.separator_config(path)
+    config = checkpoints.separator_config(path)
     model = build(config)
-    parts.load_weights(model, path, separator_layout(model))
+    checkpoints.load_weights(model, path, separator_layout(model))
     return model, config
 
 
@@ -211,7 +211,7 @@ def test_stems_of_a_packaged_file_are_named_by_its_own_order(folder: Path, tmp_p
 def test_another_model_of_demucs_is_refused_in_a_sentence(tmp_path: Path, write, changes, named: str):
     path = write(tmp_path / (PACKAGE if write is separators.write_package else SAFE), **changes)
     with pytest.raises(CheckpointError, match=rf"^[^.]*{tmp_path.name}/[^ ]* [^.]*{named}[^.]*\.$"):
-        parts.separator_config(path)
+        checkpoints.separator_config(path)
 
 
 def test_a_file_that_lacks_a_tensor_or_has_one_too_many_is_refused(tmp_path: Path):
@@ -230,22 +230,22 @@ def test_a_file_that_lacks_a_tensor_or_has_one_too_many_is_refused(tmp_path: Pat
 )
 def test_the_seconds_of_a_package_may_be_any_number(tmp_path: Path, segment: object, seconds: Fraction):
     path = separators.write_safe(tmp_path / SAFE, segment=segment)
-    assert parts.separator_config(path).segment == seconds
+    assert checkpoints.separator_config(path).segment == seconds
 
 
 def test_a_package_may_name_its_stems_first(tmp_path: Path):
     path = separators.write_package(tmp_path / PACKAGE, first=(["drums", "bass", "vocals", "other"],))
-    assert parts.separator_config(path).stems == ("drums", "bass", "vocals", "other")
+    assert checkpoints.separator_config(path).stems == ("drums", "bass", "vocals", "other")
     path = separators.write_package(tmp_path / PACKAGE, first=(["drums"], 2))
     with pytest.raises(CheckpointError, match="built in a way that is not known"):
-        parts.separator_config(path)
+        checkpoints.separator_config(path)
 
 
 @pytest.mark.parametrize("content", [{"crosstransformer.a": torch.zeros(1)}, [1, 2]])
 def test_a_file_of_something_else_is_refused_in_a_sentence(tmp_path: Path, content: object):
     torch.save(content, tmp_path / PLAIN)
     with pytest.raises(CheckpointError, match="is not an HTDemucs; choose"):
-        parts.separator_config(tmp_path / PLAIN)
+        checkpoints.separator_config(tmp_path / PLAIN)
 
 
 # Untrusted pickles ---------------------------------------------------------------------------------------
@@ -269,8 +269,8 @@ def test_code_in_a_file_never_runs(folder: Path, tmp_path: Path, at: str):
     assert parts.recognise(path).name.startswith("damaged ")
     model = build(SHORT)
     for read in (
-        parts.separator_config,
-        lambda path: parts.load_weights(model, path, separator_layout(model)),
+        checkpoints.separator_config,
+        lambda path: checkpoints.load_weights(model, path, separator_layout(model)),
     ):
         with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
             read(path)

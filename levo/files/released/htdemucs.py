@@ -24,7 +24,7 @@ from ...separator.model import ARGUMENTS
 from .. import pickles
 from ..damage import display_name
 from ..pickles import StandIn
-from ..tensor_file import SAFETENSORS, CheckpointError, Inventory, inventory
+from ..tensor_file import SAFETENSORS, CheckpointError, Inventory
 from .layout import Layout, Source
 
 CLASS = "HTDemucs"
@@ -40,13 +40,16 @@ def separator_layout(model: nn.Module) -> Layout:
     return Layout(Kind.SEPARATOR, {name: Source((name,)) for name in model.state_dict()}, ())
 
 
-def separator_config(path: Path) -> SeparatorConfig:
+def separator_config(path: Path, found: Inventory) -> SeparatorConfig:
     """Config of the HTDemucs in a file of any of the three forms.
+
+    Args:
+        path: of the file.
+        found: what it says of itself.
 
     Raises:
         CheckpointError: it cannot be read, or is another model than the four stems of HTDemucs.
     """
-    found = inventory(path)
     try:
         sizes = _sizes(found.tensors)
     except ValueError as error:

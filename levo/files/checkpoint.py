@@ -1,0 +1,160 @@
+"""A checkpoint file that was opened: which kind it is, its config, and its weights into a model.
+
+What a file says of itself is read once, when it is opened. There are two sorts: released files, and those
+that LeVo Save Checkpoint wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import RELEASED, STYLE_ROWS, LelmConfig, VaeConfig
+from ..kinds import MODELS, Kind, second_kind
+from . import converted, released
+from .converted import Provenance
+from .damage import display_name
+from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
+from .released import Layout
+from .tensor_file import CheckpointError, Inventory, inventory, read
+
+FULL = "hubert."  # only the full generation of the tokenizer files has tensors of this name
+
+
+@dataclass(frozen=True)
+class ConvertedFile:
+    """A file that LeVo Save Checkpoint wrote."""
+
+    path: Path
+    found: Inventory
+    kind: Kind | str  # a text where a later version of the pack wrote the file
+
+    @property
+    def name(self) -> str:
+        """What people may call it."""
+        return self.path.stem
+
+    @property
+    def second_kind(self) -> Kind | None:
+        """A converted file holds one model."""
+        return None
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """Where its weights came from first."""
+        return converted.provenance_in(self.found)
+
+    def config(self, wanted: Kind) -> Any:
+        """Config of the model.
+
+        Raises:
+            CheckpointError: it is no model of the kind that is wanted, or its config is broken.
+        """
+        return converted.config_in(self.path, self.found, wanted)
+
+    def load_into(self, model: nn.Module, layout: Layout, device: torch.device | str | None = None) -> None:
+        """Give a model the tensors of the file.
+
+        Args:
+            model: of the file's config.
+            layout: of a released file of the model's kind.
+            device: where the tensors go; None for where the model has them now.
+
+        Raises:
+            CheckpointError: the file does not hold what the model needs; the model is then untouched.
+        """
+        converted.load(model, self.path, layout.kind, device)
+
+
+@dataclass(frozen=True)
+class ReleasedFile:
+    """A published file, or any other."""
+
+    path: Path
+    found: Inventory
+    kind: Kind | None  # None if it is no model that is known
+
+    @property
+    def name(self) -> str:
+        """What people may call it."""
+        if self.kind == Kind.LELM:
+            return self._release()
+        if self.kind in (Kind.RENDERER, Kind.MIXED_ENCODER):
+            file = "septoken" if self.kind == Kind.RENDERER else "1rvq"
+            return (
+                f"{file} {'full' if any(name.startswith(FULL) for name in self.found.tensors) else 'slim'}"
+            )
+        return self.path.stem
+
+    @property
+    def second_kind(self) -> Kind | None:
+        """What else the file holds."""
+        return self.kind and second_kind(self.kind)
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """A released file does not say where it came from."""
+        return None
+
+    def config(self, wanted: Kind) -> Any:
+        """Config of the model: as what lies beside the file says, or as it is known of all releases.
+
+        Raises:
+            CheckpointError: it is no model of the kind that is wanted, or what lies beside it is missing or
+                broken.
+        """
+        if wanted == Kind.LELM:
+            return self._lelm_config()
+        if wanted == Kind.VAE:
+            return self._vae_config()
+        if wanted == Kind.SEPARATOR:
+            return released.separator_config(self.path, self.found)
+        return MODELS[wanted].released
+
+    def load_into(self, model: nn.Module, layout: Layout, device: torch.device | str | None = None) -> None:
+        """Give a model the tensors of the file; see `ConvertedFile.load_into`."""
+        released.load(model, partial(read, self.path), layout, device)
+
+    def _lelm_config(self) -> LelmConfig:
+        rows = released.style_rows(self.found.tensors)
+        version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
+        if version is not None:
+            return read_config(self.path.parent / CONFIG, version)
+        wrong = self.kind not in (None, Kind.LELM)
+        what = f"is a {self.kind}" if wrong else f"is not a {Kind.LELM} of a known release"
+        raise CheckpointError(
+            f"{display_name(self.path)} {what}; choose the model.pt of a SongGeneration release."
+        )
+
+    def _vae_config(self) -> VaeConfig:
+        beside = self.path.parent / VAE_CONFIG
+        return read_vae_config(beside) if beside.exists() else MODELS[Kind.VAE].released
+
+    def _release(self) -> str:
+        """A release by the sizes of its LeLM; what sizes cannot tell is told by the folder's name."""
+        folder = re.sub(r"^songgeneration[-_]*", "", self.path.parent.name, flags=re.IGNORECASE)
+        folder = folder.lower().replace("_", "-") or self.path.stem
+        try:
+            config = self._lelm_config()
+        except CheckpointError:
+            return folder
+        names = [name for name, known in RELEASED.items() if known == config]
+        return folder if folder in names or not names else names[0]
+
+
+def open_checkpoint(path: Path) -> ConvertedFile | ReleasedFile:
+    """Read what a checkpoint file says of itself; its weights are not read.
+
+    Raises:
+        CheckpointError: the file cannot be read as a checkpoint.
+    """
+    found = inventory(path)
+    if kind := converted.kind_in(found):
+        return ConvertedFile(path, found, kind)
+    return ReleasedFile(path, found, released.kind_of(found.tensors))
