@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo import tiny
-from levo.files import converted, parts
+from levo.files import converted
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.kinds import Kind
 from levo.layers import int8
@@ -281,6 +281,6 @@ def test_mapped_bytes_lie_as_the_kernel_wants_them(tmp_path: Path):
 
 def test_the_file_holds_bytes(tmp_path: Path):
     path = written(tmp_path / "lelm.safetensors", tiny_int8(torch.bfloat16))
-    assert parts.lelm_config(path) == tiny.LELM
+    assert checkpoints.lelm_config(path) == tiny.LELM
     assert inventory(path).tensors.keys() == rounded().state_dict().keys()
     assert read(path)["heads.0.weight"].dtype == torch.int8
