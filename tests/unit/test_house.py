@@ -1,0 +1,84 @@
+"""The house is as ARCHITECTURE.md draws it: rooms import from rooms below, and what pages name is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from support import pack
+
+LIBRARY = pack.ROOT / "levo"
+# From the ground up: a room may import from those of earlier rows. `files.catalogue` is data.
+ROOMS = (
+    ("", "config", "progress", "files.catalogue"),
+    ("text", "layers", "audio"),
+    ("tiny", "lelm", "renderer", "vae", "separator", "style_encoder"),
+    ("kinds", "memory"),
+    ("files",),
+    ("song", "batch"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+PATH = re.compile(r"(?<![\w/.])(?:levo|nodes|tests|web)/[\w./]*\w")
+MODULES = [path for path in sorted(LIBRARY.rglob("*.py")) if path != LIBRARY / "__init__.py"]
+
+
+def is_module(name: list[str]) -> bool:
+    path = LIBRARY.joinpath(*name)
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def room_of(name: list[str]) -> str:
+    """The room of a module of levo, by the parts of its name without `levo`; "" is levo itself."""
+    if not name or not is_module(name[:1]):
+        return ""
+    return ".".join(name) if ".".join(name) in FLOOR else name[0]
+
+
+def imported(source: str, package: list[str]) -> list[list[str]]:
+    """Modules of levo that a module in a package imports, by the parts of their names."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1] + (
+                node.module.split(".") if node.module else []
+            )
+            names = [[*base, alias.name] for alias in node.names]
+            found += [name if is_module(name) else base for name in names]
+    return found
+
+
+def upward(source: str, module: list[str], package: list[str]) -> list[str]:
+    """What a module imports of rooms that do not lie below its own."""
+    room = room_of(module)
+    others = {".".join(name): room_of(name) for name in imported(source, package)}
+    return [name for name, theirs in others.items() if theirs != room and FLOOR[theirs] >= FLOOR[room]]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_a_room_imports_from_rooms_below_it(path: Path):
+    package = list(path.parent.relative_to(LIBRARY).parts)
+    module = package if path.stem == "__init__" else [*package, path.stem]
+    assert upward(path.read_text("utf-8"), module, package) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
+        ("from ..song.render import seeded_noise", "lelm.model"),
+        ("from .. import tiny", "text.lyrics"),
+        ("from ..renderer.windows import Windows", "style_encoder.encode"),
+        ("def f():\n    from ...batch import results", "files.released.lelm"),
+    ],
+)
+def test_an_arrow_upward_is_seen(source: str, module: str):
+    *package, name = module.split(".")
+    assert upward(source, [*package, name], package)
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_what_a_page_names_is_there(page: str):
+    named = PATH.findall((pack.ROOT / page).read_text("utf-8"))
+    assert len(named) > 5
+    assert [path for path in named if not (pack.ROOT / path).exists()] == []
