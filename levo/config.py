@@ -190,7 +190,7 @@ def _lelm(
     return LelmConfig(version, width, inner, heads, layers, 12, lyric, style, max_seconds, rope_theta)
 
 
-RELEASED = {
+RELEASED_CONFIGS = {
     "base": _lelm("v1", "medium", 150, 100_000, short_text=True),
     "base-new": _lelm("v1", "medium", 150, 100_000, short_text=True),
     "base-full": _lelm("v1", "medium", 270, 500_000),

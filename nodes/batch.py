@@ -266,7 +266,7 @@ def drawn(song: Song, library: dict[str, Entries]) -> Style | None:
     """The style that a song asks for: the same line always gets the same entry."""
     if not song.style:
         return None
-    found = pick(library, song.style, language_of(song.lyrics), int(song.asked[:8], 16))
+    found = pick(library, song.style, language_of(song.lyrics), int(song.request_hash[:8], 16))
     return Style(found.codes, found.name)
 
 
@@ -312,7 +312,7 @@ def result(listed: ListedSong, audio: dict, tokens: SongTokens, settings: dict) 
         "composer": asdict(tokens.composer),
         "started": listed.started,
         "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        results.ASKED: song.asked,
+        results.ASKED: song.request_hash,
         "settings": settings,
     }
 

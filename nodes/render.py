@@ -53,7 +53,7 @@ class LeVoRender(io.ComfyNode):
     ) -> io.NodeOutput:
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Render")
         settings, songs = RenderSettings(track, steps, guidance), tokens.takes
-        device = memory.place(renderer, memory_to_render(renderer, len(songs), guidance))
+        device = memory.load_on_device(renderer, memory_to_render(renderer, len(songs), guidance))
         noises = [seeded_noise(seed, 1, renderer.config) for _ in songs]
         model = renderer.patcher.model
         latents = render_songs(model, songs, noises, settings, prompt, device, Progress())

@@ -10,15 +10,15 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from ..levo.config import RELEASED
+from ..levo.config import RELEASED_CONFIGS
 from ..levo.files.checkpoint import open_checkpoint
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import MODELS, Kind
 from ..levo.text import editing, lyrics, style
 from .host import folders
 
-MOST_BYTES = 20_000  # of a question; the longest song takes a few thousand
-LONGEST = max(config.max_seconds for config in RELEASED.values())
+MAX_BYTES = 20_000  # of a question; the longest song takes a few thousand
+LONGEST = max(config.max_seconds for config in RELEASED_CONFIGS.values())
 
 
 def register() -> None:
@@ -100,8 +100,8 @@ async def _body(request: web.Request) -> bytes:
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             raise web.HTTPRequestEntityTooLarge(
-                MOST_BYTES, text=f"The question is longer than {MOST_BYTES} bytes."
+                MAX_BYTES, text=f"The question is longer than {MAX_BYTES} bytes."
             )
     return bytes(body)

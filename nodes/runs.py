@@ -102,7 +102,7 @@ def composed(
 ) -> SongTokens:
     """Compose a take for each seed, from the start or on from kept codes [1, 3, K]."""
     conditions, known = prepared(lelm, request, report), 0 if kept is None else kept.shape[2]
-    device = memory.place(lelm, memory_to_compose(lelm, frames, len(seeds), known))
+    device = memory.load_on_device(lelm, memory_to_compose(lelm, frames, len(seeds), known))
     progress, start = Progress(), time.monotonic()
     with composing(lelm, conditions, frames, sampling, seeds, cuda_graph, kept) as run:
         while run.step():
@@ -159,7 +159,7 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
-    device = memory.place(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
+    device = memory.load_on_device(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
     return style_prompt(
         vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
     )
@@ -177,7 +177,7 @@ class Decoder:
     def __init__(self, vae: LoadedModel, rows: int):
         """Bring the VAE to its device, for tracks of `rows` songs."""
         self._vae, self._least = vae, 2 * vae.config.overlap
-        self._device = memory.place(vae, memory_to_decode(vae) * rows, whole=True)
+        self._device = memory.load_on_device(vae, memory_to_decode(vae) * rows, whole=True)
         # Half of what is free: the rest of the machine goes on.
         free, window = memory.free_memory(self._device) // 2, RendererConfig().window
         needed = memory_to_decode(vae, window) * rows
@@ -186,7 +186,7 @@ class Decoder:
     def __call__(self, latents: SongLatents, on_step: OnStep) -> Tensor:
         """[B, 2, samples] of a track; in smaller chunks where memory runs short."""
         vae, model = self._vae, self._vae.patcher.model
-        return memory.fitting(
+        return memory.retry_smaller_on_oom(
             lambda frames: decode_song(model, latents, self._device, vae.dtype, frames, on_step),
             self._chunk,
             self._least,

@@ -133,17 +133,17 @@ class Models:
         self._to_render = memory_to_render(renderer, takes, guidance)
         needed = to_compose + self._to_render
         self._heard = vae is not None and reporting.is_watched() and self._place_all(lelm, vae, needed)
-        self.together = self._heard or memory.place_together([lelm, renderer], needed)
+        self.together = self._heard or memory.load_together([lelm, renderer], needed)
         if not self.together:
             log.info(
                 "LeLM and the renderer do not fit together: rendering starts when the song is composed."
             )
-            memory.place(lelm, to_compose)
+            memory.load_on_device(lelm, to_compose)
 
     def _place_all(self, lelm: LoadedLelm, vae: LoadedModel, needed: int) -> bool:
         device, models = vae.patcher.load_device, [lelm, self._renderer, vae]
         one_device = all(model.patcher.load_device == device for model in models)
-        if one_device and memory.place_together(models, needed + memory_to_decode(vae)):
+        if one_device and memory.load_together(models, needed + memory_to_decode(vae)):
             return True
         log.info("The VAE does not fit on one device with LeLM and the renderer: nothing is heard early.")
         return False
@@ -156,7 +156,7 @@ class Models:
     def bring_renderer(self) -> None:
         """Bring the renderer to its device where it was left behind."""
         if not self.together:
-            memory.place(self._renderer, self._to_render)
+            memory.load_on_device(self._renderer, self._to_render)
 
 
 class WindowPlayer:

@@ -47,7 +47,7 @@ class LeVoSplitVocals(io.ComfyNode):
 
 def split_audio(separator: LoadedModel, audio: dict, seed: int) -> Stems:
     """Stems of an AUDIO at its own rate and with its own channels, with progress and Cancel."""
-    device = memory.place(separator, separate_bytes(separator.config), whole=True)
+    device = memory.load_on_device(separator, separate_bytes(separator.config), whole=True)
     model, config = separator.patcher.model, separator.config
     mix, rate = audio["waveform"], audio["sample_rate"]
     return split(model, config, mix, rate, seed, device, reporting.Progress())

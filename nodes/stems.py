@@ -61,7 +61,9 @@ class LeVoRenderStems(io.ComfyNode):
         tracks = tracks_in(mode)
         prompts = style and [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
         model, songs = renderer.patcher.model, tokens.takes
-        device = memory.place(renderer, memory_to_render(renderer, len(songs) * len(tracks), guidance))
+        device = memory.load_on_device(
+            renderer, memory_to_render(renderer, len(songs) * len(tracks), guidance)
+        )
         stems = render_stems(model, songs, mode, seed, steps, guidance, prompts, device, Progress())
         by_track = zip(*((song.mix, song.vocals, song.accompaniment) for song in stems), strict=True)
         return io.NodeOutput(*([latent_of(song) for song in each] for each in by_track))

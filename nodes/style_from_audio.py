@@ -131,7 +131,7 @@ def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompanim
     steps = encoder.tracks.config.steps + encoder.mixed.config.steps
     progress, before, codes = reporting.Progress(), 0, {}
     for model in (encoder.tracks, encoder.mixed):
-        device = memory.place(model, encode_bytes(model.config, clip.shape[2]))
+        device = memory.load_on_device(model, encode_bytes(model.config, clip.shape[2]))
         codes |= encode_clips(model.patcher.model, clips, device, part_of(progress, before, steps))
         before += model.config.steps
     return prompt_codes(codes)

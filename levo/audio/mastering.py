@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .loudness import NOTHING, integrated_loudness, peaks
 
-LOOK = 0.025  # seconds that the limiter keeps its gain around a peak, and takes to reach it
+LOOKAHEAD_SECONDS = 0.025  # seconds that the limiter keeps its gain around a peak, and takes to reach it
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def limit(song: Tensor, rate: int, ceiling: float) -> Tensor:
     found = peaks(song)
     if not (found > most).any():
         return song
-    song = song * _smooth((most / found).clamp_max(1), max(1, round(LOOK * rate)))
+    song = song * _smooth((most / found).clamp_max(1), max(1, round(LOOKAHEAD_SECONDS * rate)))
     left = peaks(song).amax().item()
     return song * (most / left) if left > most else song
 

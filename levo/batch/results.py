@@ -54,4 +54,4 @@ def missing(songs: Iterable[Song], folder: Path) -> list[Song]:
 
 
 def _is_there(song: Song, record: dict, folder: Path) -> bool:
-    return record.get(ASKED) == song.asked and (folder / f"{song.name}{SUFFIX}").is_file()
+    return record.get(ASKED) == song.request_hash and (folder / f"{song.name}{SUFFIX}").is_file()

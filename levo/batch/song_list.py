@@ -52,7 +52,7 @@ class Song:
         return file_name(self.idx)
 
     @property
-    def asked(self) -> str:
+    def request_hash(self) -> str:
         """SHA-256 of what was asked for: another one is another song under the same name."""
         audio = self.audio.name if self.audio else ""
         text = json.dumps([self.idx, self.lyrics, self.description, audio, self.style])

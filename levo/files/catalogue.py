@@ -25,7 +25,7 @@ class RemoteFile:
     sha256: str | None = None
 
     @property
-    def place(self) -> PurePosixPath:
+    def local_path(self) -> PurePosixPath:
         """Where the file belongs below models/levo: the repository's own layout."""
         return PurePosixPath(self.repository.rpartition("/")[2], self.path)
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import RELEASED, STYLE_ROWS, LelmConfig, VaeConfig
+from ..config import RELEASED_CONFIGS, STYLE_ROWS, LelmConfig, VaeConfig
 from ..kinds import MODELS, Kind, second_kind
 from . import converted, released
 from .converted import Provenance
@@ -144,7 +144,7 @@ class ReleasedFile:
             config = self._lelm_config()
         except CheckpointError:
             return folder
-        names = [name for name, known in RELEASED.items() if known == config]
+        names = [name for name, known in RELEASED_CONFIGS.items() if known == config]
         return folder if folder in names or not names else names[0]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 HEAD = 512  # bytes that tell
-HEADER_MOST = 100_000_000  # as safetensors allows
+MAX_HEADER = 100_000_000  # as safetensors allows
 
 
 def display_name(path: Path) -> str:
@@ -73,7 +73,7 @@ def raise_if_newer(name: str, written: str | None, known: str, error: type[Excep
 def _safetensors_damage(path: Path, size: int) -> str | None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= HEADER_MOST:
+        if not 2 <= length <= MAX_HEADER:
             return f"{display_name(path)} is not a safetensors file; download it again."
         try:
             header = json.loads(file.read(length))

@@ -107,9 +107,9 @@ def _fetch(
 ) -> list[Fetched]:
     record = _read_record(folder)
     wanted = [
-        _ask(file, _place(folder, file), record.get(str(file.place)), endpoint)
+        _ask(file, _local_path(folder, file), record.get(str(file.local_path)), endpoint)
         for file in files
-        if not _is_recorded(_place(folder, file), file, record.get(str(file.place)))
+        if not _is_recorded(_local_path(folder, file), file, record.get(str(file.local_path)))
     ]
     missing = []
     for each in wanted:
@@ -122,14 +122,14 @@ def _fetch(
     for each in missing:
         _note(folder, record, each, _download(each, meter))
     new = {each.file for each in missing}
-    return [Fetched(file, _place(folder, file), file not in new) for file in files]
+    return [Fetched(file, _local_path(folder, file), file not in new) for file in files]
 
 
-def _place(folder: Path, file: RemoteFile) -> Path:
+def _local_path(folder: Path, file: RemoteFile) -> Path:
     """By name, not by what links resolve to: folders below models/levo may be links to another disk."""
-    path = Path(os.path.normpath(Path(folder, *file.place.parts)))
+    path = Path(os.path.normpath(Path(folder, *file.local_path.parts)))
     if not path.is_relative_to(os.path.normpath(folder)):
-        raise DownloadError(f"{file.place} would leave {folder}, so it is not downloaded.")
+        raise DownloadError(f"{file.local_path} would leave {folder}, so it is not downloaded.")
     return path
 
 
@@ -146,15 +146,16 @@ def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None)
         raise _explained(error, file, hub, lost) from error
     if found.size is None or found.commit_hash is None:
         raise DownloadError(
-            f"{hub} does not answer for {file.place} as a Hugging Face hub does; check HF_ENDPOINT and "
-            "whether a login page stands between."
+            f"{hub} does not answer for {file.local_path} as a Hugging Face hub does; check HF_ENDPOINT "
+            "and whether a login page stands between."
         )
     # The etag of a file in Git LFS is its sha256; that of others is no hash of the content.
     etag = found.etag if SHA256.fullmatch(found.etag or "") else None
     if file.sha256 is not None and (found.size != file.size or etag not in (None, file.sha256)):
         raise DownloadError(
-            f"{hub} offers another {file.place} than was published ({found.size:,} bytes, sha256 {etag}, "
-            f"not {file.size:,} bytes, sha256 {file.sha256}); check HF_ENDPOINT or update ComfyUI-LeVo."
+            f"{hub} offers another {file.local_path} than was published ({found.size:,} bytes, sha256 "
+            f"{etag}, not {file.size:,} bytes, sha256 {file.sha256}); check HF_ENDPOINT or update "
+            "ComfyUI-LeVo."
         )
     if file.sha256 is None and first is not None and etag not in (None, first["sha256"]):
         raise DownloadError(_changed(file, first, etag))
@@ -177,7 +178,7 @@ def _get(wanted: _Wanted, sink: _Sink) -> None:
     except DownloadError:
         raise
     except Exception as error:
-        come = f"{sink.done:,} of {wanted.size:,} bytes of {file.place}"
+        come = f"{sink.done:,} of {wanted.size:,} bytes of {file.local_path}"
         lost = f"broke off ({{}}) after {come}, which are kept; queue again to go on"
         raise _explained(error, file, wanted.hub, lost) from error
 
@@ -208,7 +209,7 @@ def _changed(file: RemoteFile, first: dict, sha256: str) -> str:
     return (
         f"{file.path} of {file.repository} has changed since it was first downloaded here: sha256 "
         f"{first['sha256']} on {first['time']}, {sha256} on {_now()}; to take the new one, remove "
-        f"{file.place} from {RECORD} in models/levo."
+        f"{file.local_path} from {RECORD} in models/levo."
     )
 
 
@@ -276,7 +277,7 @@ def _is_recorded(path: Path, file: RemoteFile, entry: dict | None) -> bool:
 def _note(folder: Path, record: dict[str, dict], wanted: _Wanted, sha256: str) -> None:
     """Write down a file that is at its place; the time is that of the first download of this content."""
     first = wanted.first
-    record[str(wanted.file.place)] = {
+    record[str(wanted.file.local_path)] = {
         "repository": wanted.file.repository,
         "revision": wanted.commit,
         "size": wanted.size,
@@ -324,7 +325,7 @@ class _Sink:
         if self.done + len(chunk) > self._wanted.size:
             raise _UselessPart(
                 f"{self._wanted.hub} sent more than the {self._wanted.size:,} bytes of "
-                f"{self._wanted.file.place}, so they were thrown away; queue again to start anew."
+                f"{self._wanted.file.local_path}, so they were thrown away; queue again to start anew."
             )
         try:
             self._file.write(chunk)
@@ -374,6 +375,6 @@ def _wrong(wanted: _Wanted, sha256: str) -> str:
     if wanted.published is None:
         return _changed(wanted.file, wanted.first, sha256)
     return (
-        f"{wanted.hub} sent as {wanted.file.place} something with the sha256 {sha256} and not "
+        f"{wanted.hub} sent as {wanted.file.local_path} something with the sha256 {sha256} and not "
         f"{wanted.published}, so it was thrown away; queue again, and check HF_ENDPOINT if it stays so."
     )

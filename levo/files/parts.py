@@ -14,7 +14,7 @@ from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError
 # What a file that cannot be read was meant to be can only be told by its name.
 RELEASED_NAMES = {name: kind for kind, model in MODELS.items() for name in model.names}
 RELEASED_NAMES |= dict.fromkeys(style_library.RELEASED_NAMES, Kind.PROMPT_LIBRARY)
-LIBRARY_MOST = 100_000_000  # bytes; the largest published library has 15 MB
+MAX_LIBRARY = 100_000_000  # bytes; the largest published library has 15 MB
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def recognise(path: Path) -> Part | None:
     if path.suffix not in SUFFIXES:
         return None
     size = path.stat().st_size
-    if size < LIBRARY_MOST and path.suffix != SAFETENSORS and style_library.is_library(path):
+    if size < MAX_LIBRARY and path.suffix != SAFETENSORS and style_library.is_library(path):
         return Part(Kind.PROMPT_LIBRARY, path.stem, size)
     try:
         file = open_checkpoint(path)

@@ -20,7 +20,7 @@ ZERO = 64
 SMALLEST = 1e-30  # of what a row is divided by: it may be all zero
 
 
-def is_there() -> bool:
+def is_available() -> bool:
     """Whether torch has FBGEMM and this CPU can run it."""
     return "fbgemm" in torch.backends.quantized.supported_engines
 
@@ -37,7 +37,7 @@ class _Packed(nn.Module):
         return self  # for one device and one dtype: who moves the model does not move it
 
 
-class HalfLinear(_Packed):
+class Fp16Linear(_Packed):
     """A linear layer with fp16 weights.
 
     bf16 numbers of the size of weights fit fp16 exactly; below 2e-5 they lose something.
@@ -111,6 +111,6 @@ def operations(base: Any) -> SimpleNamespace:
     """
 
     def make(width_in: int, width_out: int, bias: bool = True, device=None, dtype=None) -> nn.Module:
-        return HalfLinear(width_in, width_out, bias)
+        return Fp16Linear(width_in, width_out, bias)
 
     return SimpleNamespace(Linear=make, Embedding=base.Embedding, RMSNorm=base.RMSNorm)

@@ -20,7 +20,7 @@ OLDEST_TRITON = (3, 5)  # comes with torch 2.9; older ones multiply by no fewer 
 TILE = 64  # rows of a tile of weights: 16 for each of 4 warps, as tensor cores take them
 STEP = 128  # bytes of each of those rows that a step reads: a line of the cache
 COLUMNS = 8  # that tensor cores multiply a tile by at least
-MOST_PARTS = 4
+MAX_PARTS = 4
 # Of the pipeline: while a step is multiplied, the next three are on their way. A program has 40 to 48 KiB
 # of shared memory for it, so that two fit on a multiprocessor of a card for games.
 STAGES = 5
@@ -69,7 +69,7 @@ def tiling(rows: int, width_out: int, width_in: int, multiprocessors: int) -> Ti
         multiprocessors: of the card.
     """
     parts = 1
-    most = min(MOST_PARTS, COLUMNS // rows)
+    most = min(MAX_PARTS, COLUMNS // rows)
     while 2 * parts <= most and _tiles(width_out, parts) < PROGRAMS * multiprocessors:
         parts *= 2
     steps = _ceil(width_in, parts * STEP)

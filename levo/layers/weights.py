@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import int8
-from .fbgemm import HalfLinear, PackedInt8Linear
+from .fbgemm import Fp16Linear, PackedInt8Linear
 
 
 def declare(model: nn.Module, expected: Mapping[str, Tensor]) -> None:
@@ -46,7 +46,7 @@ def assign(
     for name, value in values:
         layer, leaf = _owner(model, name)
         scale = f"{name.removesuffix('weight')}scale"
-        if leaf == "weight" and isinstance(layer, HalfLinear | PackedInt8Linear):
+        if leaf == "weight" and isinstance(layer, Fp16Linear | PackedInt8Linear):
             layer.pack(value)
             followed |= {name, scale} if value.is_floating_point() else {name}
         elif expected[name].dtype == torch.int8 and value.is_floating_point():
@@ -72,7 +72,7 @@ def value(model: nn.Module, name: str) -> Tensor:
 def is_packed(model: nn.Module, name: str) -> bool:
     """Whether a tensor of the state dict has no numbers, because its layer keeps them in another order."""
     layer, leaf = _owner(model, name)
-    return leaf == "weight" and isinstance(layer, HalfLinear | PackedInt8Linear)
+    return leaf == "weight" and isinstance(layer, Fp16Linear | PackedInt8Linear)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

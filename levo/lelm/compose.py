@@ -20,7 +20,7 @@ from .conditions import Conditions
 from .cuda_graph import Eager, Replay, Residency
 from .kv_cache import FixedCache, capacity_for
 from .model import LeLM, Run
-from .takes import NEVER, Takes, until_end
+from .takes import NEVER, TakeBatch, until_end
 
 POLL_STEPS = 8  # steps between two looks at whether the takes are over; each waits for the device
 
@@ -82,7 +82,7 @@ class ComposeRun:
         self._model, self._conditions, self._execution = model, conditions, execution
         first = None if kept is None else kept[0]
         banned, device = conditions.prompt_codes, torch.device(device)
-        self._takes = Takes(frames, self._delays, seeds, banned, sampling, run_out, device, first)
+        self._takes = TakeBatch(frames, self._delays, seeds, banned, sampling, run_out, device, first)
         self._caches: tuple[FixedCache, ...] = ()
         self._advance: Eager | Replay | None = None
         self.done, self.total = 0, self._takes.steps  # steps; those of kept frames count as done
@@ -134,7 +134,7 @@ class ComposeRun:
         growing = model.caches(2, capacity if count == 1 else known, prefix.stage1)
         logits = model(takes.known(), growing, prefix)
         self._caches = tuple(cache.fixed(capacity, count) for cache in growing)
-        takes.place(logits.repeat_interleave(count, dim=0))
+        takes.append_step(logits.repeat_interleave(count, dim=0))
         self.done = takes.first
         self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
 
@@ -154,8 +154,8 @@ def compose(
         return run.result()
 
 
-def _decode(model: LeLM, takes: Takes, caches: Sequence[FixedCache], run: Run) -> None:
-    takes.place(model(takes.last(), caches, run=run))
+def _decode(model: LeLM, takes: TakeBatch, caches: Sequence[FixedCache], run: Run) -> None:
+    takes.append_step(model(takes.last(), caches, run=run))
 
 
 def _stepper(decode: Callable[[Run], None], execution: Execution) -> Eager | Replay:

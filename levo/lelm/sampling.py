@@ -19,7 +19,7 @@ def guide(logits: Tensor, scale: float) -> Tensor:
     return null + scale * (conditional - null)
 
 
-def discourage(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
+def penalise_repetition(logits: Tensor, recent: Tensor, divisor: float) -> Tensor:
     """Divide the logit of every code among `recent`, also a negative one, as the models were tuned with.
 
     Args:
@@ -38,7 +38,7 @@ def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     return probabilities.masked_fill(before >= top_p, 0)
 
 
-def draw(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
+def sample(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p: float) -> Tensor:
     """One code from each [..., codes] of logits by inverting the cumulative distribution at `chance`.
 
     Args:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ..config import CODES, EMPTY, END, Sampling
 from . import delay
-from .sampling import discourage, draw, guide
+from .sampling import guide, penalise_repetition, sample
 
 NEVER = 1 << 40  # a step that does not come
 
 
-class Takes:
+class TakeBatch:
     """N takes of at most `frames` frames, each with the draws of its own seed.
 
     Frames that are kept of an earlier song stand in `placed` from the start. Streams lag, so the mixed
@@ -76,7 +76,7 @@ class Takes:
         """Codes [2 N, 3, 1] placed last: of all takes for the conditional rows, again for the null rows."""
         return self.placed.index_select(2, self._step - 1).repeat(2, 1, 1)
 
-    def place(self, logits: Tensor) -> None:
+    def append_step(self, logits: Tensor) -> None:
         """Sample what is not kept from [2 N, 3, CODES + 1] logits and go one step on."""
         codes = self._sample(guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance))
         singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
@@ -103,10 +103,10 @@ class Takes:
         how = self.sampling
         if how.repetition_window:  # what was before the start is EMPTY, as the first column is
             recent = self.placed.index_select(2, (self._step + self._past).clamp(min=0))
-            logits = discourage(logits, recent, how.repetition_divisor)
+            logits = penalise_repetition(logits, recent, how.repetition_divisor)
         mixed = logits[:, 0].masked_fill(self._banned, -torch.inf)
         chance = self._chances.index_select(1, self._step)[:, 0]
-        mixed = draw(mixed, chance, how.temperature, how.top_k, how.top_p)
+        mixed = sample(mixed, chance, how.temperature, how.top_k, how.top_p)
         return torch.cat((mixed[:, None], logits[:, 1:].argmax(-1)), dim=1)
 
     def _is_over(self) -> Tensor:

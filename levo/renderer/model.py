@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ..config import RendererConfig
 from ..layers.attention import Attention, sdpa
 from ..layers.tables import rows
-from .quantizer import Quantizer
+from .quantizer import CodebookDecoder
 
 NORM_EPS = 1e-5
 ROTARY_THETA = 10_000.0
@@ -174,8 +174,8 @@ class Renderer(nn.Module):
         super().__init__()
         place = {"device": device, "dtype": dtype}
         self.config = config
-        self.vocal = Quantizer(config, operations, **place)
-        self.accompaniment = Quantizer(config, operations, **place)
+        self.vocal = CodebookDecoder(config, operations, **place)
+        self.accompaniment = CodebookDecoder(config, operations, **place)
         self.mask = operations.Embedding(3, config.mask, **place)
         # Mean and deviation of the latents set the level of the song: never in low precision.
         self.statistics = operations.Embedding(2, config.latent, device=device, dtype=torch.float32)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..config import CODES, RendererConfig
 
 
-class Quantizer(nn.Module):
+class CodebookDecoder(nn.Module):
     """One track's codebook and the projection out of it."""
 
     def __init__(self, config: RendererConfig, operations, **place):

@@ -45,29 +45,32 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Take:
+class RenderInput:
     """What one song of a call is made from."""
 
-    vocal: Tensor  # [B, T] codes, T >= 1, including those of a lead
+    vocal: Tensor  # [B, T] codes, T >= 1, including those of a prompt
     accompaniment: Tensor  # [B, T]
     noise: Noise
 
 
-class Rendering:
+class WindowRenderer:
     """Songs whose windows are made one after the other; those of one number are one batch.
 
     Each song comes out as it would alone.
     """
 
-    def __init__(self, renderer: Renderer, steps: int, guidance: float, lead: Tensor | None = None):
+    def __init__(
+        self, renderer: Renderer, steps: int, guidance: float, prompt_latents: Tensor | None = None
+    ):
         """Start with nothing made.
 
         Args:
             renderer: on the device of the codes (or streaming to it).
             steps, guidance: of the solver.
-            lead: known latents [1 or B, n, 64] of the first frames of every song (a style prompt).
+            prompt_latents: latents [1 or B, n, 64] of a style prompt, the first frames of every song.
         """
-        self.renderer, self.steps, self.guidance, self.lead = renderer, steps, guidance, lead
+        self.renderer, self.steps, self.guidance = renderer, steps, guidance
+        self.prompt_latents = prompt_latents
         self.number = 0  # of the window that comes next
         self._pieces: dict[int, list[Tensor]] = {}
 
@@ -87,7 +90,7 @@ class Rendering:
         """Where the windows of so many frames lie."""
         return Windows.over(frames, self.renderer.config)
 
-    def next(self, takes: Mapping[int, Take], on_step: OnStep = ignore) -> dict[int, Tensor]:
+    def next(self, takes: Mapping[int, RenderInput], on_step: OnStep = ignore) -> dict[int, Tensor]:
         """Make the next window of all songs that have one.
 
         Args:
@@ -130,11 +133,11 @@ class Rendering:
         """The first frames of the next window."""
         if self.number:
             return torch.cat([self._pieces[n][-1][:, -self.renderer.config.overlap :] for n in songs])
-        if self.lead is None:
+        if self.prompt_latents is None:
             return torch.zeros(rows, 0, self.renderer.config.latent)
-        return self.lead.repeat(rows // len(self.lead), 1, 1)
+        return self.prompt_latents.repeat(rows // len(self.prompt_latents), 1, 1)
 
-    def _condition(self, songs: Iterable[tuple[Take, Windows]]) -> Tensor:
+    def _condition(self, songs: Iterable[tuple[RenderInput, Windows]]) -> Tensor:
         """Features of both tracks' codes of the next window, all songs below each other."""
         window = slice(*self.span)
         tracks = [

@@ -112,8 +112,8 @@ def separate(
     """
     middle = song.mean(dim=0)
     mean, deviation = middle.mean(), middle.std().clamp(min=1e-8)  # silence stays silence
-    lead = int(SHIFT_SECONDS * config.sample_rate) - shift  # of silence
-    heard = pad((song - mean) / deviation, (lead, 0))
+    padding = int(SHIFT_SECONDS * config.sample_rate) - shift  # of silence
+    heard = pad((song - mean) / deviation, (padding, 0))
     length = heard.shape[-1]
     stems = torch.zeros(len(config.stems), 2, length)
     weights = torch.zeros(length)
@@ -129,7 +129,7 @@ def separate(
         stems[..., span.start : span.start + span.length] += weight * piece
         weights[span.start : span.start + span.length] += weight
     on_step(len(spans), len(spans))
-    return (stems / weights)[..., lead:] * deviation + mean
+    return (stems / weights)[..., padding:] * deviation + mean
 
 
 def windows(length: int, window: int) -> Iterator[Window]:

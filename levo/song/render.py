@@ -18,7 +18,7 @@ from ..config import (
 )
 from ..progress import OnStep, ignore, part_of
 from ..renderer.model import Renderer
-from ..renderer.windows import Noise, Rendering, Take
+from ..renderer.windows import Noise, RenderInput, WindowRenderer
 from ..vae.oobleck import Vae
 from .latents import SongLatents
 
@@ -127,8 +127,8 @@ class SongRenderer:
                 the latents [B, 64, T] on the CPU that the window adds from frame `start` on. In the end
                 each frame of each song was given once.
         """
-        self._lead = 0 if prompt is None else prompt.latents.shape[1]
-        self._rendering = Rendering(
+        self._prompt_frames = 0 if prompt is None else prompt.latents.shape[1]
+        self._rendering = WindowRenderer(
             renderer,
             settings.steps,
             settings.guidance,
@@ -140,11 +140,11 @@ class SongRenderer:
     @property
     def needs(self) -> int:
         """Frames of a song that decide its next window; later ones change nothing of it."""
-        return self._rendering.span[1] - self._lead
+        return self._rendering.span[1] - self._prompt_frames
 
     def steps_for(self, frames: int) -> int:
         """Solver steps that a song of so many frames takes."""
-        return self._rendering.steps * self._rendering.windows(self._lead + frames).count
+        return self._rendering.steps * self._rendering.windows(self._prompt_frames + frames).count
 
     def next(self, songs: Mapping[int, Tensor], on_step: OnStep = ignore) -> bool:
         """Make the next window of all songs that have one; tells whether there was any.
@@ -156,9 +156,9 @@ class SongRenderer:
         """
         first, _ = self._rendering.fresh
         made = self._rendering.next({n: self._take(n, codes) for n, codes in songs.items()}, on_step)
-        start = max(0, first - self._lead)
+        start = max(0, first - self._prompt_frames)
         for number, latents in made.items():
-            own = latents[:, max(0, self._lead - first) :].transpose(1, 2)
+            own = latents[:, max(0, self._prompt_frames - first) :].transpose(1, 2)
             self._on_window(number, start, own[:, :, : songs[number].shape[2] - start].cpu())
         return bool(made)
 
@@ -174,7 +174,7 @@ class SongRenderer:
         while self.next(songs, part_of(on_step, self.steps_done, total)):
             pass
         return [
-            SongLatents.cut(self._rendering.latents(number), codes.shape[2], self._lead, config)
+            SongLatents.cut(self._rendering.latents(number), codes.shape[2], self._prompt_frames, config)
             for number, codes in songs.items()
         ]
 
@@ -183,9 +183,11 @@ class SongRenderer:
         """Solver steps of the windows that are made."""
         return self._rendering.steps * self._rendering.number
 
-    def _take(self, number: int, codes: Tensor) -> Take:
+    def _take(self, number: int, codes: Tensor) -> RenderInput:
         tracks = tracks_of(codes, self._track)
         if self._prompt is not None:
             led = zip((self._prompt.vocal, self._prompt.accompaniment), tracks, strict=True)
-            tracks = [torch.cat((lead.expand(len(codes), -1), own), dim=1) for lead, own in led]
-        return Take(*(codes.to(self._device) for codes in tracks), self._noises[number])
+            tracks = [
+                torch.cat((prompt_codes.expand(len(codes), -1), own), dim=1) for prompt_codes, own in led
+            ]
+        return RenderInput(*(codes.to(self._device) for codes in tracks), self._noises[number])

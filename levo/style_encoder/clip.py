@@ -12,7 +12,7 @@ from ..config import PROMPT_FRAMES, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 SECONDS = 10
 SAMPLES = PROMPT_FRAMES * SAMPLES_PER_FRAME
-LEAST_SECONDS = 1
+MIN_SECONDS = 1
 SILENCE = 1e-4  # peak: -80 dB
 STEPS = 10  # a second, in which the loudest clip is looked for
 MARGIN = 0.1  # seconds: what a resampled clip's end hears of the rest, and stems may differ in length
@@ -76,10 +76,10 @@ def choose(recording: Recording, start: float | None) -> tuple[float, Tensor]:
     """
     start = loudest(recording) if start is None else start
     left = recording.seconds - start
-    if left < LEAST_SECONDS:
+    if left < MIN_SECONDS:
         raise ClipError(
             f"The {recording.name} lasts {recording.seconds:.1f} s, which leaves less than "
-            f"{LEAST_SECONDS} s from {start:g} s on; a style needs {LEAST_SECONDS} to {SECONDS} s."
+            f"{MIN_SECONDS} s from {start:g} s on; a style needs {MIN_SECONDS} to {SECONDS} s."
         )
     clip = recording.clip(start)
     if clip.abs().max() < SILENCE:

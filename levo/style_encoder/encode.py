@@ -21,7 +21,7 @@ HALVING_TAPS = 28  # of the filter from 48 to 24 kHz
 BEFORE = 13  # samples of them that lie before the moment
 
 
-class Quantizer(nn.Module):
+class CodebookEncoder(nn.Module):
     """One track's codebook and the projection into it (arXiv:2110.04627)."""
 
     def __init__(self, config: StyleEncoderConfig, operations, **place):
@@ -52,7 +52,7 @@ class StyleEncoder(nn.Module):
         self.halve = operations.Conv1d(1, 1, HALVING_TAPS, stride=2, bias=False, **place)
         self.musicfm = MusicFM(config, operations, attention, **place)
         self.quantizers = nn.ModuleDict(
-            {track: Quantizer(config, operations, **place) for track in config.tracks}
+            {track: CodebookEncoder(config, operations, **place) for track in config.tracks}
         )
 
     def features(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from .lyrics import REPEATED, SUNG, Lyrics, LyricsError, Section, lines_of, parse, phrases_of, pieces
 
-REPEATS_MOST = 8  # that are written out
-CURES_MOST = 100  # of one line
+MAX_REPEATS = 8  # that are written out
+MAX_CURES = 100  # of one line
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def laid_out(sections: Iterable[Section]) -> str:
 
 
 def _healed_pieces(line: str, number: int) -> list[tuple[str, str]]:
-    for _ in range(CURES_MOST):
+    for _ in range(MAX_CURES):
         try:
             return list(pieces(line, number))
         except LyricsError as error:
@@ -97,7 +97,7 @@ def _written_out(phrase: str, earlier: list[str]) -> list[str]:
     asked = REPEATED.search(phrase)
     if not asked:
         return [phrase]
-    times = min(int("".join(filter(str.isdecimal, asked[0]))), REPEATS_MOST)
+    times = min(int("".join(filter(str.isdecimal, asked[0]))), MAX_REPEATS)
     words = phrase[: asked.start()].rstrip(" ,")
     words += ")" * (words.count("(") - words.count(")"))
     if any(map(str.isalnum, words)):

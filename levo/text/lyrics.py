@@ -30,7 +30,7 @@ SECONDS_WORDLESS = {"short": 5.0, "medium": 15.0, "long": 25.0, "silence": 3.0}
 SECONDS_PER_SYLLABLE = 0.33
 SECONDS_PER_CJK_CHARACTER = 0.35
 SECONDS_PAUSE = 0.6
-SECONDS_PHRASE_LEAST = 2.0
+MIN_PHRASE_SECONDS = 2.0
 
 _HAN_RANGE = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA_RANGE = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9d"
@@ -227,7 +227,7 @@ def _phrase_seconds(phrase: str) -> float:
         if any(map(str.isalnum, word))
     )
     sung = characters * SECONDS_PER_CJK_CHARACTER + syllables * SECONDS_PER_SYLLABLE
-    return max(SECONDS_PHRASE_LEAST, sung + SECONDS_PAUSE)
+    return max(MIN_PHRASE_SECONDS, sung + SECONDS_PAUSE)
 
 
 def _refuse_misplaced_words(tag: str, phrases: list[str], line: int) -> None:

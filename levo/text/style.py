@@ -8,7 +8,7 @@ import re
 from .lyrics import half_width
 
 # The model was trained on short tags; longer ones are sentences, which it reads as noise.
-WORDS_MOST = 5
+MAX_WORDS = 5
 CJK_CHARACTERS_PER_WORD = 2
 
 VERY_MUSICAL = "[Musicality-very-high]"
@@ -93,7 +93,7 @@ def _refuse_sentence(field: str, piece: str) -> None:
     # A list in brackets, such as "strings (violin, viola, cello, double bass)", counts item by item.
     listed = [item for inner in _IN_ROUND.findall(piece) for item in re.split("[,、;]", inner)]
     words = max(map(_word_count, [_IN_ROUND.sub(" ", piece), *listed]))
-    if words > WORDS_MOST or _SENTENCE_END.search(piece):
+    if words > MAX_WORDS or _SENTENCE_END.search(piece):
         shown = piece if len(piece) <= 60 else f"{piece[:57]}..."
         advice = 'write short tags separated by commas, such as "sad, folk, piano"'
         raise StyleError(f"Description field '{field}': \"{shown}\" reads like a sentence; {advice}.")

@@ -152,5 +152,5 @@ def _missing(kind: Kind, choice: str, there: list[str]) -> str:
     inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
     return (
         f"There is no {kind} file: run the node LeVo Download Models, or download {files} from "
-        f"{source}{inside} to {folder() / first.place.parent} and press R."
+        f"{source}{inside} to {folder() / first.local_path.parent} and press R."
     )

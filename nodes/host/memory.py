@@ -41,7 +41,7 @@ def offload_device(vae: bool = False) -> torch.device:
     return mm.vae_offload_device() if vae else mm.unet_offload_device()
 
 
-def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
+def load_on_device(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
     """Bring a model to its device, making room for `memory` bytes and MARGIN beside it.
 
     Args:
@@ -69,7 +69,7 @@ def place(model: LoadedModel, memory: int, whole: bool = False) -> torch.device:
     return patcher.load_device
 
 
-def place_together(models: Sequence[LoadedModel], memory: int) -> bool:
+def load_together(models: Sequence[LoadedModel], memory: int) -> bool:
     """Bring models of one device there side by side, if all fit with `memory` bytes and MARGIN beside them.
 
     Returns:
@@ -111,7 +111,7 @@ def free_memory(device: torch.device) -> int:
     return int(mm.get_free_memory(device))
 
 
-def fitting(work: Callable[[int], T], size: int, least: int) -> T:
+def retry_smaller_on_oom(work: Callable[[int], T], size: int, least: int) -> T:
     """What `work(size)` gives; where memory runs out, what it gives with half the size, and so on.
 
     Args:

@@ -16,7 +16,14 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
 from ...levo.layers import fbgemm, fp8, int8, int8_triton
-from ...levo.layers.attention import Attention, CacheMask, Flash, by_products, flash_package, flash_refusal
+from ...levo.layers.attention import (
+    Attention,
+    CacheMask,
+    Flash,
+    flash_package,
+    flash_refusal,
+    matmul_attention,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +59,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
         return int8.operations(base, int8_linear) if choice == INT8 else base
 
     own = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
-    attend = _lelm_attention(attention, dtype, head_width, by_products if on_cpu else torch_attention)
+    attend = _lelm_attention(attention, dtype, head_width, matmul_attention if on_cpu else torch_attention)
     int8_linear = partial(Int8Linear, kernel=int8_kernel(dtype) if choice == INT8 else None)
     return Precision(dtype, layers(own, int8_linear), layers(nn, int8.Int8Linear), attend)
 
@@ -168,7 +175,9 @@ class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
 
 def _is_packed(choice: str) -> bool:
     """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
-    return choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and fbgemm.is_there()
+    return (
+        choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and fbgemm.is_available()
+    )
 
 
 def _casting_operations(dtype: torch.dtype) -> type:

@@ -32,7 +32,7 @@ from bench.table import clock, device, in_turns, machine, on_card, show
 from support.short_runs import render_song
 
 from levo import tiny
-from levo.config import FRAME_RATE, RELEASED, SAMPLE_RATE
+from levo.config import FRAME_RATE, RELEASED_CONFIGS, SAMPLE_RATE
 from levo.lelm.compose import Execution, compose
 from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM
@@ -92,7 +92,7 @@ def kinds_of(model: LeLM, takes: tuple[int, ...]) -> Iterator[tuple[str, LeLM, i
 
 def cases(size: str) -> dict[tuple[str, int], tuple[Begin, Begin]]:
     """(row, takes) -> the song's begin with the few layers and with none."""
-    config = replace(RELEASED[size], layers=LAYERS, layers_sub=LAYERS_SUB)
+    config = replace(RELEASED_CONFIGS[size], layers=LAYERS, layers_sub=LAYERS_SUB)
     model = random_model(config, device())
     conditions = random_conditions(config)
 
@@ -134,7 +134,7 @@ def row(label: str, takes: int, seconds: tuple[float, ...], first: tuple[float, 
 
 def compare(size: str) -> None:
     """Measure one release and print its table."""
-    release = RELEASED[size]
+    release = RELEASED_CONFIGS[size]
     begins = cases(size)
     flat = {(key, n): partial(pace, b) for key, pair in begins.items() for n, b in enumerate(pair)}
     runs = in_turns(flat, ROUNDS)

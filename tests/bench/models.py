@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from levo.config import END, LelmConfig
 from levo.layers import fbgemm, int8, int8_triton, weights
-from levo.layers.attention import Attention, by_products, sdpa
+from levo.layers.attention import Attention, matmul_attention, sdpa
 from levo.lelm.model import LeLM
 from levo.tiny import LOUDNESS
 
@@ -86,12 +86,14 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
 
 def in_int8(model: LeLM) -> LeLM:
     """A copy of a LeLM as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    return with_layers(model, int8.operations(fbgemm.operations(nn), fbgemm.PackedInt8Linear), by_products)
+    return with_layers(
+        model, int8.operations(fbgemm.operations(nn), fbgemm.PackedInt8Linear), matmul_attention
+    )
 
 
 def in_fp16(model: LeLM) -> LeLM:
     """A copy of a LeLM as nodes load fp16 on a CPU: matrices are fp16, norms and tables stay float32."""
-    return with_layers(model, fbgemm.operations(nn), by_products)
+    return with_layers(model, fbgemm.operations(nn), matmul_attention)
 
 
 def int8_on_card(model: LeLM, kernel: int8.Kernel | None) -> LeLM:

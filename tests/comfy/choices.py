@@ -40,7 +40,7 @@ def dtypes(device: str, fp16: bool, bf16: bool, packed: bool = False) -> dict[st
         patch.setattr(precision, "_operations_for", lambda dtype: torch.nn)
         patch.setattr(precision, "_casting_operations", lambda dtype: torch.nn)
         patch.setattr(precision, "int8_kernel", lambda dtype: None)
-        patch.setattr(precision.fbgemm, "is_there", lambda: packed)
+        patch.setattr(precision.fbgemm, "is_available", lambda: packed)
         made = {
             f"lelm {name}": precision.lelm_precision(name, "sdpa", 16) for name in ("auto", "int8", "bf16")
         }

@@ -100,19 +100,20 @@ def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
     }
 
 
-def stopping(error: BaseException, at: int) -> Callable[[], Callable[[int, int], None]]:
-    """A progress bar that lets `error` out at a step."""
+def stopping(error: BaseException, at: int) -> Callable[[reporting.Progress, int, int], None]:
+    """What a progress bar does that lets `error` out at a step."""
 
-    def on_step(done: int, total: int) -> None:
+    def on_step(progress: reporting.Progress, done: int, total: int) -> None:
         if done >= at:
             raise error
 
-    return lambda: on_step
+    return on_step
 
 
 def stopped(prompt: Callable[[], Any], error: BaseException) -> list[list[int]]:
     """What lives after a run that was stopped."""
-    progress, reporting.progress = reporting.progress, stopping(error, 2)
+    called = reporting.Progress.__call__
+    reporting.Progress.__call__ = stopping(error, 2)
     with Births() as births:
         try:
             prompt()
@@ -121,7 +122,7 @@ def stopped(prompt: Callable[[], Any], error: BaseException) -> list[list[int]]:
         else:
             raise SystemExit("a run was not stopped")
         finally:
-            reporting.progress = progress
+            reporting.Progress.__call__ = called
     return births.living()
 
 
@@ -157,7 +158,7 @@ def same_in_one(made: dict[str, Callable[..., tuple[Any, ...]]]) -> bool:
     """Whether LeVo Song gives what LeVo Compose and LeVo Render give, however many of the models fit."""
     tokens, latents = made["LeVoCompose"]()[0], made["LeVoRender"]()[0]
     together, early = made["LeVoSong"](), made["LeVoSong heard"]()
-    memory.place_together = lambda models, memory: False
+    memory.load_together = lambda models, memory: False
     apart, silent = made["LeVoSong"](), made["LeVoSong heard"](fits=False)
     return all(
         torch.equal(tokens.codes, song[1].codes)

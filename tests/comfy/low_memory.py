@@ -22,9 +22,9 @@ from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.song.latents import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
 from levo_pack.nodes import loaders
-from levo_pack.nodes import render as stage
 from levo_pack.nodes.host import folders, memory
 from levo_pack.nodes.host.precision import AUTO
+from levo_pack.nodes.runs import Decoder
 from levo_pack.nodes.sockets import LoadedModel
 
 CARD = torch.device("meta")
@@ -62,7 +62,7 @@ def said_of(model: torch.nn.Module, loaded: float) -> list[str]:
     """The lines about a model of which a share is on the card."""
     lines = Lines()
     memory.log.addHandler(lines)
-    memory.place(LoadedModel(Patcher(model, loaded), None, None, torch.float32), MEMORY)
+    memory.load_on_device(LoadedModel(Patcher(model, loaded), None, None, torch.float32), MEMORY)
     memory.log.removeHandler(lines)
     return lines.said
 
@@ -72,7 +72,7 @@ def together(share: float, other: int = 0) -> bool:
     mm.get_free_memory = lambda device: share * 2 * SIZE - other
     mm.loaded_models = lambda: [Other(other)] if other else []
     models = [LoadedModel(Patcher(model), None, None, torch.float32) for model in (LELM, RENDERER)]
-    return memory.place_together(models, MEMORY)
+    return memory.load_together(models, MEMORY)
 
 
 class Other:
@@ -89,7 +89,7 @@ def decoded(most: int) -> dict[str, Any]:
     """Decode a window where memory runs out for more than `most` frames."""
     vae = loaders.load_vae(folders.TINY, AUTO)
     latents = SongLatents(torch.linspace(-1, 1, 64 * 400).view(1, 64, 400), torch.zeros(1, 64, 0), 0)
-    want = stage.decoder(vae, 1)(latents, lambda done, total: None)
+    want = Decoder(vae, 1)(latents, lambda done, total: None)
     sizes, decode = [], vae.patcher.model.decode
 
     def small(piece: torch.Tensor) -> torch.Tensor:
@@ -101,7 +101,7 @@ def decoded(most: int) -> dict[str, Any]:
     vae.patcher.model.decode = small
     failure, error = "", 0.0
     try:
-        made = stage.decoder(vae, 1)(latents, lambda done, total: None)
+        made = Decoder(vae, 1)(latents, lambda done, total: None)
         error = float((made - want).abs().max() / want.std())
     except torch.cuda.OutOfMemoryError as caught:
         failure = str(caught)
@@ -117,7 +117,7 @@ def cancelled() -> bool:
         raise mm.InterruptProcessingException
 
     try:
-        memory.fitting(work, 1_000, 64)
+        memory.retry_smaller_on_oom(work, 1_000, 64)
     except mm.InterruptProcessingException:
         return tries == [1_000]
     return False

@@ -34,7 +34,7 @@ from support.pack import tokenizer_dir
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-precision.fbgemm.is_there = lambda: False  # nobody asks for layers of a CPU where there is a card
+precision.fbgemm.is_available = lambda: False  # nobody asks for layers of a CPU where there is a card
 
 CPU, CARD = torch.device("cpu"), torch.device("meta")
 COPIES = ("aten::_to_copy", "aten::copy_", "aten::to")

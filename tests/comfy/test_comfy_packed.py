@@ -13,7 +13,7 @@ from support.comfy_server import ComfyServer
 from levo.files.tensor_file import read
 from levo.layers import fbgemm
 
-pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
+pytestmark = pytest.mark.skipif(not fbgemm.is_available(), reason="this CPU has no FBGEMM")
 
 SHORT = {"max_seconds": 4}
 

@@ -17,7 +17,7 @@ from support.release_texts import config_text
 from support.released import released_tensors
 from support.style_songs import TINY, style_prompt, write_clip
 
-from levo.config import RELEASED
+from levo.config import RELEASED_CONFIGS
 from levo.files import released
 from levo.lelm.model import LeLM
 
@@ -82,7 +82,7 @@ def test_saved_models_load_and_make_the_same_song(weightless: ComfyServer, tmp_p
 
 def write_small_release(folder: Path) -> None:
     """A model.pt with its config.yaml, partly in bf16 as v2 is."""
-    config = replace(RELEASED["v2-medium"], width=32, inner=48, heads=2, layers=2)
+    config = replace(RELEASED_CONFIGS["v2-medium"], width=32, inner=48, heads=2, layers=2)
     tensors = released_tensors(LeLM(config, device="meta"), released.lelm_layout(config))
     folder.mkdir(parents=True)
     text = config_text("v2-medium", dim=32, inner=48, heads=2, layers=2)

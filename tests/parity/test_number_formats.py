@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 # Half precision: a number is off by up to 2 ** -9 of itself in bf16 and 2 ** -12 in fp16, as squares by
 # 0.58 of that. On the way from a code to a logit some hundred such errors add up, as squares.
 HALF_LIMITS = {torch.bfloat16: 0.02, torch.float16: 0.0025}
-LAYERS = [Int8Linear, *([PackedInt8Linear] if fbgemm.is_there() else [])]
+LAYERS = [Int8Linear, *([PackedInt8Linear] if fbgemm.is_available() else [])]
 # Int8: a row of normal numbers ends near 3 to 4 deviations, so a step is about 3.5 / 127 of one and its
 # rounding 1 / sqrt(12) of that: 0.8 %. bf16 adds 0.3 % on a CPU. Errors of the matrices on the way from a
 # code to a logit (at most 22 here) add as squares, and most of them enter beside an undisturbed residual.
@@ -81,7 +81,7 @@ def halved(model: LeLM) -> LeLM:
     return other
 
 
-@pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
+@pytest.mark.skipif(not fbgemm.is_available(), reason="this CPU has no FBGEMM")
 @pytest.mark.parametrize("name", SONGS)
 def test_weights_that_fp16_holds_sing_as_in_float32(name: str):
     file = golden.GoldenFile(golden.GOLDEN / f"{name}.safetensors")

@@ -13,7 +13,14 @@ from support.peak_memory import peak
 from torch import nn
 
 from levo import tiny
-from levo.config import RELEASED, RendererConfig, Sampling, SeparatorConfig, StyleEncoderConfig, VaeConfig
+from levo.config import (
+    RELEASED_CONFIGS,
+    RendererConfig,
+    Sampling,
+    SeparatorConfig,
+    StyleEncoderConfig,
+    VaeConfig,
+)
 from levo.lelm.compose import compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
@@ -41,7 +48,7 @@ def cache_bytes(config, frames: int, dtype: torch.dtype) -> int:
     )
 
 
-@pytest.mark.parametrize("config", [*RELEASED.values(), tiny.LELM])
+@pytest.mark.parametrize("config", [*RELEASED_CONFIGS.values(), tiny.LELM])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_composing_asks_for_the_cache_and_some_activations(config, dtype: torch.dtype):
     frames = round(config.max_seconds * 25)
@@ -51,7 +58,7 @@ def test_composing_asks_for_the_cache_and_some_activations(config, dtype: torch.
 
 
 def test_a_longer_song_asks_for_more_and_so_does_a_longer_part_that_is_kept():
-    config = RELEASED["v2-medium"]
+    config = RELEASED_CONFIGS["v2-medium"]
     assert compose_bytes(config, 2_000, 2) < compose_bytes(config, 2_300, 2)
     for takes in (1, 4):
         without, kept = (compose_bytes(config, 2_000, 2, takes, frames) for frames in (0, 1_000))
@@ -81,7 +88,7 @@ class Enough(Exception):
 @pytest.mark.usefixtures("inference")
 def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, frames, dtype, takes):
     sizes = {"width": width, "inner": inner, "heads": width // 128, "layers": layers, "layers_sub": 1}
-    config = replace(RELEASED["v2-medium"], **sizes)
+    config = replace(RELEASED_CONFIGS["v2-medium"], **sizes)
     model = blank(LeLM(config, device="meta", dtype=dtype))
     conditions = random_conditions(config)
 

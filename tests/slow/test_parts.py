@@ -16,7 +16,7 @@ from support.released import released_tensors
 from torch import Tensor, nn
 
 from levo import tiny
-from levo.config import RELEASED, RendererConfig, VaeConfig
+from levo.config import RELEASED_CONFIGS, RendererConfig, VaeConfig
 from levo.files import converted, parts, released
 from levo.files.converted import Provenance
 from levo.files.parts import Part
@@ -30,7 +30,7 @@ from levo.vae.oobleck import Vae
 FILES = [(layout, path) for layout, files in releases.LAYOUTS.items() for path in files]
 LOADED = [(layout, path) for layout, path in FILES if "model_1rvq" not in path and "demucs" not in path]
 FILE_ENTRY = 400  # bytes that a file has for each tensor beside its numbers, at most
-SMALL = replace(RELEASED["v2-medium"], width=32, inner=48, heads=2, layers=2)
+SMALL = replace(RELEASED_CONFIGS["v2-medium"], width=32, inner=48, heads=2, layers=2)
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +126,14 @@ def test_a_folder_linked_in_and_the_links_of_the_hub_cache_are_as_good_as_copies
         (tmp_path / f"blob of {name}").symlink_to(layouts / "lglg666/SongGeneration-large" / name)
         (snapshot / name).symlink_to(tmp_path / f"blob of {name}")
     assert parts.recognise(snapshot / "model.pt").name == "large"
-    assert checkpoints.lelm_config(snapshot / "model.pt") == RELEASED["large"]
+    assert checkpoints.lelm_config(snapshot / "model.pt") == RELEASED_CONFIGS["large"]
 
 
 def test_the_version_is_told_by_the_style_table_and_not_by_the_folder(tmp_path: Path):
     for name, folder in (("v2-medium", "songgeneration_base"), ("base-full", "SongGeneration-v2-medium")):
         path = releases.write_release(tmp_path / folder, name)
         assert parts.recognise(path).name == name
-        assert checkpoints.lelm_config(path) == RELEASED[name]
+        assert checkpoints.lelm_config(path) == RELEASED_CONFIGS[name]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path
     for name, tensors in (("model.safetensors", releases.lelm("v2-medium")), ("plain.pt", plain)):
         file = releases.write(path.with_name(name), tensors)
         assert (parts.recognise(file).kind, parts.recognise(file).name) == (Kind.LELM, "v2-medium")
-        assert checkpoints.lelm_config(file) == RELEASED["v2-medium"]
+        assert checkpoints.lelm_config(file) == RELEASED_CONFIGS["v2-medium"]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,9 @@ def test_a_damaged_file_of_another_name_is_ignored(tmp_path: Path, name: str, da
 def test_every_tensor_of_a_release_fits_at_full_size(layouts: Path, layout: str, path: str):
     file, name = layouts / layout / path, part_of(layout, path)
     model, _, wanted = for_loading(file)
-    assert model.config == {**RELEASED, "autoencoder_music_1320k": VaeConfig()}.get(name, RendererConfig())
+    assert model.config == {**RELEASED_CONFIGS, "autoencoder_music_1320k": VaeConfig()}.get(
+        name, RendererConfig()
+    )
     tensors = inventory(file).tensors
     released.load(model, lambda: tensors, wanted)
 

@@ -21,8 +21,8 @@ from levo.lelm.compose import POLL_STEPS, ComposeRun, Composition, Execution, co
 from levo.lelm.cuda_graph import Replay, Residency, Resident
 from levo.lelm.kv_cache import SPAN, FixedCache
 from levo.lelm.model import LeLM
-from levo.lelm.sampling import discourage, draw, guide
-from levo.lelm.takes import Takes
+from levo.lelm.sampling import guide, penalise_repetition, sample
+from levo.lelm.takes import TakeBatch
 
 pytestmark = pytest.mark.usefixtures("inference", "one_thread")
 
@@ -46,10 +46,10 @@ def plainly(model: LeLM, frames: int, how: Sampling, seed: int, banned: tuple[in
         logits = guide(model(inputs, caches, prefix if step == 1 else None), how.guidance)
         recent = placed[max(0, step - how.repetition_window) : step] if how.repetition_window else []
         if recent:
-            logits = discourage(logits, torch.stack(recent, dim=1), how.repetition_divisor)
+            logits = penalise_repetition(logits, torch.stack(recent, dim=1), how.repetition_divisor)
         logits[0, conditions.prompt_codes] = -torch.inf
         codes = [
-            draw(logits[0], chances[step], how.temperature, how.top_k, how.top_p),
+            sample(logits[0], chances[step], how.temperature, how.top_k, how.top_p),
             *logits[1:].argmax(-1),
         ]
         for k, shift in enumerate(delays):
@@ -145,7 +145,7 @@ def one_step(model: LeLM, how: Sampling, kept: int = 0):
     run = ComposeRun(model, asked(SMALL, (3,)), 600, how, [1, 2], kept=begun)
     assert run.step()
     takes, caches = run._takes, run._caches
-    return takes, caches, lambda: takes.place(model(takes.last(), caches))
+    return takes, caches, lambda: takes.append_step(model(takes.last(), caches))
 
 
 @pytest.mark.parametrize("kept", [0, 9])
@@ -314,7 +314,7 @@ def test_weights_are_let_go_after_a_cancel(lelm: LeLM, monkeypatch: pytest.Monke
 
 def test_the_loop_looks_at_the_device_only_now_and_then(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
     looks = []
-    over = Takes.over
-    monkeypatch.setattr(Takes, "over", lambda self: looks.append(1) or over(self))
+    over = TakeBatch.over
+    monkeypatch.setattr(TakeBatch, "over", lambda self: looks.append(1) or over(self))
     compose(lelm, asked(SMALL), 60, Sampling(temperature=0.0))
     assert len(looks) <= 60 / POLL_STEPS + 3

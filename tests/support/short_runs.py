@@ -12,7 +12,7 @@ from levo.config import RENDER_GUIDANCE, RENDER_STEPS, RenderSettings
 from levo.lelm.compose import ComposeRun, Composition
 from levo.progress import OnStep, ignore, part_of
 from levo.renderer.model import Renderer
-from levo.renderer.windows import Noise, Rendering, Take
+from levo.renderer.windows import Noise, RenderInput, WindowRenderer
 from levo.song.latents import SongLatents
 from levo.song.pipeline import SongRun
 from levo.song.render import Prompt, SongRenderer, render_songs
@@ -45,7 +45,10 @@ def render_windows(
     on_step: OnStep = ignore,
 ) -> Tensor:
     """Latents of all windows of one song, [B, Windows.total, 64]; overlaps stand there once."""
-    songs, rendering = {0: Take(vocal, accompaniment, noise)}, Rendering(renderer, steps, guidance, lead)
+    songs, rendering = (
+        {0: RenderInput(vocal, accompaniment, noise)},
+        WindowRenderer(renderer, steps, guidance, lead),
+    )
     total = steps * rendering.windows(vocal.shape[1]).count
     while rendering.next(songs, part_of(on_step, steps * rendering.number, total)):
         pass

@@ -15,10 +15,10 @@ from support.flash_stand_in import softmax_attention
 from torch import Tensor
 
 from levo.layers import attention
-from levo.layers.attention import Flash, by_products, flash_package, flash_refusal, sdpa
+from levo.layers.attention import Flash, flash_package, flash_refusal, matmul_attention, sdpa
 from levo.lelm.kv_cache import SPAN, FixedCache, KVCache
 
-WAYS = {"sdpa": sdpa, "by_products": by_products, "flash_attn": Flash(flash_stand_in.package())}
+WAYS = {"sdpa": sdpa, "matmul_attention": matmul_attention, "flash_attn": Flash(flash_stand_in.package())}
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}
 ROWS, HEADS, WIDTH = 2, 3, 16
 CUDA = torch.device("cuda")

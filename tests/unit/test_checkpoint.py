@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from levo.config import (
     MIXED_ENCODER,
-    RELEASED,
+    RELEASED_CONFIGS,
     TRACK_ENCODER,
     LelmConfig,
     RendererConfig,
@@ -93,8 +93,11 @@ def unused_of(tensors: dict[str, Tensor], layout: Layout) -> list[str]:
 
 @pytest.mark.parametrize("size", LELM_SIZES)
 def test_released_lelm_inventory_is_used_up_to_six_tensors(size):
-    tensors, layout = manifest(f"songgeneration_{LELM_SIZES[size]}"), released.lelm_layout(RELEASED[size])
-    model = LeLM(RELEASED[size], device="meta")
+    tensors, layout = (
+        manifest(f"songgeneration_{LELM_SIZES[size]}"),
+        released.lelm_layout(RELEASED_CONFIGS[size]),
+    )
+    model = LeLM(RELEASED_CONFIGS[size], device="meta")
     released.check(tensors, layout, model)
     assert sum(p.numel() for p in model.parameters()) == LELM_PARAMETERS[size]
     assert unused_of(tensors, layout) == [
@@ -109,9 +112,11 @@ def test_released_lelm_inventory_is_used_up_to_six_tensors(size):
 
 @pytest.mark.parametrize(("file", "other"), [("base", "v2-medium"), ("v2_large", "v2-medium")])
 def test_a_released_lelm_does_not_pass_for_another_size(file, other):
-    layout = released.lelm_layout(RELEASED[other])
+    layout = released.lelm_layout(RELEASED_CONFIGS[other])
     with pytest.raises(CheckpointError):
-        released.check(manifest(f"songgeneration_{file}"), layout, LeLM(RELEASED[other], device="meta"))
+        released.check(
+            manifest(f"songgeneration_{file}"), layout, LeLM(RELEASED_CONFIGS[other], device="meta")
+        )
 
 
 def test_released_renderer_inventory_fits():

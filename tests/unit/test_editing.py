@@ -104,7 +104,7 @@ def test_a_phrase_that_reads_like_a_heading_stays_a_phrase(phrase: str):
 
 
 def test_no_repeat_fills_the_memory():
-    assert editing.report("[verse]\nla x99").tidy.count("la") == editing.REPEATS_MOST
+    assert editing.report("[verse]\nla x99").tidy.count("la") == editing.MAX_REPEATS
 
 
 def test_any_text_gets_a_report_and_a_tidy_one_stays_as_it_is():

@@ -17,14 +17,14 @@ from levo.files import converted
 from levo.files.tensor_file import CheckpointError, read
 from levo.kinds import Kind
 from levo.layers import fbgemm, int8, weights
-from levo.layers.fbgemm import HalfLinear, PackedInt8Linear
+from levo.layers.fbgemm import Fp16Linear, PackedInt8Linear
 from levo.lelm.model import LeLM
 
-pytestmark = pytest.mark.skipif(not fbgemm.is_there(), reason="this CPU has no FBGEMM")
+pytestmark = pytest.mark.skipif(not fbgemm.is_available(), reason="this CPU has no FBGEMM")
 
 
-def layer_of(weight: Tensor, bias: Tensor | None = None) -> HalfLinear:
-    layer = HalfLinear(weight.shape[1], weight.shape[0], bias=bias is not None)
+def layer_of(weight: Tensor, bias: Tensor | None = None) -> Fp16Linear:
+    layer = Fp16Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     layer.pack(weight)
     if bias is not None:
         layer.bias.data.copy_(bias)

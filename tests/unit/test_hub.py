@@ -327,7 +327,7 @@ REFUSALS = {
 def test_a_refusal_is_explained(hub: Hub, tmp_path: Path, faults: dict, file: RemoteFile, phrase: str):
     vars(hub.faults).update(faults)
     assert phrase in refusal(hub, tmp_path, file)
-    assert not (tmp_path / file.place).exists() and not (tmp_path / "downloads.json").exists()
+    assert not (tmp_path / file.local_path).exists() and not (tmp_path / "downloads.json").exists()
 
 
 def test_a_hub_that_is_not_there_is_named(tmp_path: Path):

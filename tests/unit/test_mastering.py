@@ -10,7 +10,7 @@ from support.small_models import random
 from torch import Tensor
 
 from levo.audio.loudness import integrated_loudness, true_peak_db
-from levo.audio.mastering import LOOK, Finish, fade_out, finish, limit, sound_end, to_loudness
+from levo.audio.mastering import LOOKAHEAD_SECONDS, Finish, fade_out, finish, limit, sound_end, to_loudness
 
 RATE = 48_000
 SECOND = 48_000
@@ -132,7 +132,7 @@ def test_the_limiter_turns_down_only_near_a_peak_and_both_channels_alike():
     limited = limit(song, RATE, -1)
     gain = limited / song
     torch.testing.assert_close(gain[0], gain[1])
-    reach = round(3 * LOOK * RATE)
+    reach = round(3 * LOOKAHEAD_SECONDS * RATE)
     away = torch.cat((gain[1, : SECOND // 2 - reach], gain[1, SECOND // 2 + reach :]))
     assert away.min() > 0.99
     assert gain[1, SECOND // 2] < 0.5

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.release_texts import CONFIGS, VAE_JSON, config_text
 
-from levo.config import RELEASED, VaeConfig
+from levo.config import RELEASED_CONFIGS, VaeConfig
 from levo.files.release_config import read_config, read_vae_config
 from levo.files.tensor_file import CheckpointError
 
@@ -55,8 +55,8 @@ def reason(read: Callable[..., object], path: Path, *arguments: str) -> str:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_released_config_is_the_one_in_the_table(tmp_path, name):
     path = written(tmp_path, config_text(name))
-    config = read_config(path, RELEASED[name].version)
-    assert config == RELEASED[name]
+    config = read_config(path, RELEASED_CONFIGS[name].version)
+    assert config == RELEASED_CONFIGS[name]
     assert isinstance(config.delays, tuple)
 
 
@@ -127,7 +127,7 @@ def test_a_yaml_tag_runs_nothing(tmp_path):
 
 @pytest.mark.parametrize(("old", "new"), [(PRODUCT, "252"), (VOCABULARY, SECTIONS)])
 def test_what_an_interpolation_stands_for_may_be_written_out(tmp_path, old, new):
-    assert read_config(changed(tmp_path, old, new), "v2") == RELEASED["v2-medium"]
+    assert read_config(changed(tmp_path, old, new), "v2") == RELEASED_CONFIGS["v2-medium"]
 
 
 @pytest.mark.parametrize(

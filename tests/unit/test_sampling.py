@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from levo.config import CODES, EMPTY, END
-from levo.lelm.sampling import discourage, draw, guide, nucleus
+from levo.lelm.sampling import guide, nucleus, penalise_repetition, sample
 
 LOGITS = torch.tensor([0.3, 2.0, -1.0, 1.1, -float("inf"), 0.9, -3.0, 1.7])
 BEST = 1
@@ -22,7 +22,7 @@ def shares(
 ) -> torch.Tensor:
     """How often each code is drawn when the chance runs evenly from 0 to 1."""
     grid = (torch.arange(4_000) + 0.5) / 4_000
-    drawn = torch.stack([draw(logits, c, temperature, top_k, top_p) for c in grid])
+    drawn = torch.stack([sample(logits, c, temperature, top_k, top_p) for c in grid])
     return torch.bincount(drawn, minlength=logits.numel()) / grid.numel()
 
 
@@ -36,14 +36,14 @@ def test_guidance_leads_away_from_the_null_row():
 def test_recent_codes_are_divided_also_when_negative():
     logits = torch.zeros(2, CODES + 1)
     logits[:, 5], logits[:, 6], logits[:, 7] = 2.2, -2.2, 4.0
-    out = discourage(logits, torch.tensor([[5, 6, 5], [7, 7, 7]]), 1.1)
+    out = penalise_repetition(logits, torch.tensor([[5, 6, 5], [7, 7, 7]]), 1.1)
     torch.testing.assert_close(out[0, 5:8], torch.tensor([2.0, -2.0, 4.0]))
     torch.testing.assert_close(out[1, 5:8], torch.tensor([2.2, -2.2, 4.0 / 1.1]))
 
 
 def test_end_and_empty_are_never_discouraged():
     logits = torch.full((1, CODES + 1), 2.0)
-    out = discourage(logits, torch.tensor([[END, EMPTY, 0, CODES - 1]]), 2.0)
+    out = penalise_repetition(logits, torch.tensor([[END, EMPTY, 0, CODES - 1]]), 2.0)
     changed = (out != logits).nonzero()[:, 1].tolist()
     assert changed == [0, CODES - 1]
     assert out[0, END] == 2.0
@@ -51,7 +51,7 @@ def test_end_and_empty_are_never_discouraged():
 
 def test_nothing_recent_changes_nothing():
     logits = torch.randn(3, CODES + 1, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(discourage(logits, torch.zeros(3, 0, dtype=torch.int64), 1.1), logits)
+    assert torch.equal(penalise_repetition(logits, torch.zeros(3, 0, dtype=torch.int64), 1.1), logits)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0, 2.0])
@@ -91,24 +91,26 @@ def test_top_p_of_one_keeps_everything():
 @pytest.mark.parametrize(("temperature", "top_k"), [(0.0, 5_000), (0.8, 1), (0.0, 1)])
 @pytest.mark.parametrize("value", [0.0, 0.5, 0.999])
 def test_no_temperature_or_one_choice_is_the_likeliest_code(temperature, top_k, value):
-    assert draw(LOGITS, chance(value), temperature, top_k, 0.0) == BEST
+    assert sample(LOGITS, chance(value), temperature, top_k, 0.0) == BEST
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(3, 0.0), (CODES, 0.6), (CODES, 0.0)])
 def test_the_ends_of_the_chance_stay_inside_the_kept_set(top_k, top_p):
     least = {(3, 0.0): 3, (CODES, 0.6): 7, (CODES, 0.0): 6}[top_k, top_p]
-    assert draw(LOGITS, chance(0.0), 1.0, top_k, top_p) == BEST
-    assert draw(LOGITS, BELOW_ONE, 1.0, top_k, top_p) == least
+    assert sample(LOGITS, chance(0.0), 1.0, top_k, top_p) == BEST
+    assert sample(LOGITS, BELOW_ONE, 1.0, top_k, top_p) == least
 
 
 def test_banned_codes_are_not_drawn_even_when_all_may_be():
     logits = torch.full((CODES + 1,), -torch.inf)
     logits[[3, 900]] = 0.0
-    drawn = {int(draw(logits, c, 0.8, 5_000, 0.0)) for c in (chance(0.0), chance(0.7), BELOW_ONE)}
+    drawn = {int(sample(logits, c, 0.8, 5_000, 0.0)) for c in (chance(0.0), chance(0.7), BELOW_ONE)}
     assert drawn == {3, 900}
 
 
 def test_the_same_chance_draws_the_same_code_in_any_order_of_codes():
     order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
     for value in torch.linspace(0, 0.99, 50):
-        assert order[draw(LOGITS[order], value, 0.8, 5_000, 0.0)] == draw(LOGITS, value, 0.8, 5_000, 0.0)
+        assert order[sample(LOGITS[order], value, 0.8, 5_000, 0.0)] == sample(
+            LOGITS, value, 0.8, 5_000, 0.0
+        )

@@ -160,7 +160,7 @@ def test_no_idx_leaves_its_folder(tmp_path: Path, idx: str, name: str):
 
 def finish(folder: Path, made: song_list.Song) -> None:
     (folder / f"{made.name}.flac").touch()
-    results.write(folder, {"idx": made.idx, "asked_sha256": made.asked})
+    results.write(folder, {"idx": made.idx, "asked_sha256": made.request_hash})
 
 
 def test_what_is_finished_is_not_missing_until_it_is_asked_for_otherwise(tmp_path: Path):

@@ -18,7 +18,7 @@ from support.sentences import assert_one_sentence
 
 import levo
 from levo import tiny
-from levo.config import CODES, EMPTY, RELEASED, Sampling
+from levo.config import CODES, EMPTY, RELEASED_CONFIGS, Sampling
 from levo.song import token_file
 from levo.song.token_file import TokenFileError
 from levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
@@ -99,9 +99,9 @@ def test_the_version_is_the_one_of_the_project_file():
 
 
 def test_different_checkpoints_have_different_hashes():
-    sizes = set(RELEASED.values())
+    sizes = set(RELEASED_CONFIGS.values())
     assert len({config_hash(config) for config in sizes}) == len(sizes)
-    assert config_hash(RELEASED["large"]) == config_hash(replace(RELEASED["large"]))
+    assert config_hash(RELEASED_CONFIGS["large"]) == config_hash(replace(RELEASED_CONFIGS["large"]))
 
 
 def test_what_a_later_version_adds_is_passed_over(path: Path):

@@ -9,13 +9,13 @@ import pytest
 import torch
 from support.vocabulary import write_vocabulary
 
-from levo.config import EMPTY, END, RELEASED
+from levo.config import EMPTY, END, RELEASED_CONFIGS
 from levo.lelm.conditions import Conditions, prepare, song_text
 from levo.text.style import conditioned
 from levo.text.tokenizer import PAD, Tokenizer
 
 START, STOP = 151_644, 13
-CONFIGS = {"v1": RELEASED["base"], "v2": RELEASED["v2-medium"]}
+CONFIGS = {"v1": RELEASED_CONFIGS["base"], "v2": RELEASED_CONFIGS["v2-medium"]}
 LYRIC = "[verse] Paper boats. ; [chorus] Drift away."
 
 

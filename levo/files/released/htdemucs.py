@@ -30,8 +30,8 @@ from .layout import Layout, Source
 CLASS = "HTDemucs"
 STEMS = {"drums", "bass", "other", "vocals"}
 SEGMENT = 10  # seconds, where a package does not say
-MOST_SECONDS = 60
-MOST_SHARES = 44_100  # of a second; a float is never quite what was meant
+MAX_SECONDS = 60
+MAX_SHARES = 44_100  # of a second; a float is never quite what was meant
 LAYER = re.compile(r"crosstransformer\.layers\.(\d+)\..*")
 
 
@@ -128,7 +128,7 @@ def _objection(package: dict[str, Any]) -> str | None:
         if not _same(value, wanted):
             return f"has {name} {value!r} where htdemucs has {wanted!r}"
     seconds = _fraction(given.get("segment", SEGMENT))
-    if not seconds or not 0 < seconds <= MOST_SECONDS:
+    if not seconds or not 0 < seconds <= MAX_SECONDS:
         return f"hears {given['segment']!r} s at once"
     return None
 
@@ -152,6 +152,6 @@ def _fraction(value: Any) -> Fraction | None:
     if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8})?", value):
         return None
     try:
-        return Fraction(value).limit_denominator(MOST_SHARES)
+        return Fraction(value).limit_denominator(MAX_SHARES)
     except (TypeError, ValueError, OverflowError):  # as not a number is none
         return None

@@ -21,7 +21,7 @@ from bench.table import clock, seconds
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from levo.config import RELEASED
+from levo.config import RELEASED_CONFIGS
 from levo.lelm.compose import Execution
 from levo.lelm.fused import FusedBlocks
 from levo.lelm.kv_cache import SPAN
@@ -75,7 +75,7 @@ class Case:
     def name(self) -> str:
         """For people."""
         takes = f", {self.takes} takes" if self.takes > 1 else ""
-        position = RELEASED[self.size].prefix_length + self.kept
+        position = RELEASED_CONFIGS[self.size].prefix_length + self.kept
         return f"{self.size} {self.kind} {self.way}{takes} at {position}"
 
 

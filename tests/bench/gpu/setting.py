@@ -11,7 +11,7 @@ import torch
 from bench.begun import Begin, random_conditions
 
 from levo import tiny
-from levo.config import CODES, FRAME_RATE, RELEASED, LelmConfig, RendererConfig, VaeConfig
+from levo.config import CODES, FRAME_RATE, RELEASED_CONFIGS, LelmConfig, RendererConfig, VaeConfig
 from levo.lelm.compose import Execution, compose
 from levo.lelm.cuda_graph import Resident
 from levo.lelm.model import LeLM, Run, plainly
@@ -58,13 +58,13 @@ class Setting:
 
 def full(comfyui: Path | None) -> Setting:
     """Released sizes on the card."""
-    lelm = {name: RELEASED[name] for name in (MEDIUM, LARGE)}
+    lelm = {name: RELEASED_CONFIGS[name] for name in (MEDIUM, LARGE)}
     return Setting(torch.device("cuda"), lelm, RendererConfig(), VaeConfig(), 270, comfyui)
 
 
 def dry(comfyui: Path | None) -> Setting:
     """Tiny sizes on the CPU; positions and lengths are the real ones."""
-    lelm = {name: replace(RELEASED[name], **TINY) for name in (MEDIUM, LARGE)}
+    lelm = {name: replace(RELEASED_CONFIGS[name], **TINY) for name in (MEDIUM, LARGE)}
     return Setting(torch.device("cpu"), lelm, tiny.RENDERER, tiny.VAE, 12, comfyui)
 
 
