@@ -1,4 +1,4 @@
-"""The models of SongGeneration 2 (LeVo 2): lyrics and style to codes, codes to latents, latents to sound.
+"""SongGeneration 2 (LeVo 2): texts, models, songs, files and lists of songs; see ARCHITECTURE.md.
 
 Knows torch and nothing of ComfyUI.
 """

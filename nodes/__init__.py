@@ -1,4 +1,4 @@
-"""The nodes: thin, one file a stage, no tensor maths."""
+"""The nodes: schemas and what they execute, one file a node or family, named after it; no tensor maths."""
 
 from comfy_api.latest import ComfyExtension, io
 

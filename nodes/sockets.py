@@ -43,7 +43,7 @@ class LoadedLelm(LoadedModel):
     """On LEVO_LELM."""
 
     tokenizer: Tokenizer
-    compile: str  # whether steps are compiled; see `nodes.graphs`
+    compile: str  # whether steps are compiled; see `nodes.host.graphs`
 
 
 @dataclass(frozen=True)

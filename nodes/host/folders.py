@@ -1,4 +1,4 @@
-"""Which model files there are in ComfyUI's folders, what the combos call them, and what to do without."""
+"""Which model files there are in ComfyUI's folders, what the combos call them, and where to get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the pack's placement and LeVo Decode as on a card that is too small, and prints what they did.
+"""Loads models onto a card that is too small and decodes there, and prints what happened.
 
 Run by test_comfy_low_memory.py in a process of its own, because it imports ComfyUI.
 """
