@@ -44,9 +44,10 @@ def k_weighting(rate: int) -> tuple[Filter, Filter]:
     middle = high**SHELF_MIDDLE
     shelf = (high + middle * k / q + k * k, 2 * (k * k - high), high - middle * k / q + k * k)
     scale, poles = _poles(k, q)
+    first, second, third = (b / scale for b in shelf)
     k, q = tan(pi * HIGH_PASS["frequency"] / rate), HIGH_PASS["q"]
     # The high pass of the standard has not quite the gain 1.
-    return (tuple(b / scale for b in shelf), poles), ((1.0, -2.0, 1.0), _poles(k, q)[1])
+    return ((first, second, third), poles), ((1.0, -2.0, 1.0), _poles(k, q)[1])
 
 
 def integrated_loudness(audio: Tensor, rate: int) -> float:

@@ -89,7 +89,10 @@ def read(data: bytes, folder: Path, styles: Collection[str] = ()) -> SongList:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SongListError("The list of songs is not UTF-8 text; save it as UTF-8.") from error
-    songs, faults, oddities, names = [], [], [], {}
+    songs: list[Song] = []
+    faults: list[str] = []
+    oddities: list[str] = []
+    names: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -136,7 +139,9 @@ def _fields(line: str) -> dict[str, object]:
     try:
         fields = json.loads(line)
     except ValueError as error:
-        reason = f"{error.msg.lower()} at character {error.pos + 1}" if hasattr(error, "msg") else error
+        reason = str(error)  # Python refuses some numbers with an error of its own
+        if isinstance(error, json.JSONDecodeError):
+            reason = f"{error.msg.lower()} at character {error.pos + 1}"
         raise SongListError(f"no JSON ({reason}); write one object a line.") from error
     except RecursionError as error:
         raise SongListError("no song; brackets are nested too deeply.") from error

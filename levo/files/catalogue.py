@@ -30,7 +30,9 @@ class RemoteFile:
         return PurePosixPath(self.repository.rpartition("/")[2], self.path)
 
 
-def _release(name: str, revision: str, config: tuple[int, str | None], model: tuple[int, str | None]):
+def _release(
+    name: str, revision: str, config: tuple[int, str | None], model: tuple[int, str | None]
+) -> tuple[RemoteFile, ...]:
     repository = f"lglg666/SongGeneration-{name}"
     return (
         RemoteFile(repository, revision, "config.yaml", *config),

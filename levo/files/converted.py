@@ -197,4 +197,4 @@ def _bytes(name: str, tensor: Tensor, dtype: torch.dtype) -> memoryview:
     numbers = tensor.to(dtype).contiguous()
     if dtype != tensor.dtype and not torch.equal(numbers.isfinite(), tensor.isfinite()):
         raise CheckpointError(f"{name} holds numbers too large for fp16; choose bf16 or fp32.")
-    return memoryview(numbers.reshape(-1).view(torch.uint8).numpy())
+    return numbers.reshape(-1).view(torch.uint8).numpy().data

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from . import atomic
 from .catalogue import RemoteFile
@@ -70,7 +70,7 @@ class _Wanted:
 
     @property
     def sha256(self) -> str | None:
-        return self.published or (self.first and self.first["sha256"])
+        return self.published or (self.first["sha256"] if self.first else None)
 
 
 def fetch(
@@ -96,7 +96,7 @@ def fetch(
     try:
         return _fetch(files, folder, on_step, endpoint)
     except _Stopped as stop:
-        stopped = stop.__cause__
+        stopped = stop.__cause__ or stop
     except OSError as error:
         raise _disk_error(error, folder) from error
     raise stopped  # not in the clause above, which would add to its traceback
@@ -157,7 +157,7 @@ def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None)
             f"{etag}, not {file.size:,} bytes, sha256 {file.sha256}); check HF_ENDPOINT or update "
             "ComfyUI-LeVo."
         )
-    if file.sha256 is None and first is not None and etag not in (None, first["sha256"]):
+    if file.sha256 is None and first is not None and etag is not None and etag != first["sha256"]:
         raise DownloadError(_changed(file, first, etag))
     return _Wanted(file, path, hub, found.commit_hash, found.size, file.sha256 or etag, first)
 
@@ -174,7 +174,9 @@ def _get(wanted: _Wanted, sink: _Sink) -> None:
     # older huggingface_hubs would write past the sink, and leaves ranges alone.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": "bytes=0-"}
     try:
-        http_get(url, sink, resume_size=sink.done, headers=headers, expected_size=wanted.size)
+        http_get(
+            url, cast(BinaryIO, sink), resume_size=sink.done, headers=headers, expected_size=wanted.size
+        )
     except DownloadError:
         raise
     except Exception as error:
@@ -372,7 +374,7 @@ def _download(wanted: _Wanted, meter: _Meter) -> str:
 
 
 def _wrong(wanted: _Wanted, sha256: str) -> str:
-    if wanted.published is None:
+    if wanted.published is None and wanted.first is not None:
         return _changed(wanted.file, wanted.first, sha256)
     return (
         f"{wanted.hub} sent as {wanted.file.local_path} something with the sha256 {sha256} and not "

@@ -69,7 +69,7 @@ def load(path: Path, device: str = "cpu") -> Any:
             return torch.load(path, map_location=device, weights_only=True, mmap=True)
 
 
-def _not_yet_allowed() -> list[type[StandIn]]:
-    """Stand-ins for what nobody else has allowed in earnest, as ComfyUI does with numbers of numpy."""
+def _not_yet_allowed() -> list[Any]:
+    """Stand-ins for globals that no other pack registered as safe, as ComfyUI does with numpy's numbers."""
     allowed = {_name(each) for each in torch.serialization.get_safe_globals()}
     return [stand_in for stand_in in STAND_INS if _name(stand_in) not in allowed]

@@ -61,6 +61,9 @@ def _read(path: Path, what: str, parse: Callable[[str], Any], build: Callable[[A
 def _lelm(content: Any, version: str) -> LelmConfig:
     content = _resolved(content, content, "")
     lm, texts = content["lm"], content["conditioners"]
+    delays = tuple(int(d) for d in _find(content["codebooks_pattern"], "delays"))
+    if len(delays) != STREAMS:
+        raise ValueError(f"delays are {list(delays)!r}, not {STREAMS} numbers")
     config = LelmConfig(
         version=version,
         width=_number(lm, "dim", int),
@@ -73,11 +76,9 @@ def _lelm(content: Any, version: str) -> LelmConfig:
         max_seconds=_number(content, "max_dur", float),
         rope_theta=_number(lm, "rope_theta", float),
         rope_theta_sub=_number(lm, "rope_theta_sub", float),
-        delays=tuple(int(d) for d in _find(content["codebooks_pattern"], "delays")),
+        delays=(delays[0], delays[1], delays[2]),
     )
     _require(lm, "code_depth", STREAMS)
-    if len(config.delays) != STREAMS:
-        raise ValueError(f"delays are {list(config.delays)!r}, not {STREAMS} numbers")
     _require(lm, "code_size", CODES)
     _require(texts["prompt_audio"], "max_len", config.prompt_length)
     _require(texts["description"], "add_token_list", SECTIONS)

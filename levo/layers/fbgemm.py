@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .int8 import Int8Linear, quantise
+from .operations import Device
 
 LEVEL = 63  # AVX2 adds pairs of products in 16 bits: with 7 bits for x, none is too large
 ZERO = 64
@@ -69,7 +70,7 @@ class PackedInt8Linear(_Packed, Int8Linear):
     bytes in one product. What is left of x is 6e-5 of that number at most: less than bf16 would round off.
     """
 
-    def __init__(self, width_in: int, width_out: int, device=None):
+    def __init__(self, width_in: int, width_out: int, device: Device = None):
         super().__init__(width_in, width_out, device="meta")
         self.scale = nn.Parameter(torch.empty(width_out), requires_grad=False)
 
@@ -110,7 +111,13 @@ def operations(base: Any) -> SimpleNamespace:
     Embeddings are looked up a row at a time, so that their size does not cost time.
     """
 
-    def make(width_in: int, width_out: int, bias: bool = True, device=None, dtype=None) -> nn.Module:
+    def make(
+        width_in: int,
+        width_out: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> nn.Module:
         return Fp16Linear(width_in, width_out, bias)
 
     return SimpleNamespace(Linear=make, Embedding=base.Embedding, RMSNorm=base.RMSNorm)

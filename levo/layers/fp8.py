@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .operations import Device
+
 FP8 = torch.float8_e4m3fn
 
 
@@ -23,7 +25,13 @@ def operations(base: Any, biased: bool) -> SimpleNamespace:
         biased: also the matrices of layers with a bias.
     """
 
-    def make(width_in: int, width_out: int, bias: bool = True, device=None, dtype=None) -> nn.Module:
+    def make(
+        width_in: int,
+        width_out: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> nn.Module:
         layer = base.Linear(width_in, width_out, bias=bias, device=device, dtype=dtype)
         if biased or not bias:
             weight = torch.empty(width_out, width_in, device=device, dtype=FP8)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .operations import Device
+
 LEVELS = 127
 BLOCK = 1_024  # rows of a matrix that are quantised at once
 # torch's packed CPU kernel beats dequantising up to about so many rows of x; measured at LeLM's sizes.
@@ -117,7 +119,7 @@ def _cpu_dtype() -> torch.dtype:
 class Int8Linear(nn.Module):
     """A linear layer without bias; `kernel` is for the device that it computes on."""
 
-    def __init__(self, width_in: int, width_out: int, device=None, kernel: Kernel | None = None):
+    def __init__(self, width_in: int, width_out: int, device: Device = None, kernel: Kernel | None = None):
         super().__init__()
         self.kernel = kernel
         weight = torch.empty(width_out, width_in, dtype=torch.int8, device=device)
@@ -141,7 +143,13 @@ def operations(base: Any, linear: Callable[..., nn.Module] = Int8Linear) -> Simp
         linear: makes the int8 layers.
     """
 
-    def make(width_in: int, width_out: int, bias: bool = True, device=None, dtype=None) -> nn.Module:
+    def make(
+        width_in: int,
+        width_out: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> nn.Module:
         if bias:
             return base.Linear(width_in, width_out, device=device, dtype=dtype)
         return linear(width_in, width_out, device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -120,7 +120,7 @@ def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def _launch(x: Tensor, weight: Tensor, scale: Tensor, plan: Tiling) -> Tensor:
-    kernels = _kernels()
+    kernels: Any = _kernels()
     rows, (width_out, width_in) = len(x), weight.shape
     y = x.new_empty(rows, width_out)
     whole = plan.splits == 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def rows(table: nn.Module, like: Tensor) -> Tensor:
+def rows(table: Any, like: Tensor) -> Tensor:
     """All rows [rows, width] of an embedding, in the dtype and on the device of `like`."""
     return table(torch.arange(table.num_embeddings, device=like.device)).to(like.dtype)
 

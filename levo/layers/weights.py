@@ -41,7 +41,8 @@ def assign(
     Raises:
         RuntimeError: a name is missing or unknown, or a shape is wrong.
     """
-    expected, state = model.state_dict(), {}
+    expected = model.state_dict()
+    state: dict[str, Tensor] = {}
     followed: set[str] = set()  # names that no tensor stands for, or whose numbers follow from others
     for name, value in values:
         layer, leaf = _owner(model, name)
@@ -66,7 +67,9 @@ def _fit(value: Tensor, expected: Tensor, device: torch.device | str | None) -> 
 def value(model: nn.Module, name: str) -> Tensor:
     """One tensor; of packed weights a copy."""
     layer, _ = _owner(model, name)
-    return layer.matrix() if is_packed(model, name) else model.get_parameter(name).detach()
+    if isinstance(layer, Fp16Linear | PackedInt8Linear) and is_packed(model, name):
+        return layer.matrix()
+    return model.get_parameter(name).detach()
 
 
 def is_packed(model: nn.Module, name: str) -> bool:

@@ -7,11 +7,13 @@ the published model.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..config import CODES, EMPTY, END, LYRIC_ROWS, PROMPT_FRAMES, STRUCTURE_ROWS, STYLE_ROWS, LelmConfig
+from ..layers.operations import Operations
 from ..text.style import null_text
 from ..text.tokenizer import PAD, Tokenizer
 
@@ -100,14 +102,18 @@ def prepare(
 class Conditioner(nn.Module):
     """The tables that embed conditions."""
 
-    def __init__(self, config: LelmConfig, operations, **place):
+    def __init__(self, config: LelmConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
         width = config.width
-        self.lyric = operations.Embedding(LYRIC_ROWS, width, **place)
-        self.structure = operations.Embedding(STRUCTURE_ROWS, width, **place)
-        self.style = operations.Embedding(STYLE_ROWS[config.version], width, **place)
-        self.prompt = nn.ModuleList(operations.Embedding(CODES + 2, width, **place) for _ in range(3))
-        self.prompt_start = operations.Embedding(2, width, **place)  # one learned row for each stage
+        self.lyric = operations.Embedding(LYRIC_ROWS, width, **factory_kwargs)
+        self.structure = operations.Embedding(STRUCTURE_ROWS, width, **factory_kwargs)
+        self.style = operations.Embedding(STYLE_ROWS[config.version], width, **factory_kwargs)
+        self.prompt = nn.ModuleList(
+            operations.Embedding(CODES + 2, width, **factory_kwargs) for _ in range(3)
+        )
+        self.prompt_start = operations.Embedding(
+            2, width, **factory_kwargs
+        )  # one learned row for each stage
 
     def parts(self, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Lyric, stage-1 prompt, stage-2 prompt and style, each [2, length, width]."""

@@ -26,7 +26,7 @@ Borrow = Callable[[nn.Module, Tensor], AbstractContextManager[Tensor]]
 
 def own_weight(layer: nn.Module, like: Tensor) -> AbstractContextManager[Tensor]:
     """The weight of a layer that is where it is needed."""
-    return nullcontext(layer.weight)
+    return nullcontext(layer.get_parameter("weight"))
 
 
 def project(x: Tensor, norm: Tensor, qkv: Tensor, factors: Tensor, heads: int) -> Tensor:
@@ -43,7 +43,7 @@ def finish(x: Tensor, attended: Tensor, out: Tensor, norm: Tensor, gate_up: Tens
 
 
 @cache
-def _compiled() -> tuple[Callable[..., Tensor], Callable[..., None]]:
+def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Both halves, compiled when they first run and then for all songs of the process."""
     log.info("LeLM compiles its step; that takes some seconds, once for a size and a number of takes.")
     first, second = (torch.compile(half, dynamic=False, fullgraph=True) for half in (project, finish))

@@ -129,15 +129,14 @@ class FixedCache:
             table: rotary, of all positions.
         """
         _, _, rows, heads, capacity, width = store.shape
-        on_device = {"device": store.device}
         self.store, self.span = store, 0
-        self._at = torch.full((1,), length, **on_device)
+        self._at = torch.full((1,), length, device=store.device)
         self._x = store.new_empty(rows, 1, heads * width)
         self._table = table
         self._factors = factors(table[:1])
         self._mask = store.new_zeros(1, 1, 1, capacity)  # added to scores
         self._mask[..., length:] = -torch.inf
-        self._lengths = torch.full((rows,), length, dtype=torch.int32, **on_device)
+        self._lengths = torch.full((rows,), length, dtype=torch.int32, device=store.device)
         self.reach(length + 1)
 
     @property

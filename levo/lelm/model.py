@@ -6,10 +6,10 @@ Llama: Touvron et al., arXiv:2302.13971 (RMSNorm, SwiGLU, rotary on halves). LeV
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ..config import CODES, LelmConfig
 from ..layers.attention import Attention, sdpa
+from ..layers.operations import Device, Operations
 from .conditions import Conditioner, Conditions, Prefix
 from .kv_cache import FixedCache, KVCache, Pass
 
@@ -53,17 +54,19 @@ def rotate(x: Tensor, factors: Tensor) -> Tensor:
 class Block(nn.Module):
     """One Llama layer, with query, key and value in one matrix and gate and up in another."""
 
-    def __init__(self, config: LelmConfig, operations, attention: Attention, **place):
+    def __init__(
+        self, config: LelmConfig, operations: Operations, attention: Attention, **factory_kwargs: Any
+    ):
         super().__init__()
         width, inner = config.width, config.inner
         self.heads = config.heads
         self.attend = attention
-        self.attention_norm = operations.RMSNorm(width, eps=NORM_EPS, **place)
-        self.qkv = operations.Linear(width, 3 * width, bias=False, **place)
-        self.out = operations.Linear(width, width, bias=False, **place)
-        self.mlp_norm = operations.RMSNorm(width, eps=NORM_EPS, **place)
-        self.gate_up = operations.Linear(width, 2 * inner, bias=False, **place)
-        self.down = operations.Linear(inner, width, bias=False, **place)
+        self.attention_norm = operations.RMSNorm(width, eps=NORM_EPS, **factory_kwargs)
+        self.qkv = operations.Linear(width, 3 * width, bias=False, **factory_kwargs)
+        self.out = operations.Linear(width, width, bias=False, **factory_kwargs)
+        self.mlp_norm = operations.RMSNorm(width, eps=NORM_EPS, **factory_kwargs)
+        self.gate_up = operations.Linear(width, 2 * inner, bias=False, **factory_kwargs)
+        self.down = operations.Linear(inner, width, bias=False, **factory_kwargs)
 
     def forward(self, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> None:
         """Change `x` [rows, T, width] in place."""
@@ -84,7 +87,7 @@ def plainly(block: Block, x: Tensor, shared: Pass, layer: int, cache: KVCache | 
     block(x, shared, layer, cache)
 
 
-def in_turn(blocks: Sequence[nn.Module], run_block: Callable[[int], None], _span: int) -> None:
+def in_turn(blocks: nn.ModuleList, run_block: Callable[[int], None], _span: int) -> None:
     """Run blocks one after the other."""
     for layer in range(len(blocks)):
         run_block(layer)
@@ -97,18 +100,28 @@ class Run:
     block: Callable[[Block, Tensor, Pass, int, Any], None] = plainly
     # Runs all blocks of a stage by calling what runs the one of a number. Also given the positions that are
     # read: while they stay the same, so do the shapes and places of all tensors in a block of a step.
-    blocks: Callable[[Sequence[nn.Module], Callable[[int], None], int], None] = in_turn
+    blocks: Callable[[nn.ModuleList, Callable[[int], None], int], None] = in_turn
 
 
 class Stage(nn.Module):
     """A stack of blocks and a final norm; positions count from the first prefix position."""
 
-    def __init__(self, config: LelmConfig, layers: int, theta: float, operations, attention, **place):
+    def __init__(
+        self,
+        config: LelmConfig,
+        layers: int,
+        theta: float,
+        operations: Operations,
+        attention: Attention,
+        **factory_kwargs: Any,
+    ):
         super().__init__()
         self.theta = theta
         self.heads, self.head_width = config.heads, config.head_width
-        self.blocks = nn.ModuleList(Block(config, operations, attention, **place) for _ in range(layers))
-        self.norm = operations.RMSNorm(config.width, eps=NORM_EPS, **place)
+        self.blocks = nn.ModuleList(
+            Block(config, operations, attention, **factory_kwargs) for _ in range(layers)
+        )
+        self.norm = operations.RMSNorm(config.width, eps=NORM_EPS, **factory_kwargs)
 
     def cache(self, rows: int, capacity: int, like: Tensor) -> KVCache:
         """A fresh cache for `capacity` positions, on the device and in the dtype of `like`."""
@@ -121,7 +134,7 @@ class Stage(nn.Module):
         x, shared = cache.begin(x)
 
         def run_block(layer: int) -> None:
-            run.block(self.blocks[layer], x, shared, layer, cache)
+            run.block(cast(Block, self.blocks[layer]), x, shared, layer, cache)
 
         run.blocks(self.blocks, run_block, cache.span)
         cache.advance(x.shape[1])
@@ -132,23 +145,32 @@ class LeLM(nn.Module):
     """The language model. `operations` supplies the layer classes (torch.nn or ComfyUI's)."""
 
     def __init__(
-        self, config: LelmConfig, operations=nn, attention: Attention = sdpa, device=None, dtype=None
+        self,
+        config: LelmConfig,
+        operations: Operations = nn,
+        attention: Attention = sdpa,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        place = {"device": device, "dtype": dtype}
+        factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
         width = config.width
         self.config = config
-        self.conditioner = Conditioner(config, operations, **place)
+        self.conditioner = Conditioner(config, operations, **factory_kwargs)
         # Input tables of the mixed, the vocal and the accompaniment stream.
-        self.codes = nn.ModuleList(operations.Embedding(CODES + 2, width, **place) for _ in range(3))
-        self.stage1 = Stage(config, config.layers, config.rope_theta, operations, attention, **place)
-        self.bridge_in = operations.Linear(2 * width, width, **place)
-        self.bridge_out = operations.Linear(width, width, **place)
+        self.codes = nn.ModuleList(
+            operations.Embedding(CODES + 2, width, **factory_kwargs) for _ in range(3)
+        )
+        self.stage1 = Stage(
+            config, config.layers, config.rope_theta, operations, attention, **factory_kwargs
+        )
+        self.bridge_in = operations.Linear(2 * width, width, **factory_kwargs)
+        self.bridge_out = operations.Linear(width, width, **factory_kwargs)
         self.stage2 = Stage(
-            config, config.layers_sub, config.rope_theta_sub, operations, attention, **place
+            config, config.layers_sub, config.rope_theta_sub, operations, attention, **factory_kwargs
         )
         self.heads = nn.ModuleList(
-            operations.Linear(width, CODES + 1, bias=False, **place) for _ in range(3)
+            operations.Linear(width, CODES + 1, bias=False, **factory_kwargs) for _ in range(3)
         )
 
     def condition(self, conditions: Conditions) -> Prefix:

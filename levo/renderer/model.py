@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from ..config import RendererConfig
 from ..layers.attention import Attention, sdpa
+from ..layers.operations import Device, Operations
 from ..layers.tables import rows
 from .quantizer import CodebookDecoder
 
@@ -49,20 +51,28 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 class FlowBlock(nn.Module):
     """Full attention and a GELU MLP, each shifted, scaled and gated by the moment."""
 
-    def __init__(self, config: RendererConfig, operations, attention: Attention, device=None, dtype=None):
+    def __init__(
+        self,
+        config: RendererConfig,
+        operations: Operations,
+        attention: Attention,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
         width = config.width
-        exact, place = {"device": device, "dtype": torch.float32}, {"device": device, "dtype": dtype}
+        factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
+        exact: dict[str, Any] = {"device": device, "dtype": torch.float32}
         self.heads = config.heads
         self.attend = attention
         self.dtype = dtype or torch.get_default_dtype()
         self.modulation = operations.Embedding(6, width, **exact)
         self.attention_norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
-        self.qkv = operations.Linear(width, 3 * width, **place)
-        self.out = operations.Linear(width, width, **place)
+        self.qkv = operations.Linear(width, 3 * width, **factory_kwargs)
+        self.out = operations.Linear(width, width, **factory_kwargs)
         self.mlp_norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
-        self.up = operations.Linear(width, config.inner, **place)
-        self.down = operations.Linear(config.inner, width, **place)
+        self.up = operations.Linear(width, config.inner, **factory_kwargs)
+        self.down = operations.Linear(config.inner, width, **factory_kwargs)
 
     def forward(self, x: Tensor, modulation: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         """Change `x` [B, T, width] in place; modulation [B or 1, 6, width], one already added to scales.
@@ -96,22 +106,30 @@ class Schedule:
 class FlowTransformer(nn.Module):
     """The velocity field."""
 
-    def __init__(self, config: RendererConfig, operations, attention: Attention, device=None, dtype=None):
+    def __init__(
+        self,
+        config: RendererConfig,
+        operations: Operations,
+        attention: Attention,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
         width = config.width
-        exact, place = {"device": device, "dtype": torch.float32}, {"device": device, "dtype": dtype}
+        factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
+        exact: dict[str, Any] = {"device": device, "dtype": torch.float32}
         self.config = config
         self.dtype = dtype or torch.get_default_dtype()
         self.positions = operations.Embedding(config.window, width, **exact)
-        self.time_in = operations.Linear(config.time, width, **place)
-        self.time_out = operations.Linear(width, width, **place)
-        self.time_modulation = operations.Linear(width, 6 * width, **place)
+        self.time_in = operations.Linear(config.time, width, **factory_kwargs)
+        self.time_out = operations.Linear(width, width, **factory_kwargs)
+        self.time_modulation = operations.Linear(width, 6 * width, **factory_kwargs)
         self.blocks = nn.ModuleList(
-            FlowBlock(config, operations, attention, **place) for _ in range(config.layers)
+            FlowBlock(config, operations, attention, **factory_kwargs) for _ in range(config.layers)
         )
         self.norm = operations.LayerNorm(width, eps=NORM_EPS, **exact)
         self.modulation = operations.Embedding(2, width, **exact)
-        self.out = operations.Linear(width, width, **place)
+        self.out = operations.Linear(width, width, **factory_kwargs)
 
     def _embed_time(self, time: Tensor) -> Tensor:
         half = self.config.time // 2
@@ -169,17 +187,22 @@ class Renderer(nn.Module):
     """Codebooks, mask table, latent statistics and the velocity field."""
 
     def __init__(
-        self, config: RendererConfig, operations=nn, attention: Attention = sdpa, device=None, dtype=None
+        self,
+        config: RendererConfig,
+        operations: Operations = nn,
+        attention: Attention = sdpa,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        place = {"device": device, "dtype": dtype}
+        factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
         self.config = config
-        self.vocal = CodebookDecoder(config, operations, **place)
-        self.accompaniment = CodebookDecoder(config, operations, **place)
-        self.mask = operations.Embedding(3, config.mask, **place)
+        self.vocal = CodebookDecoder(config, operations, **factory_kwargs)
+        self.accompaniment = CodebookDecoder(config, operations, **factory_kwargs)
+        self.mask = operations.Embedding(3, config.mask, **factory_kwargs)
         # Mean and deviation of the latents set the level of the song: never in low precision.
         self.statistics = operations.Embedding(2, config.latent, device=device, dtype=torch.float32)
-        self.flow = FlowTransformer(config, operations, attention, **place)
+        self.flow = FlowTransformer(config, operations, attention, **factory_kwargs)
 
     def condition(self, vocal: Tensor, accompaniment: Tensor) -> Tensor:
         """Codes of both tracks, each [B, T] -> [B, T, 2 * condition width]."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..config import CODES, RendererConfig
+from ..layers.operations import Operations
 
 
 class CodebookDecoder(nn.Module):
     """One track's codebook and the projection out of it."""
 
-    def __init__(self, config: RendererConfig, operations, **place):
+    def __init__(self, config: RendererConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.codebook = operations.Embedding(CODES, config.code_width, **place)
-        self.out = operations.Linear(config.code_width, config.condition, **place)
+        self.codebook = operations.Embedding(CODES, config.code_width, **factory_kwargs)
+        self.out = operations.Linear(config.code_width, config.condition, **factory_kwargs)
 
     def forward(self, codes: Tensor) -> Tensor:
         """[B, T] int64 -> [B, T, condition width]."""

@@ -184,10 +184,8 @@ class SongRenderer:
         return self._rendering.steps * self._rendering.number
 
     def _take(self, number: int, codes: Tensor) -> RenderInput:
-        tracks = tracks_of(codes, self._track)
-        if self._prompt is not None:
-            led = zip((self._prompt.vocal, self._prompt.accompaniment), tracks, strict=True)
-            tracks = [
-                torch.cat((prompt_codes.expand(len(codes), -1), own), dim=1) for prompt_codes, own in led
-            ]
-        return RenderInput(*(codes.to(self._device) for codes in tracks), self._noises[number])
+        vocal, accompaniment = tracks_of(codes, self._track)
+        if (prompt := self._prompt) is not None:
+            vocal = torch.cat((prompt.vocal.expand(len(codes), -1), vocal), dim=1)
+            accompaniment = torch.cat((prompt.accompaniment.expand(len(codes), -1), accompaniment), dim=1)
+        return RenderInput(vocal.to(self._device), accompaniment.to(self._device), self._noises[number])

@@ -69,9 +69,10 @@ def render_stems(
     rows = [torch.cat([silenced(codes, track) for track in tracks]) for codes in songs]
     seeds = seeds_from(seed, len(tracks)) if mode == INDEPENDENT_NOISE else [seed] * len(tracks)
     noises = [_noise(seeds, renderer) for _ in songs]
-    prompt = prompts and Prompt(
-        *(torch.cat([getattr(each, field.name) for each in prompts]) for field in fields(Prompt))
-    )
+    prompt = None
+    if prompts:
+        rows_of = (torch.cat([getattr(each, field.name) for each in prompts]) for field in fields(Prompt))
+        prompt = Prompt(*rows_of)
     settings = RenderSettings(steps=steps, guidance=guidance)
     latents = render_songs(renderer, rows, noises, settings, prompt, device, on_step)
     return [_stems(song) for song in latents]
@@ -118,7 +119,7 @@ def decode_stems(stems: Stems, decode: Decode, on_step: OnStep = ignore) -> tupl
     """
     accompaniment = stems.accompaniment
     derived = isinstance(accompaniment, StemDifference) and accompaniment.is_of(stems.mix, stems.vocals)
-    tracks = [stems.mix, stems.vocals] if derived else [stems.mix, stems.vocals, accompaniment]
+    tracks: list[Track] = [stems.mix, stems.vocals, *([] if derived else [accompaniment])]
     sounds = [
         decode_track(track, decode, _share(on_step, n, len(tracks))) for n, track in enumerate(tracks)
     ]

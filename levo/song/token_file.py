@@ -41,7 +41,11 @@ from .tokens import Composer, SongRequest, SongTokens
 FORMAT = "1"
 TRACKS = 3
 TAKE = {"frames": int, "seed": int, "ended": bool}
-FIELDS = {"str": str, "int": int, "float": (int, float)}  # by the annotation of a dataclass's field
+FIELDS: dict[Any, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+}  # by the annotation of a dataclass's field
 
 
 class TokenFileError(ValueError):

@@ -115,5 +115,7 @@ def both_stems(clip: Tensor, vocals: Tensor | None, accompaniment: Tensor | None
         for part in (vocals, accompaniment)
     )
     if vocals is None:
+        if accompaniment is None:
+            raise ValueError("A clip's stems cannot be told from the clip alone.")
         vocals = clip - accompaniment
     return vocals, clip - vocals if accompaniment is None else accompaniment

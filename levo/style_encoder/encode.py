@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from ..config import CODES, EMPTY, ENCODED_FRAMES, PROMPT_FRAMES, SAMPLES_PER_FRAME, StyleEncoderConfig
 from ..layers.attention import Attention, sdpa
+from ..layers.operations import Device, Operations
 from ..layers.tables import rows, tile
 from ..progress import OnStep, ignore, part_of
 from .musicfm import MusicFM
@@ -24,10 +26,10 @@ BEFORE = 13  # samples of them that lie before the moment
 class CodebookEncoder(nn.Module):
     """One track's codebook and the projection into it (arXiv:2110.04627)."""
 
-    def __init__(self, config: StyleEncoderConfig, operations, **place):
+    def __init__(self, config: StyleEncoderConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.into = operations.Linear(config.width, config.code_width, **place)
-        self.codebook = operations.Embedding(CODES, config.code_width, **place)
+        self.into = operations.Linear(config.width, config.code_width, **factory_kwargs)
+        self.codebook = operations.Embedding(CODES, config.code_width, **factory_kwargs)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, T, width] -> codes [B, T]: the rows of the codebook at the smallest angle."""
@@ -41,18 +43,18 @@ class StyleEncoder(nn.Module):
     def __init__(
         self,
         config: StyleEncoderConfig,
-        operations=nn,
+        operations: Operations = nn,
         attention: Attention = sdpa,
-        device=None,
-        dtype=None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        place = {"device": device, "dtype": dtype}
+        factory_kwargs: dict[str, Any] = {"device": device, "dtype": dtype}
         self.config = config
-        self.halve = operations.Conv1d(1, 1, HALVING_TAPS, stride=2, bias=False, **place)
-        self.musicfm = MusicFM(config, operations, attention, **place)
+        self.halve = operations.Conv1d(1, 1, HALVING_TAPS, stride=2, bias=False, **factory_kwargs)
+        self.musicfm = MusicFM(config, operations, attention, **factory_kwargs)
         self.quantizers = nn.ModuleDict(
-            {track: CodebookEncoder(config, operations, **place) for track in config.tracks}
+            {track: CodebookEncoder(config, operations, **factory_kwargs) for track in config.tracks}
         )
 
     def features(

@@ -7,12 +7,15 @@ folded into the convolutions before them when weights are loaded.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import StyleEncoderConfig
 from ..layers.attention import Attention
+from ..layers.operations import Operations
 from ..layers.tables import rows
 from ..progress import OnStep, ignore
 
@@ -29,11 +32,11 @@ NORM_EPS = 1e-5
 class Halving(nn.Module):
     """Convolutions around a skip that halve both axes of an image."""
 
-    def __init__(self, into: int, out: int, operations, **place):
+    def __init__(self, into: int, out: int, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.first = operations.Conv2d(into, out, 3, stride=2, padding=1, **place)
-        self.second = operations.Conv2d(out, out, 3, padding=1, **place)
-        self.skip = operations.Conv2d(into, out, 3, stride=2, padding=1, **place)
+        self.first = operations.Conv2d(into, out, 3, stride=2, padding=1, **factory_kwargs)
+        self.second = operations.Conv2d(out, out, 3, padding=1, **factory_kwargs)
+        self.skip = operations.Conv2d(into, out, 3, stride=2, padding=1, **factory_kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x).relu_()).add_(self.skip(x)).relu_()
@@ -42,11 +45,11 @@ class Halving(nn.Module):
 class FeedForward(nn.Module):
     """A normed SiLU MLP."""
 
-    def __init__(self, config: StyleEncoderConfig, operations, **place):
+    def __init__(self, config: StyleEncoderConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.norm = operations.LayerNorm(config.width, eps=NORM_EPS, **place)
-        self.up = operations.Linear(config.width, config.inner, **place)
-        self.down = operations.Linear(config.inner, config.width, **place)
+        self.norm = operations.LayerNorm(config.width, eps=NORM_EPS, **factory_kwargs)
+        self.up = operations.Linear(config.width, config.inner, **factory_kwargs)
+        self.down = operations.Linear(config.inner, config.width, **factory_kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.silu(self.up(self.norm(x))))
@@ -55,24 +58,30 @@ class FeedForward(nn.Module):
 class ConformerLayer(nn.Module):
     """Attention and a convolution over time between two half-weighted MLPs."""
 
-    def __init__(self, config: StyleEncoderConfig, operations, attention: Attention, **place):
+    def __init__(
+        self,
+        config: StyleEncoderConfig,
+        operations: Operations,
+        attention: Attention,
+        **factory_kwargs: Any,
+    ):
         super().__init__()
         width = config.width
         self.heads = config.heads
         self.attend = attention
-        self.before = FeedForward(config, operations, **place)
-        self.attention_norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
-        self.query_key = operations.Linear(width, 2 * width, **place)
-        self.value = operations.Linear(width, width, **place)
-        self.out = operations.Linear(width, width, **place)
-        self.conv_norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
-        self.widen = operations.Linear(width, 2 * width, bias=False, **place)
+        self.before = FeedForward(config, operations, **factory_kwargs)
+        self.attention_norm = operations.LayerNorm(width, eps=NORM_EPS, **factory_kwargs)
+        self.query_key = operations.Linear(width, 2 * width, **factory_kwargs)
+        self.value = operations.Linear(width, width, **factory_kwargs)
+        self.out = operations.Linear(width, width, **factory_kwargs)
+        self.conv_norm = operations.LayerNorm(width, eps=NORM_EPS, **factory_kwargs)
+        self.widen = operations.Linear(width, 2 * width, bias=False, **factory_kwargs)
         self.depthwise = operations.Conv1d(
-            width, width, config.kernel, padding=config.kernel // 2, groups=width, **place
+            width, width, config.kernel, padding=config.kernel // 2, groups=width, **factory_kwargs
         )
-        self.narrow = operations.Linear(width, width, bias=False, **place)
-        self.after = FeedForward(config, operations, **place)
-        self.norm = operations.LayerNorm(width, eps=NORM_EPS, **place)
+        self.narrow = operations.Linear(width, width, bias=False, **factory_kwargs)
+        self.after = FeedForward(config, operations, **factory_kwargs)
+        self.norm = operations.LayerNorm(width, eps=NORM_EPS, **factory_kwargs)
 
     def forward(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         """[B, T, width]; table: cosines and sines [T, 1, head width / 2]."""
@@ -86,10 +95,10 @@ class ConformerLayer(nn.Module):
         # Unlike elsewhere, positions turn what query and key are made from, not query and key.
         turned = rotate(x.unflatten(-1, (self.heads, -1)), table).flatten(2)
         query, key = self.query_key(turned).chunk(2, dim=-1)
-        heads = (
+        query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, self.value(x))
         )
-        return self.out(self.attend(*heads, False))
+        return self.out(self.attend(query, key, value, False))
 
     def _convolution(self, x: Tensor) -> Tensor:
         x = self.depthwise(F.glu(self.widen(x), dim=-1).transpose(1, 2))
@@ -106,18 +115,24 @@ def rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
 class MusicFM(nn.Module):
     """Spectrogram, convolutions and as many conformer layers as are read. Numbers must be float32."""
 
-    def __init__(self, config: StyleEncoderConfig, operations, attention: Attention, **place):
+    def __init__(
+        self,
+        config: StyleEncoderConfig,
+        operations: Operations,
+        attention: Attention,
+        **factory_kwargs: Any,
+    ):
         super().__init__()
         self.config = config
-        self.window = operations.Embedding(1, FFT, **place)
-        self.filters = operations.Embedding(BINS, config.mels, **place)
-        self.rates = operations.Embedding(1, config.width // config.heads // 2, **place)
+        self.window = operations.Embedding(1, FFT, **factory_kwargs)
+        self.filters = operations.Embedding(BINS, config.mels, **factory_kwargs)
+        self.rates = operations.Embedding(1, config.width // config.heads // 2, **factory_kwargs)
         self.halvings = nn.ModuleList(
-            Halving(into, config.channels, operations, **place) for into in (1, config.channels)
+            Halving(into, config.channels, operations, **factory_kwargs) for into in (1, config.channels)
         )
-        self.project = operations.Linear(config.channels * config.mels // 4, config.width, **place)
+        self.project = operations.Linear(config.channels * config.mels // 4, config.width, **factory_kwargs)
         self.layers = nn.ModuleList(
-            ConformerLayer(config, operations, attention, **place) for _ in range(config.layers)
+            ConformerLayer(config, operations, attention, **factory_kwargs) for _ in range(config.layers)
         )
 
     def mel(self, audio: Tensor) -> Tensor:

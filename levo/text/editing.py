@@ -36,7 +36,8 @@ def report(text: str) -> Report:
         parsed, problem = None, error
     try:
         sections = healed(text) if parsed is None else parsed.sections
-    except LyricsError:
+    except LyricsError as error:
+        problem = problem or error
         return Report(_before(text, problem.line), problem, None)
     return Report(sections, problem, laid_out(sections) if sections else None)
 

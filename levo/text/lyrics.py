@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 _LENGTHS = ("short", "medium", "long")
 _WORDLESS = ("intro", "outro", "inst")
@@ -129,7 +130,7 @@ def parse(text: str) -> Lyrics:
 
 # ------------------------------------------------------------------ characters
 
-_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_HALF_WIDTH: dict[int, Any] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _HALF_WIDTH |= str.maketrans("\u3000。｡､【】〖〗", " ..、[][]")
 _HALF_WIDTH |= str.maketrans({"…": "...", "⋯": "...", "‥": ".."})
 _HALF_WIDTH |= str.maketrans(dict.fromkeys("“”„‟〝〞「」『』｢｣《》〈〉", '"'))

@@ -8,12 +8,14 @@ side in memory and activations go through the cache in blocks (tests/bench/RESUL
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import VaeConfig
+from ..layers.operations import Device, Operations
 
 DILATIONS = (1, 3, 9)
 CACHED = 131_072  # numbers of an activation that are worked on at once on a CPU: they stay in its cache
@@ -26,7 +28,7 @@ def _convolution(layer: type[nn.Conv1d]) -> type[nn.Conv1d]:
     shape, and ComfyUI's layers cast and stream them as ever: they too end in `_conv_forward`.
     """
 
-    class Convolution(layer):
+    class Convolution(layer):  # type: ignore[valid-type, misc]
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             if x.device.type != "cpu":
                 return super()._conv_forward(x, weight, bias)
@@ -47,7 +49,7 @@ def _transposed(layer: type[nn.ConvTranspose1d]) -> type[nn.ConvTranspose1d]:
     Every sample makes two pieces of the length of the stride; the second adds to the first of the next.
     """
 
-    class Transposed(layer):
+    class Transposed(layer):  # type: ignore[valid-type, misc]
         def forward(self, x: Tensor) -> Tensor:
             if x.device.type != "cpu":
                 return super().forward(x)
@@ -68,7 +70,7 @@ def _transposed(layer: type[nn.ConvTranspose1d]) -> type[nn.ConvTranspose1d]:
 class Snake(nn.Module):
     """x + sin(alpha x)^2 / beta, with alpha and beta learned per channel on a log scale."""
 
-    def __init__(self, channels: int, device=None, dtype=None):
+    def __init__(self, channels: int, device: Device = None, dtype: torch.dtype | None = None):
         super().__init__()
         self.alpha = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
         self.beta = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
@@ -90,14 +92,14 @@ class Snake(nn.Module):
 class ResidualUnit(nn.Module):
     """Two convolutions around a skip."""
 
-    def __init__(self, channels: int, dilation: int, operations, **place):
+    def __init__(self, channels: int, dilation: int, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.snake_in = Snake(channels, **place)
+        self.snake_in = Snake(channels, **factory_kwargs)
         self.wide = _convolution(operations.Conv1d)(
-            channels, channels, 7, padding=3 * dilation, dilation=dilation, **place
+            channels, channels, 7, padding=3 * dilation, dilation=dilation, **factory_kwargs
         )
-        self.snake_out = Snake(channels, **place)
-        self.narrow = _convolution(operations.Conv1d)(channels, channels, 1, **place)
+        self.snake_out = Snake(channels, **factory_kwargs)
+        self.narrow = _convolution(operations.Conv1d)(channels, channels, 1, **factory_kwargs)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.wide(self.snake_in(x))
@@ -107,12 +109,12 @@ class ResidualUnit(nn.Module):
 class EncoderBlock(nn.Module):
     """Residual units, then a strided convolution."""
 
-    def __init__(self, into: int, out: int, stride: int, operations, **place):
+    def __init__(self, into: int, out: int, stride: int, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.units = nn.ModuleList(ResidualUnit(into, d, operations, **place) for d in DILATIONS)
-        self.snake = Snake(into, **place)
+        self.units = nn.ModuleList(ResidualUnit(into, d, operations, **factory_kwargs) for d in DILATIONS)
+        self.snake = Snake(into, **factory_kwargs)
         self.resample = _convolution(operations.Conv1d)(
-            into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **place
+            into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **factory_kwargs
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,13 +126,13 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """A transposed convolution, then residual units."""
 
-    def __init__(self, into: int, out: int, stride: int, operations, **place):
+    def __init__(self, into: int, out: int, stride: int, operations: Operations, **factory_kwargs: Any):
         super().__init__()
-        self.snake = Snake(into, **place)
+        self.snake = Snake(into, **factory_kwargs)
         self.resample = _transposed(operations.ConvTranspose1d)(
-            into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **place
+            into, out, 2 * stride, stride=stride, padding=ceil(stride / 2), **factory_kwargs
         )
-        self.units = nn.ModuleList(ResidualUnit(out, d, operations, **place) for d in DILATIONS)
+        self.units = nn.ModuleList(ResidualUnit(out, d, operations, **factory_kwargs) for d in DILATIONS)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.resample(self.snake(x, out=x))
@@ -142,16 +144,18 @@ class DecoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Stereo to mean and raw scale of the latents."""
 
-    def __init__(self, config: VaeConfig, operations, **place):
+    def __init__(self, config: VaeConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
         widths = config.widths
         self.first = _convolution(operations.Conv1d)(
-            config.audio_channels, widths[0], 7, padding=3, **place
+            config.audio_channels, widths[0], 7, padding=3, **factory_kwargs
         )
         steps = zip(widths[:-1], widths[1:], config.strides, strict=True)
-        self.blocks = nn.ModuleList(EncoderBlock(*step, operations, **place) for step in steps)
-        self.snake = Snake(widths[-1], **place)
-        self.last = _convolution(operations.Conv1d)(widths[-1], 2 * config.latent, 3, padding=1, **place)
+        self.blocks = nn.ModuleList(EncoderBlock(*step, operations, **factory_kwargs) for step in steps)
+        self.snake = Snake(widths[-1], **factory_kwargs)
+        self.last = _convolution(operations.Conv1d)(
+            widths[-1], 2 * config.latent, 3, padding=1, **factory_kwargs
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
@@ -163,15 +167,17 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents to stereo; the result is not bounded."""
 
-    def __init__(self, config: VaeConfig, operations, **place):
+    def __init__(self, config: VaeConfig, operations: Operations, **factory_kwargs: Any):
         super().__init__()
         widths = config.widths[::-1]
-        self.first = _convolution(operations.Conv1d)(config.latent, widths[0], 7, padding=3, **place)
+        self.first = _convolution(operations.Conv1d)(
+            config.latent, widths[0], 7, padding=3, **factory_kwargs
+        )
         steps = zip(widths[:-1], widths[1:], config.strides[::-1], strict=True)
-        self.blocks = nn.ModuleList(DecoderBlock(*step, operations, **place) for step in steps)
-        self.snake = Snake(widths[-1], **place)
+        self.blocks = nn.ModuleList(DecoderBlock(*step, operations, **factory_kwargs) for step in steps)
+        self.snake = Snake(widths[-1], **factory_kwargs)
         self.last = _convolution(operations.Conv1d)(
-            widths[-1], config.audio_channels, 7, padding=3, bias=False, **place
+            widths[-1], config.audio_channels, 7, padding=3, bias=False, **factory_kwargs
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,7 +190,13 @@ class Decoder(nn.Module):
 class Vae(nn.Module):
     """Encoder and decoder. `operations` supplies the layer classes (torch.nn or ComfyUI's)."""
 
-    def __init__(self, config: VaeConfig, operations=nn, device=None, dtype=None):
+    def __init__(
+        self,
+        config: VaeConfig,
+        operations: Operations = nn,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config, operations, device=device, dtype=dtype)

@@ -62,10 +62,11 @@ def separator_config(path: Path, found: Inventory) -> SeparatorConfig:
         raise CheckpointError(f"{display_name(path)} {reason}; choose a plain htdemucs with four stems.")
     given = package["kwargs"]
     stems = tuple(_plural(name) for name in given["sources"])
-    return SeparatorConfig(**sizes, stems=stems, segment=_fraction(given.get("segment", SEGMENT)))
+    sizes |= {"stems": stems, "segment": _fraction(given.get("segment", SEGMENT))}
+    return SeparatorConfig(**sizes)
 
 
-def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """Fields of SeparatorConfig that follow from the shapes of a file's tensors.
 
     Raises:
