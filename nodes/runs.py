@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, RendererConfig, Sampling
+from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling
 from ..levo.files.damage import display_name
 from ..levo.lelm.compose import ComposeRun, Composition
 from ..levo.lelm.conditions import Conditions, prepare, song_text
@@ -172,24 +172,23 @@ def latent_of(track: Track) -> dict:
 
 
 class Decoder:
-    """A VAE on its device, and how many frames it decodes at once there."""
+    """A VAE on its device, and how much memory it may decode in there."""
 
     def __init__(self, vae: LoadedModel, rows: int):
         """Bring the VAE to its device, for tracks of `rows` songs."""
-        self._vae, self._least = vae, 2 * vae.config.overlap
+        self._vae, self._rows = vae, rows
         self._device = memory.load_on_device(vae, memory_to_decode(vae) * rows, whole=True)
         # Half of what is free: the rest of the machine goes on.
-        free, window = memory.free_memory(self._device) // 2, RendererConfig().window
-        needed = memory_to_decode(vae, window) * rows
-        self._chunk = chunk_frames(needed, window, free, self._least)
+        self._free = memory.free_memory(self._device) // 2
 
     def __call__(self, latents: SongLatents, on_step: OnStep) -> Tensor:
         """[B, 2, samples] of a track; in smaller chunks where memory runs short."""
-        vae, model = self._vae, self._vae.patcher.model
+        vae, model, least = self._vae, self._vae.patcher.model, 2 * self._vae.config.overlap
+        needed = memory_to_decode(vae, latents.window) * self._rows
         return memory.retry_smaller_on_oom(
             lambda frames: decode_song(model, latents, self._device, vae.dtype, frames, on_step),
-            self._chunk,
-            self._least,
+            chunk_frames(needed, latents.window, self._free, least),
+            least,
         )
 
 

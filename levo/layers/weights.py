@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def assign(
     for name, value in values:
         layer, leaf = _owner(model, name)
         scale = f"{name.removesuffix('weight')}scale"
-        if leaf == "weight" and isinstance(layer, Fp16Linear | PackedInt8Linear):
+        if _is_matrix(layer, leaf):
             layer.pack(value)
             followed |= {name, scale} if value.is_floating_point() else {name}
         elif expected[name].dtype == torch.int8 and value.is_floating_point():
@@ -66,15 +67,19 @@ def _fit(value: Tensor, expected: Tensor, device: torch.device | str | None) -> 
 
 def value(model: nn.Module, name: str) -> Tensor:
     """One tensor; of packed weights a copy."""
-    layer, _ = _owner(model, name)
-    if isinstance(layer, Fp16Linear | PackedInt8Linear) and is_packed(model, name):
+    layer, leaf = _owner(model, name)
+    if _is_matrix(layer, leaf):
         return layer.matrix()
     return model.get_parameter(name).detach()
 
 
 def is_packed(model: nn.Module, name: str) -> bool:
     """Whether a tensor of the state dict has no numbers, because its layer keeps them in another order."""
-    layer, leaf = _owner(model, name)
+    return _is_matrix(*_owner(model, name))
+
+
+def _is_matrix(layer: nn.Module, leaf: str) -> TypeGuard[Fp16Linear | PackedInt8Linear]:
+    """Whether a layer's tensor of this name is the matrix that it keeps packed."""
     return leaf == "weight" and isinstance(layer, Fp16Linear | PackedInt8Linear)
 
 

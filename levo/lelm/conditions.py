@@ -111,9 +111,8 @@ class Conditioner(nn.Module):
         self.prompt = nn.ModuleList(
             operations.Embedding(CODES + 2, width, **factory_kwargs) for _ in range(3)
         )
-        self.prompt_start = operations.Embedding(
-            2, width, **factory_kwargs
-        )  # one learned row for each stage
+        # One learned row for each stage.
+        self.prompt_start = operations.Embedding(2, width, **factory_kwargs)
 
     def parts(self, conditions: Conditions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Lyric, stage-1 prompt, stage-2 prompt and style, each [2, length, width]."""

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from ..audio.waveform import resample
 from ..config import SeparatorConfig
-from ..progress import OnStep, ignore
+from ..progress import OnStep, ignore, part_of
 
 OVERLAP = 0.25  # of a window with the next
 SHIFT_SECONDS = 0.5  # at most
@@ -73,13 +73,10 @@ def split(
     songs = resample(mix, rate, config.sample_rate).expand(-1, 2, -1)
     most = int(SHIFT_SECONDS * config.sample_rate)
     shift = random.Random(seed).randint(0, most)
-    total = batch * len(list(windows(songs.shape[-1] + most - shift, config.window)))
+    each = len(list(windows(songs.shape[-1] + most - shift, config.window)))
     made = torch.empty(batch, len(config.stems), 2, songs.shape[-1])
     for number, song in enumerate(songs):
-
-        def step(done: int, of: int, before: int = number) -> None:
-            on_step(before * of + done, total)
-
+        step = part_of(on_step, number * each, batch * each)
         made[number] = separate(model, config, song, shift, device, step)
     if channels == 1:
         made = made.mean(dim=2, keepdim=True)

@@ -30,6 +30,7 @@ class SongRun:
             early: the renderer is there already, and windows are rendered while composing goes on.
         """
         self._composing, self._rendering, self._early = composing, rendering, early
+        self._total = composing.total + rendering.steps_for(composing.frames)  # at most
 
     def step(self, on_step: OnStep = ignore) -> bool:
         """Compose a step, and render the windows whose codes it made final; False if there is no step left.
@@ -40,11 +41,10 @@ class SongRun:
         composing, rendering = self._composing, self._rendering
         if not composing.step():
             return False
-        total = composing.total + rendering.steps_for(composing.frames)
-        on_step(composing.done + rendering.steps_done, total)
+        on_step(composing.done + rendering.steps_done, self._total)
         while self._early and composing.final_frames >= rendering.needs:
             before = composing.done + rendering.steps_done
-            if not rendering.next(_with_frames(composing.codes()), part_of(on_step, before, total)):
+            if not rendering.next(_with_frames(composing.codes()), part_of(on_step, before, self._total)):
                 break
         return True
 

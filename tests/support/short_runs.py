@@ -45,10 +45,8 @@ def render_windows(
     on_step: OnStep = ignore,
 ) -> Tensor:
     """Latents of all windows of one song, [B, Windows.total, 64]; overlaps stand there once."""
-    songs, rendering = (
-        {0: RenderInput(vocal, accompaniment, noise)},
-        WindowRenderer(renderer, steps, guidance, lead),
-    )
+    songs = {0: RenderInput(vocal, accompaniment, noise)}
+    rendering = WindowRenderer(renderer, steps, guidance, lead)
     total = steps * rendering.windows(vocal.shape[1]).count
     while rendering.next(songs, part_of(on_step, steps * rendering.number, total)):
         pass
@@ -60,13 +58,12 @@ def compose_and_render(
     rendering: SongRenderer,
     bring_renderer: Callable[[], Any] | None = None,
     on_step: OnStep = ignore,
-    on_composed: OnStep = ignore,
 ) -> tuple[list[Composition], dict[int, SongLatents]]:
     """Takes and latents of a song in one go; early, unless there is something to call before rendering."""
     with composing() as run:
         song = SongRun(run, rendering, early=bring_renderer is None)
         while song.step(on_step):
-            on_composed(run.done, run.total)
+            pass
         takes = run.result()
     if bring_renderer is not None and any(take.codes.shape[2] for take in takes):
         bring_renderer()
