@@ -3,11 +3,11 @@
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
-	@echo "make test     checks style and runs all tests"
+	@echo "make test     checks style and types, and runs all tests"
 	@echo "make golden   compares the models with outputs of the published code, number by number"
 	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
 	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
-	@echo "make lint     checks style only"
+	@echo "make lint     checks style and types only"
 	@echo "make lint-js  checks the scripts of the browser (npx fetches biome from the npm registry, once)"
 	@echo "make python   prints the path of the environment's Python"
 
@@ -42,7 +42,8 @@ card:
 lint:
 	@python=$$(tests/environment.sh) && \
 	"$$python" -m ruff check . && \
-	"$$python" -m ruff format --check .
+	"$$python" -m ruff format --check . && \
+	"$$python" -m mypy
 
 lint-js:
 	npx --yes --prefer-offline @biomejs/biome@2.6.8 lint --error-on-warnings
