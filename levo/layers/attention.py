@@ -65,8 +65,8 @@ def flash_package() -> ModuleType | None:
         import flash_attn
     except (ImportError, OSError, RuntimeError):  # what builds for another torch or CUDA raise
         return None
-    wanted = ("flash_attn_func", "flash_attn_with_kvcache")
-    return flash_attn if all(hasattr(flash_attn, name) for name in wanted) else None
+    functions = ("flash_attn_func", "flash_attn_with_kvcache")
+    return flash_attn if all(hasattr(flash_attn, name) for name in functions) else None
 
 
 def flash_refusal(device: torch.device, dtype: torch.dtype, head_width: int) -> str | None:

@@ -45,8 +45,8 @@ class Kernel:
         x = torch.randn(2, TESTED[1], generator=random).to(device, dtype)
         weight = torch.randint(-LEVELS, LEVELS + 1, TESTED, generator=random, dtype=torch.int8).to(device)
         scale = (torch.rand(TESTED[0], generator=random) / LEVELS).to(device)
-        wanted = x.float() @ dequantise(weight, scale).t()
-        error = (self.multiply(x, weight, scale).float() - wanted).norm() / wanted.norm()
+        exact = x.float() @ dequantise(weight, scale).t()
+        error = (self.multiply(x, weight, scale).float() - exact).norm() / exact.norm()
         return bool(error < self.error)
 
 

@@ -89,11 +89,13 @@ def multiply(
     low = tl.zeros((TILE, COLUMNS), tl.float32)
     high = tl.zeros((TILE, COLUMNS), tl.float32)
     for step in range(STEPS):
-        left = width_in - begin - step * (PARTS * STEP)
-        tile = _widened(tl.load(weights, mask=weight_in < left, other=0), x_pointer.dtype.element_ty, PTX)
-        low = _added(low, tile, low_x, (x_row < rows) & (x_in < left))
+        remaining = width_in - begin - step * (PARTS * STEP)
+        tile = _widened(
+            tl.load(weights, mask=weight_in < remaining, other=0), x_pointer.dtype.element_ty, PTX
+        )
+        low = _added(low, tile, low_x, (x_row < rows) & (x_in < remaining))
         if WIDE:
-            high = _added(high, tile, high_x, (x_row + COLUMNS < rows) & (x_in < left))
+            high = _added(high, tile, high_x, (x_row + COLUMNS < rows) & (x_in < remaining))
             high_x += PARTS * STEP
         weights += PARTS * STEP
         low_x += PARTS * STEP
@@ -103,9 +105,9 @@ def multiply(
 
 
 @triton.jit
-def _added(sums, tile, x, there):
+def _added(sums, tile, x, mask):
     """Sums [TILE, COLUMNS] and the product of a tile [TILE, STEP] and x [STEP, COLUMNS]."""
-    right = tl.load(x, mask=there, other=0.0).to(tile.dtype)
+    right = tl.load(x, mask=mask, other=0.0).to(tile.dtype)
     return tl.dot(tile, right, sums, input_precision="ieee")
 
 
@@ -124,9 +126,9 @@ def _store(
         sums *= tl.load(scale_pointer + out, mask=out < width_out, other=0.0)[:, None]
     else:
         y_pointer += tl.program_id(1) * rows * width_out
-    there = (out < width_out)[:, None] & (row < rows)[None, :]
+    inside = (out < width_out)[:, None] & (row < rows)[None, :]
     y = y_pointer + row[None, :] * width_out + out[:, None]
-    tl.store(y, sums.to(y_pointer.dtype.element_ty), mask=there)
+    tl.store(y, sums.to(y_pointer.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -150,10 +152,10 @@ def reduce(sums_pointer, scale_pointer, y_pointer, rows, width_out, SPLITS: tl.c
     """Add sums [SPLITS, rows, width_out] fp32 in the order of the splits, scale, round to y's dtype."""
     row = tl.program_id(1)
     out = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = out < width_out
+    inside = out < width_out
     sums = sums_pointer + row * width_out + out
-    total = tl.load(sums, mask=there, other=0.0)
+    total = tl.load(sums, mask=inside, other=0.0)
     for split in tl.static_range(1, SPLITS):  # unrolled, so that no load waits for the one before
-        total += tl.load(sums + split * rows * width_out, mask=there, other=0.0)
-    y = total * tl.load(scale_pointer + out, mask=there, other=0.0)
-    tl.store(y_pointer + row * width_out + out, y.to(y_pointer.dtype.element_ty), mask=there)
+        total += tl.load(sums + split * rows * width_out, mask=inside, other=0.0)
+    y = total * tl.load(scale_pointer + out, mask=inside, other=0.0)
+    tl.store(y_pointer + row * width_out + out, y.to(y_pointer.dtype.element_ty), mask=inside)

@@ -42,10 +42,10 @@ def factors(table: Tensor) -> Tensor:
         [count, 2, 3, 1, head width].
     """
     count, _, width = table.shape
-    made = table.new_empty(count, 2, 3, 1, width)
-    made[:, :, :2, 0] = table[:, :, None]
-    made[:, 0, 2], made[:, 1, 2] = 1, 0
-    return made
+    rotation = table.new_empty(count, 2, 3, 1, width)
+    rotation[:, :, :2, 0] = table[:, :, None]
+    rotation[:, 0, 2], rotation[:, 1, 2] = 1, 0
+    return rotation
 
 
 class KVCache:

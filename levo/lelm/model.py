@@ -46,9 +46,9 @@ def rotate(x: Tensor, factors: Tensor) -> Tensor:
         x: query, key and value.
         factors: [T, 2, 3, 1, head width] of `levo.lelm.kv_cache.factors`.
     """
-    own, partner = factors.unbind(1)
+    cosine, sine = factors.unbind(1)
     partners = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)
-    return (x * own).addcmul_(partners, partner)
+    return (x * cosine).addcmul_(partners, sine)
 
 
 class Block(nn.Module):

@@ -80,8 +80,8 @@ class TakeBatch:
         """Sample what is not kept from [2 N, 3, CODES + 1] logits and go one step on."""
         codes = self._sample(guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance))
         singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
-        given = self.placed.index_select(2, self._step)[..., 0]
-        codes = torch.where(given != EMPTY, given, torch.where(singing, codes, EMPTY))
+        kept = self.placed.index_select(2, self._step)[..., 0]
+        codes = torch.where(kept != EMPTY, kept, torch.where(singing, codes, EMPTY))
         self.placed.index_copy_(2, self._step, codes[..., None])
         self._ends.copy_(torch.where(codes == END, self._step, self._ends))
         self._over.copy_(torch.where(self._is_over(), torch.minimum(self._over, self._step), self._over))

@@ -67,9 +67,9 @@ def _known_input(renderer: Renderer, condition: Tensor, known: Tensor, rows: int
     mask[:, :fixed] = KNOWN
     marks = renderer.mask(mask)
     width = renderer.config.width
-    given = condition.new_zeros(rows, batch, frames, width, dtype=torch.float32)
+    known_input = condition.new_zeros(rows, batch, frames, width, dtype=torch.float32)
     context, at = marks.shape[2], marks.shape[2] + channels
-    given[..., :context] = marks
-    given[:, :, :fixed, context:at] = known
-    given[0, ..., at : at + codes] = condition
-    return given
+    known_input[..., :context] = marks
+    known_input[:, :, :fixed, context:at] = known
+    known_input[0, ..., at : at + codes] = condition
+    return known_input

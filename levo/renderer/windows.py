@@ -118,8 +118,8 @@ class WindowRenderer:
             on_step,
         )
         start, end = self.fresh
-        made = self.renderer.denormalise(latents)[:, start - end :]
-        pieces = made.split([len(take.vocal) for take in going.values()])
+        added = self.renderer.denormalise(latents)[:, start - end :]
+        pieces = added.split([len(take.vocal) for take in going.values()])
         for n, piece in zip(going, pieces, strict=True):
             self._pieces.setdefault(n, []).append(piece)
         self.number += 1

@@ -78,9 +78,9 @@ def build(config: SeparatorConfig, device: torch.device | str = "cpu") -> nn.Mod
     Raises:
         MissingPackageError: demucs-infer is not installed.
     """
-    made = _htdemucs()
-    with torch.device("meta"):  # which is made in no time; initial values are of no use
-        model = made(**arguments(config), rescale=0, emb_smooth=False)
+    model_class = _htdemucs()
+    with torch.device("meta"):  # which takes no time; initial values are of no use
+        model = model_class(**arguments(config), rescale=0, emb_smooth=False)
     return model.to_empty(device=device).eval()
 
 

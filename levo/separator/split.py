@@ -74,13 +74,13 @@ def split(
     most = int(SHIFT_SECONDS * config.sample_rate)
     shift = random.Random(seed).randint(0, most)
     each = len(list(windows(songs.shape[-1] + most - shift, config.window)))
-    made = torch.empty(batch, len(config.stems), 2, songs.shape[-1])
+    parts = torch.empty(batch, len(config.stems), 2, songs.shape[-1])
     for number, song in enumerate(songs):
         step = part_of(on_step, number * each, batch * each)
-        made[number] = separate(model, config, song, shift, device, step)
+        parts[number] = separate(model, config, song, shift, device, step)
     if channels == 1:
-        made = made.mean(dim=2, keepdim=True)
-    back = resample(made.flatten(1, 2), config.sample_rate, rate).view(*made.shape[:3], -1)
+        parts = parts.mean(dim=2, keepdim=True)
+    back = resample(parts.flatten(1, 2), config.sample_rate, rate).view(*parts.shape[:3], -1)
     back = pad(back, (0, max(0, length - back.shape[-1])))[..., :length]
     stems = dict(zip(config.stems, back.unbind(dim=1), strict=True))
     return Stems(accompaniment=mix - stems["vocals"], **stems)
@@ -132,8 +132,8 @@ def separate(
 def windows(length: int, window: int) -> Iterator[Window]:
     """Windows over a song; the last ones reach beyond its end and are heard around their middle."""
     for start in range(0, length, int((1 - OVERLAP) * window)):
-        own = min(window, length - start)
-        yield Window(start, own, start - (window - own) // 2)
+        inside = min(window, length - start)
+        yield Window(start, inside, start - (window - inside) // 2)
 
 
 def _stretch(song: Tensor, start: int, length: int) -> Tensor:

@@ -39,8 +39,8 @@ def under_way(done: int, total: int, frames: int, pace: float, sections: Sequenc
     parts += [f"{clock(composed)} of at most {clock(most)}", _real_time(pace)]
     by_lyrics = bool(ends) and composed < ends[-1] < most
     last = ends[-1] * FRAME_RATE if by_lyrics else frames
-    left = (last + total - frames - done) / max(pace, 1e-9)
-    return " - ".join([*parts, f"{'about' if by_lyrics else 'at most'} {clock(max(left, 0))} left"])
+    remaining = (last + total - frames - done) / max(pace, 1e-9)
+    return " - ".join([*parts, f"{'about' if by_lyrics else 'at most'} {clock(max(remaining, 0))} left"])
 
 
 def finished(lengths: Sequence[int], ended: Sequence[bool], pace: float, spent: float) -> str:

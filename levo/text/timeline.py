@@ -27,10 +27,10 @@ def marks(lyrics: Lyrics, seconds: float, ended: bool) -> tuple[Mark, ...]:
     scale = seconds / lyrics.seconds
     if not ended:
         scale = max(1.0, scale)
-    found, start = [], 0.0
+    marks, start = [], 0.0
     for section in lyrics.sections:
         if start >= seconds:
             break
-        found.append(Mark(section.tag, start))
+        marks.append(Mark(section.tag, start))
         start += section.seconds * scale
-    return tuple(found)
+    return tuple(marks)

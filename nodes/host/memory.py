@@ -79,8 +79,8 @@ def load_together(models: Sequence[LoadedModel], memory: int) -> bool:
     device = patchers[0].load_device
     if not mm.is_device_cpu(device):  # there weights take no more room than they do already
         # What ComfyUI leaves free beside weights, and with which it lets others go for them.
-        beside = max(memory + mm.extra_reserved_memory(), mm.minimum_inference_memory())
-        needed = 1.1 * sum(patcher.model_size() for patcher in patchers) + beside
+        kept_free = max(memory + mm.extra_reserved_memory(), mm.minimum_inference_memory())
+        needed = 1.1 * sum(patcher.model_size() for patcher in patchers) + kept_free
         theirs = [
             other for other in mm.loaded_models() if other is not None and other.load_device == device
         ]

@@ -58,10 +58,10 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
             base, int8_linear = fbgemm.operations(base), fbgemm.PackedInt8Linear
         return int8.operations(base, int8_linear) if choice == INT8 else base
 
-    own = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
+    base = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
     attend = _lelm_attention(attention, dtype, head_width, matmul_attention if on_cpu else torch_attention)
     int8_linear = partial(Int8Linear, kernel=int8_kernel(dtype) if choice == INT8 else None)
-    return Precision(dtype, layers(own, int8_linear), layers(nn, int8.Int8Linear), attend)
+    return Precision(dtype, layers(base, int8_linear), layers(nn, int8.Int8Linear), attend)
 
 
 def int8_kernel(dtype: torch.dtype) -> int8.Kernel | None:
@@ -120,8 +120,8 @@ def renderer_precision(choice: str, attention: str, head_width: int) -> Precisio
     attend = _flow_attention(attention, dtype, head_width)
     if choice != FP8:
         return Precision(dtype, _operations_for(dtype), nn, attend)
-    own, plain = (fp8.operations(base, biased=True) for base in (_casting_operations(dtype), nn))
-    return Precision(dtype, own, plain, attend)
+    streaming, plain = (fp8.operations(base, biased=True) for base in (_casting_operations(dtype), nn))
+    return Precision(dtype, streaming, plain, attend)
 
 
 def audio_precision(choice: str = AUTO) -> Precision:
