@@ -89,13 +89,11 @@ def multiply(
     low = tl.zeros((TILE, COLUMNS), tl.float32)
     high = tl.zeros((TILE, COLUMNS), tl.float32)
     for step in range(STEPS):
-        remaining = width_in - begin - step * (PARTS * STEP)
-        tile = _widened(
-            tl.load(weights, mask=weight_in < remaining, other=0), x_pointer.dtype.element_ty, PTX
-        )
-        low = _added(low, tile, low_x, (x_row < rows) & (x_in < remaining))
+        rest = width_in - begin - step * (PARTS * STEP)
+        tile = _widened(tl.load(weights, mask=weight_in < rest, other=0), x_pointer.dtype.element_ty, PTX)
+        low = _added(low, tile, low_x, (x_row < rows) & (x_in < rest))
         if WIDE:
-            high = _added(high, tile, high_x, (x_row + COLUMNS < rows) & (x_in < remaining))
+            high = _added(high, tile, high_x, (x_row + COLUMNS < rows) & (x_in < rest))
             high_x += PARTS * STEP
         weights += PARTS * STEP
         low_x += PARTS * STEP

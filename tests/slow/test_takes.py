@@ -24,7 +24,7 @@ from levo.lelm.model import LeLM
 from levo.lelm.sampling import guide, penalise_repetition, sample
 from levo.lelm.takes import TakeBatch
 
-pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture(scope="module")

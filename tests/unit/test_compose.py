@@ -17,7 +17,7 @@ from levo.lelm.compose import POLL_STEPS, Composition, compose
 from levo.lelm.delay import delay, steps_for
 from levo.lelm.model import LeLM
 
-pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def run(script: Script, frames: int = FRAMES, sampling: Sampling = GREEDY, **options) -> Composition:

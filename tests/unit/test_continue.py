@@ -19,7 +19,7 @@ from levo.lelm.kv_cache import SPAN
 from levo.lelm.model import LeLM
 from levo.memory import compose_bytes
 
-pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+pytestmark = pytest.mark.usefixtures("inference")
 
 TEN = 10
 

@@ -22,7 +22,7 @@ from levo.renderer.model import Renderer
 from levo.song.latents import SongLatents
 from levo.song.render import Prompt, SongRenderer, seeded_noise
 
-pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+pytestmark = pytest.mark.usefixtures("inference")
 
 WINDOW, OVERLAP, DELAY, STEPS = 20, 5, 3, 2
 

@@ -14,16 +14,25 @@ from levo.vae.oobleck import Vae
 HELD = tiny.VAE.overlap // 2
 
 
-@pytest.mark.parametrize("pieces", [[100], [60, 40], [40, 30, 30], [5, 8, 87], [97, 3]])
-def test_pieces_sound_like_the_whole_song_but_for_its_last_frames(inference: None, pieces: list[int]):
-    # In float64, because torch takes other kernels for other lengths, which round otherwise.
+@pytest.fixture(scope="module")
+def song() -> tuple[Vae, torch.Tensor, torch.Tensor]:
+    """A VAE, latents of 100 frames, and their sound but for the last frames.
+
+    In float64, because torch takes other kernels for other lengths, which round otherwise.
+    """
     vae = Vae(tiny.VAE, dtype=torch.float64)
     tiny.init_weights(vae)
     latents = torch.randn(1, 64, 100, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.inference_mode():
+        return vae, latents, decode_chunks(vae, latents)[..., : (100 - HELD) * SAMPLES_PER_FRAME]
+
+
+@pytest.mark.parametrize("pieces", [[100], [60, 40], [40, 30, 30], [5, 8, 87], [97, 3]])
+def test_pieces_sound_like_the_whole_song_but_for_its_last_frames(inference: None, song, pieces: list[int]):
+    vae, latents, heard = song
     early = EarlySound(vae, dtype=torch.float64)
     for piece in latents.split(pieces, dim=2):
         early.add(piece)
-    heard = decode_chunks(vae, latents)[..., : (100 - HELD) * SAMPLES_PER_FRAME]
     assert early.sound.shape == heard.shape
     assert early.sound.dtype == torch.float32
     assert torch.allclose(early.sound, heard.float(), rtol=1e-6, atol=1e-8)

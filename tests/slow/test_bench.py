@@ -22,7 +22,7 @@ from levo.lelm.compose import compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM
 
-pytestmark = pytest.mark.usefixtures("inference", "one_thread")
+pytestmark = pytest.mark.usefixtures("inference")
 
 SMALL = replace(tiny.LELM, layers_sub=2, lyric_length=6, style_length=4, delays=(0, 3, 3))
 GREEDY = Sampling(top_k=1)
