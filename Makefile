@@ -1,11 +1,12 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test golden bench card lint lint-js python
+.PHONY: help demo test golden bench attack card lint lint-js python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
 	@echo "make test     checks style and types, and runs all tests"
 	@echo "make golden   compares the models with outputs of the published code, number by number"
 	@echo "make bench    measures loading, composing, rendering and splitting at full size, beside the published way"
+	@echo "make attack   feeds the nodes thousands of odd files, texts, lists and numbers, and counts what comes of it"
 	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
 	@echo "make lint     checks style and types only"
 	@echo "make lint-js  checks the scripts of the browser (npx fetches biome from the npm registry, once)"
@@ -35,6 +36,10 @@ bench:
 	"$$python" tests/bench/separating.py && \
 	"$$python" tests/bench/style.py && \
 	"$$python" tests/bench/overhead.py
+
+attack:
+	@python=$$(tests/environment.sh) && \
+	PYTHONPATH=tests "$$python" -m attack $(AREAS)
 
 card:
 	$(or $(PYTHON),python3) tests/bench/gpu_check.py $(if $(COMFYUI),--comfyui $(COMFYUI))
