@@ -160,7 +160,8 @@ def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_li
     assert (len(sound), rate) == (4_800, 48_000)
     np.testing.assert_allclose(sound, 0.25, atol=1e-4)
     (entry,) = done.outputs["keep"]["audio"]
-    assert (entry["subfolder"], entry["filename"]) == (song_list.stem, "one_00001_.flac")
+    assert entry["subfolder"] == song_list.stem
+    assert entry["filename"] in ("one_00001_.flac", "one_00001.flac")  # of older and of newer hosts
 
 
 def test_a_song_without_prompt_audio_has_no_style(server: ComfyServer, song_list: Path):

@@ -12,7 +12,8 @@ from support import pack, songs
 from support.comfy_server import PACK_NAME, ComfyServer, Response
 from support.pack_nodes import NODES, inputs_of
 
-TIMING = re.compile(rf"\s*\d+\.\d+ seconds: /custom_nodes/{PACK_NAME}")
+# Newer hosts write the level before the text, in colour.
+TIMING = re.compile(rf"(\x1b\[\d+m\[INFO\]\x1b\[0m)?\s*\d+\.\d+ seconds: /custom_nodes/{PACK_NAME}")
 
 
 @pytest.fixture(params=NODES)
