@@ -5,9 +5,8 @@ const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwrig
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
   "--disable-component-update", "--no-first-run"];
 const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false, "Comfy.Locale": "en" };
-// Errors of the frontend itself, seen without any pack and without the internet.
-const OF_CORE = [/reading 'id'/, /\$t is not a function/, /Error fetching file size/, /Failed to load resource/, /net::ERR/,
-  /violates the following Content Security Policy/];
+// How what our scripts log is told from what the frontend and other packs log.
+const OURS = /ComfyUI-LeVo|\/levo\/|LeVo/;
 
 // Runs `use(browser)` with a browser, and closes it; the server gets `settings` first.
 export async function withBrowser(url, use, settings = {}) {
@@ -21,21 +20,24 @@ export async function withBrowser(url, use, settings = {}) {
   }
 }
 
-// A page with the editor in it; `page.problems()` are the console's errors that are not the frontend's own.
+// A page with the editor in it; `page.problems()` are the console's errors that come from our scripts or files.
 export async function openEditor(browser, url) {
   const page = await browser.newPage({ viewport: { width: 1960, height: 1640 } });
   const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  page.problems = () => errors.filter((text) => !OF_CORE.some((known) => known.test(text)));
+  page.on("pageerror", (error) => errors.push({ text: String(error), from: error.stack ?? "" }));
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push({ text: message.text(), from: message.location().url });
+  });
+  page.problems = () => errors.filter(({ text, from }) => OURS.test(text + from)).map(({ text }) => text);
   await page.goto(url);
   await ready(page);
   return page;
 }
 
-// Resolves when the editor has started.
+// Resolves when the editor has started and shows its first workflow, which would replace what is opened before.
 export async function ready(page) {
-  await page.waitForFunction(() => window.app?.extensionManager && window.app?.graph, null, { timeout: 60000 });
+  await page.waitForFunction(() => window.app?.extensionManager?.workflow?.activeWorkflow?.activeState && app.graph,
+    null, { timeout: 60000 });
 }
 
 // Empties the graph and adds nodes of the given types side by side, in full view.
@@ -86,4 +88,10 @@ export async function runTo(page, wanted, timeout = 300000) {
     setTimeout(() => done(["timeout", wanted]), timeout);
   }), [wanted, timeout]);
   if (ended[0] !== wanted) throw new Error(JSON.stringify(ended));
+}
+
+// The leaf of a node in the node library, found by its name; the sidebar's tab is open.
+export async function inLibrary(page, name) {
+  await page.locator("[class*=comfy-vue-side-bar] input[type=text]").first().fill(name);
+  return page.getByRole("treeitem").filter({ hasText: name }).last();
 }

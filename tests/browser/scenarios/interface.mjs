@@ -1,14 +1,13 @@
 // What people do with the pack in ComfyUI's own interface.
 import assert from "node:assert/strict";
-import { onlyNodes, runTo } from "../frontend.mjs";
+import { inLibrary, onlyNodes, runTo } from "../frontend.mjs";
 
 const types = (page) => page.evaluate(() => app.graph._nodes.map((node) => node.type));
 
 export async function a_node_is_found_in_the_library_and_dragged_into_the_graph(page) {
   await onlyNodes(page);
   await page.locator(".node-library-tab-button").click();
-  await page.locator(".node-lib-search-box input").fill("LeVo Lyrics");
-  const leaf = page.locator(".node-lib-node-container").filter({ hasText: "LeVo Lyrics" }).first();
+  const leaf = await inLibrary(page, "LeVo Lyrics");
   await leaf.dragTo(page.locator("#graph-canvas"), { targetPosition: { x: 900, y: 400 } });
   await page.waitForFunction(() => app.graph._nodes.length === 1);
   assert.deepEqual(await types(page), ["LeVoLyrics"]);

@@ -1,6 +1,6 @@
 // The interface in Chinese.
 import assert from "node:assert/strict";
-import { onlyNodes } from "../frontend.mjs";
+import { inLibrary, onlyNodes } from "../frontend.mjs";
 
 export const SETTINGS = { "Comfy.Locale": "zh" };
 
@@ -22,8 +22,7 @@ export async function nodes_their_sockets_and_the_player_are_chinese(page) {
 export async function a_node_is_found_by_its_chinese_name(page) {
   await page.locator("canvas#graph-canvas").click({ position: { x: 900, y: 900 } });
   await page.keyboard.press("n");
-  await page.locator(".search-box-input").fill("LeVo 渲染");
-  await page.locator(".node-lib-node-container").filter({ hasText: "LeVo 渲染" }).first().waitFor();
+  await (await inLibrary(page, "LeVo 渲染")).waitFor();
 }
 
 export async function a_node_explains_itself_in_chinese(page) {
