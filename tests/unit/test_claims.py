@@ -1,0 +1,58 @@
+"""Several programs in one folder: locks that end with their holder, names that one of them gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support import pack
+
+from levo.files.claims import ClaimError, claimed, locked
+
+
+def test_a_lock_ends_with_the_program_that_holds_it(tmp_path: Path):
+    program = "import sys, time\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[1])\n"
+    program += "from levo.files.claims import locked\n"
+    program += "with locked(Path(sys.argv[2])):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    command = [sys.executable, "-c", program, str(pack.ROOT), str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        refused = pytest.raises(ClaimError, match=r"Another program has held .*lock for 0\.1 s")
+        with refused, locked(tmp_path / "lock", patience=0.1):
+            pass
+        holder.kill()
+    with locked(tmp_path / "lock", patience=5):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_was_left_behind_blocks_nobody(tmp_path: Path):
+    (tmp_path / "lock").write_text("left behind")
+    with locked(tmp_path / "lock", patience=1):
+        assert (tmp_path / "lock").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_take_turns(tmp_path: Path):
+    count = tmp_path / "count"
+    count.write_text("0")
+
+    def add(_: int) -> None:
+        with locked(tmp_path / "lock"):
+            count.write_text(str(int(count.read_text()) + 1))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(200)))
+    assert count.read_text() == "200"
+
+
+def test_a_claimed_name_is_given_back_when_nothing_comes_of_it(tmp_path: Path):
+    (tmp_path / "1").touch()
+    names = (tmp_path / str(number) for number in range(1, 9))
+    with pytest.raises(RuntimeError), claimed(names) as path:
+        assert path == tmp_path / "2" and path.exists()
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
