@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import routes
-from .batch import LeVoSaveSong, LeVoSongsFromJSONL
+from .batch import LeVoSongsFromJSONL
 from .compose import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continue_song import LeVoContinueSong
@@ -14,6 +14,7 @@ from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
 from .render import LeVoDecode, LeVoRender
 from .save_checkpoint import LeVoSaveCheckpoint
+from .save_song import LeVoSaveSong
 from .song import LeVoSong
 from .split_vocals import LeVoSplitVocals
 from .stems import LeVoDecodeStems, LeVoRenderStems

@@ -1,29 +1,34 @@
-"""The nodes that make songs of a list, one after the other, and keep account of them."""
+"""The node that reads a list of songs and gives them to the nodes that make them."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection
-from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 
 import folder_paths
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..levo.batch import results, song_list
-from ..levo.batch.song_list import Song, SongList, SongListError
+from ..levo.batch import results, saving, song_list
+from ..levo.batch.attempts import left
+from ..levo.batch.saving import Planned
+from ..levo.batch.song_list import Fault, Hear, Song, SongList, SongListError
 from ..levo.files.style_library import Entries, language_of, pick, read_library
 from ..levo.kinds import Kind
+from . import list_runs
 from .host import folders, reporting
-from .sockets import ListedSong, SongSocket, SongTokens, Style, StyleSocket, TokensSocket
+from .list_clips import hearing, sound
+from .sockets import ListedSong, SongSocket, Style, StyleSocket
 
 CATEGORY = "audio/LeVo/batch"
 EXAMPLE = "example (built in, two songs)"
 SUFFIX = ".jsonl"
 NO_LIBRARY = "none"
 NAME = "LeVo Songs from JSONL"
+PROMPT_AUDIO = 4  # the output's number
+NAMED = 3  # songs of a run
 
 
 class LeVoSongsFromJSONL(io.ComfyNode):
@@ -62,7 +67,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
                 ),
             ],
             outputs=_outputs_by_song(),
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -70,18 +75,24 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         if file is None:  # comes from another node
             return True
         try:
-            listed(file)
+            path = path_of(file)
+            if path:
+                path.open("rb").close()
         except SongListError as error:
             return str(error)
+        except OSError as error:
+            return _unreadable(file, error)
         return True
 
     @classmethod
     def fingerprint_inputs(
         cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
     ) -> tuple:
-        made = place(folder) / results.RESULTS if skip_finished else None
+        list_runs.settle()
+        where = place(folder)
+        made = where / results.RESULTS if skip_finished else None
         source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
-        return _state(path_of(file)), _state(made), _state(source)
+        return str(where), _state(path_of(file)), _state(made), _state(source)
 
     @classmethod
     def execute(
@@ -96,44 +107,12 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         styles = (
             {} if library == NO_LIBRARY else read_library(folders.path_of(Kind.PROMPT_LIBRARY, library))
         )
-        found, where = listed(file, styles), place(folder)
-        if found.faults and not (skip_faulty and found.songs):
+        found = listed(file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO))
+        if found.wrong and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found))
-        songs = results.missing(found.songs, where) if skip_finished else list(found.songs)
-        reporting.show_text(cls.hidden.unique_id, summary(found, len(songs)))
-        return io.NodeOutput(*columns(songs[: songs_a_run or None], where, styles))
-
-
-class LeVoSaveSong(io.ComfyNode):
-    """Saves a song of a list and what became of it."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LeVoSaveSong",
-            display_name="LeVo Save Song",
-            category=CATEGORY,
-            description="Saves a song of a list as a FLAC under its idx, and adds a line to results.jsonl "
-            "beside it.",
-            inputs=[
-                SongSocket.Input("song", tooltip="From LeVo Songs from JSONL."),
-                io.Audio.Input("audio", tooltip="The song's sound."),
-                TokensSocket.Input("tokens", tooltip="What the sound was rendered from."),
-            ],
-            outputs=[io.String.Output(display_name="file", tooltip="Where the FLAC lies.")],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
-            is_output_node=True,
-        )
-
-    @classmethod
-    def execute(cls, song: ListedSong, audio: dict, tokens: SongTokens) -> io.NodeOutput:
-        if len(tokens.lengths) > 1 or len(audio["waveform"]) > 1:
-            raise ValueError("LeVo Save Song saves one take a song; set takes to 1 where you compose.")
-        file = save(song, audio, cls)
-        settings = settings_of(cls.hidden.prompt or {}, cls.hidden.unique_id)
-        results.write(song.folder, result(song, audio, tokens, settings))
-        entry = ui.SavedResult(file.name, _below_output(song.folder), io.FolderType.output)
-        return io.NodeOutput(str(file), ui=ui.SavedAudios([entry]))
+        songs, said = given(found, place(folder), skip_faulty, skip_finished, songs_a_run, cls)
+        reporting.show_text(cls.hidden.unique_id, said)
+        return io.NodeOutput(*columns(songs, styles))
 
 
 def _choosing_inputs() -> list[io.Input]:
@@ -141,7 +120,8 @@ def _choosing_inputs() -> list[io.Input]:
         io.Boolean.Input(
             "skip_faulty",
             default=False,
-            tooltip="Go on with the good lines. Off: a list with a faulty line is refused whole.",
+            tooltip="Go on with the good lines, and pass over songs that could not be made in an earlier "
+            "run. Off: a list with a faulty line is refused whole, and what failed is tried again.",
         ),
         io.Boolean.Input(
             "skip_finished",
@@ -151,11 +131,11 @@ def _choosing_inputs() -> list[io.Input]:
         ),
         io.Int.Input(
             "songs_a_run",
-            default=0,
+            default=1,
             min=0,
             max=10_000,
-            tooltip="The first so many songs; 0 is all. All songs of a run are composed, then all "
-            "are rendered, then saved: with 1 and skip_finished every run makes the next song.",
+            tooltip="The first so many songs that are left; 0 is all. With 1 every run makes the next one. "
+            "All songs of a run are composed, then all rendered, then saved: a stop loses them all.",
         ),
     ]
 
@@ -204,29 +184,51 @@ def path_of(choice: str) -> Path | None:
     return path
 
 
-def listed(choice: str, styles: Collection[str] = ()) -> SongList:
-    """The songs of a combo's choice, which may ask for these styles.
+def listed(choice: str, styles: Collection[str] = (), hear: Hear | None = None) -> SongList:
+    """The songs of a combo's choice, which may ask for these styles; `hear` is asked of each clip.
 
     Raises:
         SongListError: there is no such file, or no song in it.
     """
     path = path_of(choice)
-    data = song_list.EXAMPLE.encode() if path is None else path.read_bytes()
-    return song_list.read(data, Path(folder_paths.get_input_directory()), styles)
+    try:
+        data = song_list.EXAMPLE.encode() if path is None else path.read_bytes()
+    except OSError as error:
+        raise SongListError(
+            f"{NAME} cannot read {choice!r} ({error.strerror}); change its rights."
+        ) from error
+    return song_list.read(data, Path(folder_paths.get_input_directory()), styles, hear)
+
+
+def _unreadable(choice: str, error: OSError) -> str:
+    return f"{NAME} cannot read {choice!r} ({error.strerror}); change its rights."
 
 
 def refusal(choice: str, found: SongList) -> str:
     """What is wrong with a list, line by line."""
-    count = len(found.faults)
-    lines = "a faulty line" if count == 1 else f"{count} faulty lines"
+    count = len(found.wrong)
+    lines = "a faulty line" if count == 1 else f"{count:,} faulty lines"
     advice = "mend it, or turn on skip_faulty" if found.songs else "no song is left; mend it"
-    return "\n".join((f"{choice} has {lines}; {advice}.", *found.faults))
+    return "\n".join((f"{choice} has {lines}; {advice}.", *song_list.told(found.wrong)))
 
 
-def summary(found: SongList, left: int) -> str:
-    """What there is to do, and what was passed over."""
-    songs = "All songs are finished." if not left else f"{left} of {len(found.songs)} songs to make."
-    return "\n".join((songs, *(f"Skipped: {fault}" for fault in found.faults), *found.oddities))
+def summary(found: SongList, missing: int, failed: list[Fault], now: list[Song]) -> str:
+    """What there is to do, what this run makes, and what was passed over."""
+    if missing:
+        first = [f"{missing} of {len(found.songs)} songs to make.", _named(now)]
+    elif failed:
+        first = [f"No song is left to make, and {len(failed)} could not be made."]
+    else:
+        first = ["All songs are finished."]
+    skipped = sorted((*found.wrong, *failed), key=lambda fault: fault.line)
+    passed = [f"Skipped: {fault}" for fault in skipped]
+    return "\n".join((*first, *song_list.told(passed), *song_list.told(found.oddities, "remarks")))
+
+
+def _named(songs: list[Song]) -> str:
+    names = [f"line {song.line} ({song_list.shown(song.idx)})" for song in songs[:NAMED]]
+    more = len(songs) - len(names)
+    return f"This run: {', '.join(names)}{f' and {more} more' if more else ''}."
 
 
 def place(folder: str) -> Path:
@@ -236,28 +238,54 @@ def place(folder: str) -> Path:
         SongListError: it leads elsewhere.
     """
     output = Path(os.path.abspath(folder_paths.get_output_directory()))
-    path = Path(os.path.abspath(output / folder.strip()))
-    if output not in path.parents:
-        raise SongListError(f"{NAME} cannot use the folder {folder!r}; name one inside {output}.")
-    return path
+    try:
+        return saving.folder_of(folder, output, time.localtime())
+    except SongListError as error:
+        raise SongListError(f"{NAME} {error}") from error
 
 
-def columns(songs: list[Song], folder: Path, library: dict[str, Entries]) -> list[list]:
+def given(
+    found: SongList,
+    folder: Path,
+    skip_faulty: bool,
+    skip_finished: bool,
+    most: int,
+    node: type[io.ComfyNode],
+) -> tuple[list[Planned], str]:
+    """The songs that this run makes, and what is said of that; whatever can be known is tried before.
+
+    Raises:
+        SongListError: nothing could be saved.
+    """
+    list_runs.settle()
+    missing, failed = left(found.songs, folder, skip_faulty) if skip_finished else (list(found.songs), [])
+    now = list_runs.attempts.some(missing, folder, most)
+    if now:
+        saving.prepare(folder, missing)
+    if folder.is_dir():
+        results.note(folder, [fault for fault in found.wrong if fault.clip])
+    planned = saving.plan(now, folder)
+    if planned and skip_finished:
+        list_runs.begin(planned, node.hidden.unique_id, node.hidden.prompt or {})
+    return planned, summary(found, len(missing), failed, now)
+
+
+def columns(songs: list[Planned], library: dict[str, Entries]) -> list[list]:
     """The outputs for songs; without songs what follows does not run."""
     if not songs:
         return [[ExecutionBlocker(None)] for _ in _outputs_by_song()]
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = results.now()
     rows = [
         (
-            ListedSong(song, folder, now),
-            song.lyrics,
-            song.description,
-            drawn(song, library),
-            sound(song.audio),
-            song.idx,
-            f"{_below_output(folder)}/{song.name}",
+            ListedSong(planned, now),
+            planned.song.lyrics,
+            planned.song.description,
+            drawn(planned.song, library),
+            sound(planned.song.audio),
+            planned.song.idx,
+            f"{below_output(planned.folder)}/{planned.name}",
         )
-        for song in songs
+        for planned in songs
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
@@ -270,68 +298,8 @@ def drawn(song: Song, library: dict[str, Entries]) -> Style | None:
     return Style(found.codes, found.name)
 
 
-def sound(path: Path | None) -> dict | None:
-    """A file as AUDIO.
-
-    Raises:
-        SongListError: it cannot be decoded.
-    """
-    if path is None:
-        return None
-    from comfy_extras.nodes_audio import load
-
-    try:
-        waveform, rate = load(str(path))
-    except Exception as error:
-        raise SongListError(f"{path} is no audio that ComfyUI can read; convert it to FLAC.") from error
-    return {"waveform": waveform[None], "sample_rate": rate}
-
-
-# Results -------------------------------------------------------------------------------------------------
-
-
-def save(listed: ListedSong, audio: dict, node: type[io.ComfyNode]) -> Path:
-    """Write a FLAC with the workflow in it, whole or not at all; gives its place."""
-    prefix = f"{_below_output(listed.folder)}/.{listed.song.name}.partial"
-    (made,) = ui.AudioSaveHelper.save_audio(audio, prefix, io.FolderType.output, node)
-    file = listed.folder / f"{listed.song.name}{results.SUFFIX}"
-    os.replace(listed.folder / made.filename, file)
-    return file
-
-
-def result(listed: ListedSong, audio: dict, tokens: SongTokens, settings: dict) -> dict:
-    """A line of results.jsonl."""
-    song = listed.song
-    return {
-        song_list.IDX: song.idx,
-        results.FILE: f"{song.name}{results.SUFFIX}",
-        "seconds": audio["waveform"].shape[-1] / audio["sample_rate"],
-        "ended_by_itself": tokens.ended[0],
-        "seed": tokens.seeds[0],
-        "sampling": asdict(tokens.sampling),
-        "composer": asdict(tokens.composer),
-        "started": listed.started,
-        "saved": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        results.ASKED: song.request_hash,
-        "settings": settings,
-    }
-
-
-def settings_of(prompt: dict, node: str) -> dict:
-    """The nodes that a node's result comes from, with the inputs that are no connections; API format."""
-    found, waiting = {}, [node]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name not in prompt:
-            continue
-        inputs = prompt[name]["inputs"]
-        own = {key: value for key, value in inputs.items() if not isinstance(value, list)}
-        found[name] = {"class_type": prompt[name]["class_type"], "inputs": own}
-        waiting += [str(value[0]) for value in inputs.values() if isinstance(value, list)]
-    return found
-
-
-def _below_output(folder: Path) -> str:
+def below_output(folder: Path) -> str:
+    """A folder's path inside ComfyUI's output folder."""
     return folder.relative_to(os.path.abspath(folder_paths.get_output_directory())).as_posix()
 
 

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.batch.song_list import Song
+from ..levo.batch.saving import Planned
 from ..levo.song.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 from ..levo.text.tokenizer import Tokenizer
 
@@ -68,6 +68,5 @@ class Style:
 class ListedSong:
     """On LEVO_SONG: a song of a list, and where what becomes of it belongs."""
 
-    song: Song
-    folder: Path  # below ComfyUI's output folder
+    planned: Planned  # its folder lies below ComfyUI's output folder
     started: str  # when the list was read

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
+from ..levo.batch.names import safe_path
+from ..levo.batch.song_list import shown
+from ..levo.files.claims import claimed
 from ..levo.files.tensor_file import SAFETENSORS
 from ..levo.song import token_file
 from ..levo.song.token_file import TokenFileError
@@ -51,8 +56,8 @@ class LeVoSaveTokens(io.ComfyNode):
 
     @classmethod
     def execute(cls, tokens: SongTokens, filename_prefix: str) -> io.NodeOutput:
-        path = free_path(filename_prefix)
-        token_file.save(path, tokens)
+        with claimed(paths_for(filename_prefix)) as path:
+            token_file.save(path, tokens)
         name = path.relative_to(folder_paths.get_output_directory())
         reporting.show_text(cls.hidden.unique_id, f"Saved {name}.")
         subfolder, filename = os.path.split(name.as_posix())
@@ -119,19 +124,26 @@ class LeVoLoadTokens(io.ComfyNode):
         return io.NodeOutput(tokens, tokens.request, all(tokens.ended), tokens.seconds)
 
 
-def free_path(prefix: str) -> Path:
-    """Where the next file of a prefix belongs; its folder is made.
+def paths_for(prefix: str) -> Iterator[Path]:
+    """Where the next file of a prefix belongs, and the ones after it; their folder is made.
 
     Raises:
-        ValueError: the prefix is empty or leads out of the output folder.
+        ValueError: the prefix is empty or leads out of the output folder, or the folder cannot be made.
     """
     folder = Path(os.path.abspath(folder_paths.get_output_directory()))
+    prefix = safe_path(prefix)
     if folder not in Path(os.path.abspath(folder / prefix)).parents:
         raise ValueError(
             f"LeVo Save Tokens cannot use the filename_prefix {prefix!r}; give one that stays in {folder}."
         )
-    place, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(folder))
-    return Path(place) / f"{name}_{number:05}_{SAFETENSORS}"
+    try:
+        place, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(folder))
+    except OSError as error:
+        raise ValueError(
+            f"LeVo Save Tokens cannot use the filename_prefix {shown(prefix)} ({error.strerror}); give "
+            "another one."
+        ) from error
+    return (Path(place) / f"{name}_{number:05}_{SAFETENSORS}" for number in count(number))
 
 
 def choices() -> list[str]:

@@ -1,46 +1,119 @@
-"""What became of a list of songs: a file with one JSON object a song, beside the audio."""
+"""What became of a list of songs: a file with one JSON object a line, beside the audio.
+
+A line with `file` tells of a song that was saved, one with `error` of a song that could not be made. A song
+is its idx and what was asked for: two that share an idx have a line and a file each. Several programs may
+write into one folder: whoever changes the file holds its lock (`changing`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 from ..files import atomic
-from .song_list import IDX, Song, SongListError
+from ..files.claims import locked
+from .names import file_name, key
+from .song_list import IDX, Fault, Song, SongListError
 
 RESULTS = "results.jsonl"
-ASKED, FILE = "asked_sha256", "file"
+LOCK = f".{RESULTS}.lock"
+ASKED, FILE, SAVED, SETTINGS = "asked_sha256", "file", "saved", "settings"
+ERROR, FAILED = "error", "failed"
 SUFFIX = ".flac"
 
+Records = dict[tuple[str, ...], dict]  # by file, or by song where there is none
 
-def read(folder: Path) -> dict[str, dict]:
-    """Results by idx; none where nothing was made yet.
+
+def now() -> str:
+    """The time as results have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def read(folder: Path) -> Records:
+    """All results; none where nothing was made yet.
+
+    Where two lines name one file, as older versions wrote, the file is the later song's.
 
     Raises:
         SongListError: the file is no such file.
     """
     path = folder / RESULTS
-    if not path.exists():
-        return {}
     try:
-        records = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
-        return {record[IDX]: record for record in records}
-    except (ValueError, KeyError, TypeError) as error:
-        raise SongListError(f"{path} is damaged; mend it, or move it away to begin anew.") from error
+        text = path.read_text("utf-8-sig") if path.exists() else ""
+    except OSError as error:
+        raise SongListError(f"{path} cannot be read ({error.strerror}); move it away.") from error
+    except ValueError as error:
+        raise _damaged(path) from error
+    records: Records = {}
+    try:
+        for line in text.split("\n"):
+            if line.strip():
+                record = json.loads(line)
+                name = _key(record)
+                before = records.get(name, {})
+                if _time(record) >= _time(before):
+                    records[name] = record
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path) from error
+    return records
+
+
+def put(folder: Path, records: Records) -> None:
+    """Write all results, whole or not at all; for who holds the lock."""
+    text = "".join(f"{_line(record)}\n" for record in records.values())
+    with atomic.writing(folder / RESULTS) as unfinished:
+        unfinished.write_bytes(text.encode())
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[Records]:
+    """Give the results to be changed, while nobody else can, and write them.
+
+    Raises:
+        SongListError: the results cannot be read.
+        ClaimError: another program holds them.
+    """
+    with locked(folder / LOCK):
+        records = read(folder)
+        yield records
+        put(folder, records)
+
+
+def add(records: Records, record: dict) -> None:
+    """Put a result in the place of an earlier one; a song that was saved has not failed any more."""
+    records[_key(record)] = record
+    if ERROR not in record:
+        for each in [k for k, one in records.items() if ERROR in one and one[IDX] == record[IDX]]:
+            if records[each].get(ASKED, "") in ("", record.get(ASKED, "")):
+                del records[each]
 
 
 def write(folder: Path, record: dict) -> None:
-    """Add a song's result, or put it in the place of an earlier one; the file is whole at any moment.
+    """Add a result, or put it in the place of an earlier one; the file is whole at any moment.
 
     Args:
         folder: of the audio.
         record: with `idx`.
     """
-    records = read(folder) | {record[IDX]: record}
-    lines = [json.dumps(one, ensure_ascii=False) for one in records.values()]
-    with atomic.writing(folder / RESULTS) as unfinished:
-        unfinished.write_text("\n".join(lines) + "\n", "utf-8")
+    with changing(folder) as records:
+        add(records, record)
+
+
+def note(folder: Path, faults: Iterable[Fault]) -> None:
+    """Record songs that could not be made, in a folder that exists; those without an idx cannot be."""
+    records = read(folder)
+    new = [fault for fault in faults if fault.idx and not _is_known(fault, records)]
+    if new:
+        with changing(folder) as records:
+            for fault in new:
+                asked = {ASKED: fault.asked} if fault.asked else {}
+                add(
+                    records,
+                    {IDX: fault.idx, "line": fault.line, ERROR: fault.reason, FAILED: now(), **asked},
+                )
 
 
 def missing(songs: Iterable[Song], folder: Path) -> list[Song]:
@@ -49,9 +122,81 @@ def missing(songs: Iterable[Song], folder: Path) -> list[Song]:
     Raises:
         SongListError: the results cannot be read.
     """
-    results = read(folder)
-    return [song for song in songs if not _is_there(song, results.get(song.idx, {}), folder)]
+    records = read(folder)
+    return [song for song in songs if not _is_there(song, records, folder)]
 
 
-def _is_there(song: Song, record: dict, folder: Path) -> bool:
-    return record.get(ASKED) == song.request_hash and (folder / f"{song.name}{SUFFIX}").is_file()
+def failures(songs: Iterable[Song], folder: Path) -> list[Fault]:
+    """Which songs could not be made as they are asked for now, and why.
+
+    Raises:
+        SongListError: the results cannot be read.
+    """
+    records = read(folder)
+    failed = {(one[IDX], one.get(ASKED)): one[ERROR] for one in records.values() if ERROR in one}
+    return [
+        Fault(song.line, str(failed[song.idx, song.request_hash]), song.idx, song.request_hash)
+        for song in songs
+        if (song.idx, song.request_hash) in failed
+    ]
+
+
+def saved_of(song: Song, records: Records) -> dict[str, str]:
+    """The files that a song has, whether they are still there or not, and when each was saved."""
+    return {
+        file: _time(one)
+        for one in records.values()
+        if one[IDX] == song.idx and one.get(ASKED) == song.request_hash and (file := _file(one))
+    }
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and not empty, as after a power cut."""
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _is_there(song: Song, records: Records, folder: Path) -> bool:
+    return any(is_whole(folder / file) for file in saved_of(song, records))
+
+
+def _file(record: dict) -> str:
+    """Name of a result's file, "" if it has none; older results may leave out what follows from the idx."""
+    if ERROR in record:
+        return ""
+    file = record.get(FILE) or f"{file_name(record[IDX])}{SUFFIX}"
+    is_name = Path(file).name == file and "\\" not in file and file.lower().endswith(SUFFIX)
+    return file if is_name else ""
+
+
+def _key(record: dict) -> tuple[str, ...]:
+    idx, file = record[IDX] + "", _file(record)
+    return (key(file),) if file else (idx, record.get(ASKED) or "")
+
+
+def _time(record: dict) -> str:
+    return str(record.get(SAVED) or record.get(FAILED) or "")
+
+
+def _is_known(fault: Fault, records: Records) -> bool:
+    record = records.get((fault.idx, fault.asked), {})
+    return (record.get(ERROR), record.get("line")) == (fault.reason, fault.line)
+
+
+def _line(record: dict) -> str:
+    """A result as JSON: settings that cannot be written are left out, half characters are escaped."""
+    try:
+        text = json.dumps(record, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        text = json.dumps({k: None if k == SETTINGS else v for k, v in record.items()}, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text))
+    return text
+
+
+def _damaged(path: Path) -> SongListError:
+    return SongListError(f"{path} is damaged; mend it, or move it away to begin anew.")

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..text.lyrics import LyricsError, parse
 from ..text.style import describe
+from .names import file_name
 
 IDX, LYRICS, DESCRIPTION = "idx", "gt_lyric", "descriptions"
 AUDIO, STYLE = "prompt_audio_path", "auto_prompt_audio_type"
 FIELDS = (IDX, LYRICS, DESCRIPTION, AUDIO, STYLE)
-NAME_LENGTH = 100  # characters of a file's name without its ending
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # devices of Windows
+SHOWN = 60  # characters of a text in a sentence
+LISTED = 20  # faults that are told one by one
+Hear = Callable[[Path], None]
 EXAMPLE = """\
 {"idx": "paper_boats", "gt_lyric": "[intro-short] ; [verse] Paper boats on a silver stream. I fold the \
 morning into a dream ; [chorus] Hold on, hold on to the light. We were lanterns in the night ; \
@@ -60,65 +61,157 @@ class Song:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Why a line gives no song."""
+
+    line: int
+    reason: str  # a sentence
+    idx: str = ""  # as far as it is known
+    asked: str = ""  # the song's `request_hash`, where the line is well and the song could not be made
+    clip: bool = False  # whether its prompt audio is at fault
+
+    def __str__(self) -> str:
+        name = f"{IDX} {shown(self.idx)}: " if self.idx else ""
+        return f"Line {self.line}: {name}{self.reason}"
+
+
+@dataclass(frozen=True)
 class SongList:
     """What a list holds, in its order."""
 
     songs: tuple[Song, ...]
-    faults: tuple[str, ...]  # a sentence for each faulty line
+    wrong: tuple[Fault, ...]  # faulty lines
     oddities: tuple[str, ...]  # sentences on what was passed over
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """A sentence for each faulty line."""
+        return tuple(map(str, self.wrong))
 
-def file_name(idx: str) -> str:
-    """A name for files that stays in its folder on every system; "" if nothing is left."""
-    name = re.sub(r"[^\w\-. ]", "_", idx)[:NAME_LENGTH].strip(". ")
-    return f"_{name}" if RESERVED.match(name) else name
+
+class _ClipError(SongListError):
+    """What is wrong with a song's prompt audio."""
 
 
-def read(data: bytes, folder: Path, styles: Collection[str] = ()) -> SongList:
+class _LineError(ValueError):
+    """What is wrong with a line, and the idx that it has."""
+
+    def __init__(self, error: ValueError, idx: str) -> None:
+        super().__init__(str(error))
+        self.idx, self.clip = idx, isinstance(error, _ClipError)
+
+
+def shown(text: str) -> str:
+    """A text as a sentence quotes it, not without end."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
+
+
+def told(sentences: Sequence[object], what: str = "faulty lines") -> list[str]:
+    """The first sentences, and how many more there are."""
+    first = [str(sentence) for sentence in sentences[:LISTED]]
+    more = len(sentences) - len(first)
+    return [*first, f"And {more:,} more {what}."] if more else first
+
+
+def read(data: bytes, folder: Path, styles: Collection[str] = (), hear: Hear | None = None) -> SongList:
     """Read a list and check every line.
 
     Args:
         data: of the file.
         folder: that prompt audio lies in.
         styles: of the prompt library; without any, styles that are asked for are passed over.
+        hear: raises a ValueError with a sentence for a sound file that is of no use; None lets all pass.
 
     Raises:
-        SongListError: it is no text, or holds no line.
+        SongListError: it is no text, holds no line, or is one JSON document.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SongListError("The list of songs is not UTF-8 text; save it as UTF-8.") from error
     songs: list[Song] = []
-    faults: list[str] = []
+    faults: list[Fault] = []
     oddities: list[str] = []
-    names: dict[str, int] = {}
+    known: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            song, odd = _song(number, line, folder, styles)
-            first = names.setdefault(song.name.casefold(), number)
-            if first != number:
-                raise SongListError(f"{IDX} {song.idx!r} is taken by line {first}; give each its own.")
+            song, odd = _song(number, line, folder, styles, hear, known)
             songs.append(song)
             oddities += [f"Line {number}: {sentence}" for sentence in odd]
         except ValueError as error:
-            faults.append(f"Line {number}: {error}")
+            faults.append(_fault(number, error))
+    if faults and _is_document(text, len(songs)):
+        raise SongListError(
+            "The list of songs is one JSON document; write each song on a line of its own, without "
+            "brackets around all of them and commas between them."
+        )
     if not songs and not faults:
         raise SongListError("The list of songs is empty; write one JSON object a line.")
     return SongList(tuple(songs), tuple(faults), tuple(oddities))
 
 
-def _song(number: int, line: str, folder: Path, styles: Collection[str]) -> tuple[Song, list[str]]:
-    """A line's song, and what is odd about it; raises ValueError with a sentence."""
+def _is_document(text: str, songs: int) -> bool:
+    """Whether a text with faulty lines is an array, or objects over several lines, whole or damaged."""
+    first, _, rest = text.strip().partition("\n")
+    if not first.startswith(("[", "{")):
+        return False
+    try:
+        return isinstance(json.loads(text), list) or bool(rest)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        json.loads(first)
+        return False
+    except (ValueError, RecursionError):
+        goes_on = bool(rest) and not rest.lstrip().startswith(first[0])
+        return goes_on and songs <= (1 if first[0] == "[" else 0)
+
+
+def _fault(line: int, error: ValueError) -> Fault:
+    if isinstance(error, _LineError):
+        return Fault(line, str(error), error.idx, clip=error.clip)
+    return Fault(line, str(error))
+
+
+def _song(
+    number: int,
+    line: str,
+    folder: Path,
+    styles: Collection[str],
+    hear: Hear | None,
+    known: dict[str, int],
+) -> tuple[Song, list[str]]:
+    """A line's song, and what is odd about it; raises ValueError with a sentence.
+
+    `known` is the line of each idx, and learns this one.
+    """
     fields = _fields(line)
-    unknown = [key for key in fields if key not in FIELDS]
-    odd = [f"{', '.join(unknown)} means nothing here."] if unknown else []
     idx = fields.get(IDX)
     idx = str(idx) if type(idx) is int else _text(fields, IDX)
+    first = known.setdefault(idx, number)
+    if first != number:
+        raise SongListError(f"{IDX} {shown(idx)} is taken by line {first}; give each its own.")
     if not file_name(idx):
-        raise SongListError(f"{IDX} {idx!r} gives no file name; use letters or digits.")
+        raise SongListError(f"{IDX} {shown(idx)} gives no file name; use letters or digits.")
+    try:
+        song, odd = _request(number, idx, fields, folder, styles)
+        if hear and song.audio:
+            _heard(song.audio, hear)
+    except ValueError as error:
+        raise _LineError(error, idx) from error
+    return song, odd
+
+
+def _request(
+    number: int, idx: str, fields: dict[str, object], folder: Path, styles: Collection[str]
+) -> tuple[Song, list[str]]:
+    unknown = [key for key in fields if key not in FIELDS]
+    names = ", ".join(name if name.isprintable() else repr(name) for name in unknown)
+    odd = (
+        [f"{names if len(names) <= SHOWN else f'{names[:SHOWN]}…'} means nothing here."] if unknown else []
+    )
     try:
         lyrics = parse(_text(fields, LYRICS)).text
     except LyricsError as error:
@@ -133,6 +226,19 @@ def _song(number: int, line: str, folder: Path, styles: Collection[str]) -> tupl
         style = ""
     style = _known(style, styles) if style else ""
     return Song(number, idx, lyrics, description, audio, style), odd
+
+
+def _heard(clip: Path, hear: Hear) -> None:
+    try:
+        hear(clip)
+    except ValueError as error:
+        raise _ClipError(f"{AUDIO}: {error}") from error
+    except OSError as error:
+        raise _ClipError(f"{AUDIO} {shown(clip.name)} cannot be opened ({error.strerror}).") from error
+
+
+def _key(name: str) -> str:
+    return name if name.isprintable() and len(name) <= SHOWN else shown(name)
 
 
 def _fields(line: str) -> dict[str, object]:
@@ -169,13 +275,17 @@ def _audio(path: str, folder: Path) -> Path | None:
     if not path:
         return None
     if "\0" in path:
-        raise SongListError(f"{AUDIO} {path!r} is no path.")
-    folder = folder.resolve()
-    found = (folder / path).resolve()
+        raise _ClipError(f"{AUDIO} {shown(path)} is no path.")
+    try:
+        folder = folder.resolve()
+        found = (folder / path).resolve()
+        is_file = found.is_file()
+    except (OSError, RuntimeError) as error:  # too long, or links that lead in a circle
+        raise _ClipError(f"{AUDIO} {shown(path)} cannot be opened; name another file.") from error
     if folder not in found.parents:
-        raise SongListError(f"{AUDIO} {path!r} leads out of {folder}; copy the file there.")
-    if not found.is_file():
-        raise SongListError(f"{AUDIO} {path!r} is not in {folder}; copy the file there.")
+        raise _ClipError(f"{AUDIO} {shown(path)} leads out of {folder}; copy the file there.")
+    if not is_file:
+        raise _ClipError(f"{AUDIO} {shown(path)} is not in {folder}; copy the file there.")
     return found
 
 
@@ -183,4 +293,4 @@ def _known(asked: str, styles: Collection[str]) -> str:
     for style in styles:
         if style.casefold() == asked.casefold():
             return style
-    raise SongListError(f"{STYLE} {asked!r} is not in the library; use one of {', '.join(styles)}.")
+    raise SongListError(f"{STYLE} {shown(asked)} is not in the library; use one of {', '.join(styles)}.")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,11 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 from support import libraries, pack, songs
-from support.comfy_server import ComfyServer, Message, PromptRejected, Run
+from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, made, results, run, write
+from support.comfy_server import ComfyServer, Message, PromptRejected
 from support.sentences import assert_one_sentence
 
-PROMPT = pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json"
 TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
-LYRICS = "[verse] Hello there ; [chorus] La la la"
 GOOD = ["one", "two", "three", "four"]
 SIX = [
     {"idx": "one", "gt_lyric": LYRICS, "descriptions": "female, pop"},
@@ -34,48 +32,13 @@ SIX = [
 ]
 
 
-def batch_prompt(file: str, folder: str, **inputs: Any) -> dict[str, Any]:
-    """The prompt with songs of ten frames."""
-    prompt = json.loads(PROMPT.read_text("utf-8"))
-    prompt["list"]["inputs"] |= {"file": file, "folder": folder, "songs_a_run": 0, **inputs}
-    prompt["compose"]["inputs"] |= {"max_seconds": 0.4}
-    prompt["render"]["inputs"] |= {"steps": 1}
-    return prompt
-
-
 @pytest.fixture
 def song_list(server: ComfyServer, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Six songs, two of them faulty, under the name of the test, as its folder of output is."""
-    name = re.sub(r"\W", "_", request.node.name)[:60]
-    path = server.base / "input" / "lists" / f"{name}.jsonl"
-    path.parent.mkdir(exist_ok=True)
+    path = list_path(server, request.node.name)
     write(path, SIX)
     yield path
     path.unlink()
-
-
-def write(path: Path, lines: list[dict]) -> None:
-    path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
-
-
-def run(server: ComfyServer, path: Path, on_message: Any = None, **inputs: Any) -> Run:
-    return server.run(
-        batch_prompt(f"lists/{path.name}", f"lists/{path.stem}", **inputs), on_message=on_message
-    )
-
-
-def folder_of(server: ComfyServer, path: Path) -> Path:
-    return server.base / "output" / "lists" / path.stem
-
-
-def made(run: Run) -> list[str]:
-    """Names of the files that a good run saved."""
-    assert run.status == "success", run.error
-    return [Path(entry["filename"]).stem for entry in run.outputs.get("save", {}).get("audio", [])]
-
-
-def results(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text("utf-8").splitlines()]
 
 
 def test_a_list_with_faulty_lines_is_refused_whole_and_all_of_them_are_named(
@@ -140,9 +103,10 @@ def test_a_list_that_was_stopped_goes_on_with_what_is_missing(server: ComfyServe
 
     changed = {**SIX[1], "descriptions": "rock"}
     write(song_list, [SIX[0], changed, SIX[3], SIX[4]])
-    assert made(run(server, song_list)) == ["two"]
-    assert made(run(server, song_list, skip_finished=False, songs_a_run=2)) == ["one", "two"]
-    assert sorted(record["idx"] for record in results(folder)) == sorted(GOOD)
+    assert made(run(server, song_list)) == ["two (2)"]  # another song under the same name
+    assert made(run(server, song_list, skip_finished=False, songs_a_run=2)) == ["one", "two (2)"]
+    assert sorted(record["idx"] for record in results(folder)) == sorted([*GOOD, "two"])
+    assert folder.joinpath("two.flac").stat().st_mtime_ns == before[folder / "two.flac"]
 
 
 def test_prompt_audio_is_read_from_the_input_folder(server: ComfyServer, song_list: Path):
@@ -224,13 +188,17 @@ def test_no_folder_leads_out_of_the_output_folder(server: ComfyServer, song_list
     assert_one_sentence(refused.error["exception_message"])
 
 
-def test_several_takes_of_a_song_are_refused(server: ComfyServer, song_list: Path):
-    write(song_list, SIX[:1])
+def test_all_takes_of_all_songs_are_saved_under_their_own_names(server: ComfyServer, song_list: Path):
+    write(song_list, SIX[:2])
     prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
     prompt["compose"]["inputs"]["takes"] = 2
-    refused = server.run(prompt)
-    assert refused.status == "error"
-    assert "saves one take a song" in refused.error["exception_message"]
+    assert made(server.run(prompt)) == ["one", "one (2)", "two", "two (2)"]
+    records = results(folder_of(server, song_list))
+    told = [(record["idx"], record["file"], record["seed"]) for record in records]
+    assert told == [
+        *(("one", "one.flac", 1), ("one", "one (2).flac", 2)),
+        *(("two", "two.flac", 1), ("two", "two (2).flac", 2)),
+    ]
 
 
 def test_the_script_of_the_readme_makes_all_songs_and_ends(

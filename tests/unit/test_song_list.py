@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from levo.batch import results, song_list
-from levo.batch.song_list import SongListError, file_name, read
+from levo.batch.song_list import SongListError, read
 
 STYLES = ["Auto", "Pop", "Hip-Hop"]
 LYRICS = "[verse] Hello there ; [chorus] La la la"
@@ -102,9 +103,103 @@ def test_a_faulty_line_is_named_in_one_sentence_and_the_others_are_there(
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path):
-    found = read(lines("{", song("a"), {"idx": "b"}, song("A"), "x"), tmp_path)
+    found = read(lines("{", song("a"), {"idx": "b"}, song("a"), "x"), tmp_path)
     assert [fault.partition(":")[0] for fault in found.faults] == ["Line 1", "Line 3", "Line 4", "Line 5"]
-    assert found.faults[2] == "Line 4: idx 'A' is taken by line 2; give each its own."
+    assert found.faults[1] == "Line 3: idx 'b': gt_lyric is missing; a song needs idx and gt_lyric."
+    assert found.faults[2] == "Line 4: idx 'a' is taken by line 2; give each its own."
+
+
+def test_of_many_faults_the_first_are_told_and_how_many_more(tmp_path: Path):
+    found = read(lines(*["{"] * 1_234, song("a")), tmp_path)
+    sentences = song_list.told(found.wrong)
+    assert len(found.faults) == 1_234
+    assert sentences[:20] == list(found.faults[:20])
+    assert sentences[20:] == ["And 1,214 more faulty lines."]
+    assert song_list.told(found.wrong[:20]) == list(found.faults[:20])
+
+
+@pytest.mark.parametrize(
+    "field", ["idx", "gt_lyric", "auto_prompt_audio_type", "prompt_audio_path", "unheard_of"]
+)
+def test_what_a_line_says_is_not_repeated_without_end(tmp_path: Path, field: str):
+    found = read(lines(song(**{field: "?" * 100_000}), song("?" * 100_000)), tmp_path, STYLES)
+    assert sum(map(len, (*found.faults, *found.oddities))) < 1_000
+
+
+DOCUMENTS = {
+    "array": json.dumps([song("a"), song("b")]),
+    "pretty array": json.dumps([song("a"), song("b")], indent=2),
+    "array, a song a line": f"[\n{json.dumps(song('a'))},\n{json.dumps(song('b'))}\n]",
+    "pretty song": json.dumps(song("a"), indent=4),
+    "pretty songs": "\n".join(json.dumps(song(idx), indent=1) for idx in "abc"),
+    "songs below a name": json.dumps({"songs": [song("a"), song("b")]}, indent=2),
+    "array that was cut": json.dumps([song(str(i)) for i in range(30)], indent=2)[:-40],
+    "array with a comma too many": f"[\n{json.dumps(song('a'))},\n{json.dumps(song('b'))},\n]",
+    "pretty array with empty lines": f"\n\n[\n\n{json.dumps(song('a'), indent=1)}\n]\n",
+}
+
+
+@pytest.mark.parametrize("text", DOCUMENTS.values(), ids=DOCUMENTS.keys())
+def test_a_json_document_is_said_once(tmp_path: Path, text: str):
+    with pytest.raises(SongListError, match=r"is one JSON document; write each song on a line of its own"):
+        read(text.encode(), tmp_path)
+
+
+@pytest.mark.parametrize("line", ["{idx: a}", "{'idx': 'a', 'gt_lyric': 'la'}", "{", "[1, 2", "word"])
+def test_a_list_of_faulty_lines_is_no_document(tmp_path: Path, line: str):
+    assert len(read(lines(line, line, line), tmp_path).faults) == 3
+
+
+@pytest.mark.parametrize("first", ["{", "[", '{"idx": "a"', "[1, 2]", json.dumps([song("x")]), "[" * 9_999])
+def test_a_list_with_a_faulty_first_line_is_no_document(tmp_path: Path, first: str):
+    found = read(lines(first, song("b"), song("c")), tmp_path)
+    assert ([song.idx for song in found.songs], len(found.faults)) == (["b", "c"], 1)
+
+
+def test_a_clip_that_is_of_no_use_is_a_fault_of_its_line(tmp_path: Path):
+    for name in ("good.wav", "bad.wav", "gone.wav"):
+        (tmp_path / name).touch()
+    heard: list[str] = []
+
+    def hear(clip: Path) -> None:
+        heard.append(clip.name)
+        if clip.name == "bad.wav":
+            raise ValueError("The clip is silent.")
+        if clip.name == "gone.wav":
+            raise FileNotFoundError(2, "No such file")
+
+    names = ("good.wav", "bad.wav", "gone.wav", "")
+    songs = [song(str(number), prompt_audio_path=name) for number, name in enumerate(names)]
+    found = read(lines(*songs), tmp_path, hear=hear)
+    assert heard == ["good.wav", "bad.wav", "gone.wav"]
+    assert [song.idx for song in found.songs] == ["0", "3"]
+    assert found.faults == (
+        "Line 2: idx '1': prompt_audio_path: The clip is silent.",
+        "Line 3: idx '2': prompt_audio_path 'gone.wav' cannot be opened (No such file).",
+    )
+    assert all(fault.clip for fault in found.wrong)
+
+
+@pytest.mark.parametrize(
+    "path", ["loop.wav", "ring/a.wav", "x" * 300, "x/" * 3_000 + "a.wav", "é" * 200 + ".wav", "pipe.wav"]
+)
+def test_a_path_that_no_disk_can_open_is_a_fault_of_its_line(tmp_path: Path, path: str):
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "ring").symlink_to("back")
+    (tmp_path / "back").symlink_to("ring")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.wav")
+    found = read(lines(song("before"), song("b", prompt_audio_path=path), song("after")), tmp_path)
+    assert [song.idx for song in found.songs] == ["before", "after"]
+    (fault,) = found.faults
+    assert fault.startswith("Line 2: idx 'b': prompt_audio_path ")
+    assert len(fault) < 300
+
+
+def test_songs_whose_names_are_alike_are_songs_of_their_own(tmp_path: Path):
+    names = ["ONE", "one", "a/b", "a:b", "é", "e\u0301", "गीत", "गात"]
+    found = read(lines(*map(song, names)), tmp_path)
+    assert ([song.idx for song in found.songs], found.faults) == (names, ())
 
 
 def test_what_is_passed_over_is_told(tmp_path: Path):
@@ -134,32 +229,11 @@ def test_a_file_without_a_line_is_refused(tmp_path: Path, data: bytes, sentence:
         read(data, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("idx", "name"),
-    [
-        ("song_1", "song_1"),
-        ("夜 曲", "夜 曲"),
-        ("../../etc/passwd", "_.._etc_passwd"),
-        ("a\\b:c", "a_b_c"),
-        ("%year%", "_year_"),
-        ("CON", "_CON"),
-        ("com1.wav", "_com1.wav"),
-        ("conga", "conga"),
-        ("..", ""),
-        ("x" * 300, "x" * 100),
-    ],
-)
-def test_no_idx_leaves_its_folder(tmp_path: Path, idx: str, name: str):
-    assert file_name(idx) == name
-    if name:
-        assert (tmp_path / name).resolve().parent == tmp_path.resolve()
-
-
 # Results -------------------------------------------------------------------------------------------------
 
 
 def finish(folder: Path, made: song_list.Song) -> None:
-    (folder / f"{made.name}.flac").touch()
+    (folder / f"{made.name}.flac").write_bytes(b"sound")
     results.write(folder, {"idx": made.idx, "asked_sha256": made.request_hash})
 
 
@@ -170,7 +244,11 @@ def test_what_is_finished_is_not_missing_until_it_is_asked_for_otherwise(tmp_pat
     assert results.missing(songs, tmp_path) == [songs[1]]
     (other, _) = read(lines(song("a", descriptions="rock"), song("b")), tmp_path).songs
     assert results.missing([other], tmp_path) == [other]
+    (tmp_path / "a.flac").write_bytes(b"")  # as after a power cut
+    assert results.missing(songs, tmp_path) == list(songs)
     (tmp_path / "a.flac").unlink()
+    assert results.missing(songs, tmp_path) == list(songs)
+    (tmp_path / "a.flac").mkdir()
     assert results.missing(songs, tmp_path) == list(songs)
 
 

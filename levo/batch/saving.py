@@ -1,0 +1,191 @@
+"""Where the songs of a list are saved: a folder that was tried before anything is composed, and names that
+no other song has, whoever else writes there. Knows nothing of how sound gets into a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from ..files.claims import claim, locked
+from . import names, results
+from .names import key
+from .results import FILE, SUFFIX
+from .song_list import Song, SongListError
+
+CORE = ".partial_00001_.flac"  # what ComfyUI puts behind the name that it is given
+PROBE_BYTES = 4_096
+STALE = 3_600.0  # seconds after which nobody is still writing a partial file
+PARTIAL = re.compile(r"\..+\.partial_\d+_\.flac")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A song, and where it is to be saved."""
+
+    song: Song
+    folder: Path
+    name: str  # of its first file, without ending
+    own: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
+
+
+def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
+    """A folder below the output folder, with the names of times in it resolved.
+
+    Raises:
+        SongListError: it leads elsewhere, or has a name in it that means nothing.
+    """
+    try:
+        path = Path(os.path.abspath(output / names.dated(asked.strip(), now)))
+    except ValueError as error:
+        raise SongListError(f"cannot use the folder {asked!r}: {error}.") from error
+    if output not in path.parents:
+        raise SongListError(f"cannot use the folder {asked!r}; name one inside {output}.")
+    return path
+
+
+def prepare(folder: Path, songs: Sequence[Song]) -> None:
+    """Make the folder, and write and delete a file of the longest name that these songs will ask for.
+
+    Raises:
+        SongListError: the disk does not let us, or the results are damaged.
+    """
+    wanted = [names.file_name(song.idx) for song in songs]
+    longest = max(wanted, key=lambda name: len(name.encode()), default="")
+    probe = folder / f".{longest} (99999){CORE}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        try:
+            if claim(probe):  # else another program is trying the same
+                probe.write_bytes(bytes(PROBE_BYTES))
+        finally:
+            with suppress(FileNotFoundError):
+                probe.unlink()
+        with locked(folder / results.LOCK):
+            results.read(folder)
+    except OSError as error:
+        raise SongListError(
+            f"Songs cannot be saved in {folder} ({error.strerror}, for a name such as {probe.name}); make "
+            "room or change its rights, or choose another folder."
+        ) from error
+
+
+def plan(songs: Sequence[Song], folder: Path) -> list[Planned]:
+    """Names for the files of songs, which differ from each other and from all that is in the folder.
+
+    Whether they still do when a song is saved, `keep` sees.
+
+    Raises:
+        SongListError: the results cannot be read.
+    """
+    records = results.read(folder)
+    taken = _taken(folder, records)
+    planned = []
+    for song in songs:
+        own = tuple(results.saved_of(song, records).items())
+        name = own[0][0].removesuffix(SUFFIX) if own else _free(song, taken)
+        taken.add(key(f"{name}{SUFFIX}"))
+        planned.append(Planned(song, folder, name, own))
+    return planned
+
+
+def takes_of(songs: int, takes: Sequence[int], sounds: int) -> list[tuple[int, int]]:
+    """Whose each sound is, as the number of a song and of its take, both from 0.
+
+    Args:
+        songs: how many there are.
+        takes: how many each song has; the last number goes for all that follow.
+        sounds: how many there are, song by song: all takes of each, or one of each.
+
+    Raises:
+        ValueError: they are not those of the songs.
+    """
+    counts = [takes[min(song, len(takes) - 1)] for song in range(songs)]
+    if sounds == sum(counts):
+        return [(song, take) for song, count in enumerate(counts) for take in range(count)]
+    if sounds == songs:
+        return [(song, 0) for song in range(songs)]
+    raise ValueError(
+        f"There are {sounds} sounds for {songs} songs with {sum(counts)} takes, so it cannot be told which "
+        "is whose; connect song, audio and tokens of the same songs to LeVo Save Song."
+    )
+
+
+def keep(planned: Planned, take: int, partial: Path, record: dict) -> Path:
+    """Give a song's sound its name, and record it.
+
+    Args:
+        planned: song.
+        take: counts from 0; each has a file of its own.
+        partial: the sound, in the song's folder.
+        record: of the results, without `file`.
+
+    Returns:
+        The file.
+
+    Raises:
+        SongListError: the results cannot be read; the sound is saved all the same.
+    """
+    folder, failure = planned.folder, None
+    with locked(folder / results.LOCK):
+        try:
+            records = results.read(folder)
+        except SongListError as error:
+            records, failure = {}, error
+        file = _own(planned, take, records) or _claimed(planned, take, records)
+        os.replace(partial, file)
+        if failure is None:
+            results.add(records, {**record, FILE: file.name})
+            results.put(folder, records)
+    if failure is not None:
+        raise SongListError(f"{file.name} is saved, but not recorded: {failure}") from failure
+    return file
+
+
+def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
+    """The file that a take is to replace, if nothing happened to it since the list was read."""
+    own = planned.own[take] if take < len(planned.own) else None
+    if own is None or own not in results.saved_of(planned.song, records).items():
+        return None
+    file = planned.folder / own[0]
+    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
+    return None if others or file.is_dir() else file
+
+
+def _claimed(planned: Planned, take: int, records: results.Records) -> Path:
+    """A file of a name that nobody has, empty so far."""
+    taken = _taken(planned.folder, records)
+    first = () if take else (planned.name,)
+    for name in chain(first, names.numbered(names.file_name(planned.song.idx))):
+        file = planned.folder / f"{name}{SUFFIX}"
+        if key(file.name) not in taken and claim(file):
+            return file
+    raise AssertionError
+
+
+def _free(song: Song, taken: Collection[str]) -> str:
+    return names.free(names.file_name(song.idx), lambda name: key(f"{name}{SUFFIX}") in taken)
+
+
+def _taken(folder: Path, records: results.Records) -> set[str]:
+    """Keys of the file names that are there or recorded."""
+    return {name for name, *rest in records if not rest} | {key(path.name) for path in _sounds(folder)}
+
+
+def _sounds(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() == SUFFIX] if folder.is_dir() else []
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove partial files of runs that were killed."""
+    for path in folder.iterdir():
+        with suppress(OSError):  # gone meanwhile, or not ours
+            if PARTIAL.fullmatch(path.name) and time.time() - path.stat().st_mtime > STALE:
+                path.unlink()

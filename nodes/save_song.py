@@ -1,0 +1,132 @@
+"""The node that saves songs of a list, with what became of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from comfy_api.latest import io, ui
+
+from ..levo.batch import results, saving, song_list
+from .batch import CATEGORY, below_output
+from .host.prompts import upstream
+from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
+
+NAME = "LeVo Save Song"
+
+
+class LeVoSaveSong(io.ComfyNode):
+    """Saves songs of a list and what became of them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LeVoSaveSong",
+            display_name=NAME,
+            category=CATEGORY,
+            description="Saves a song of a list as a FLAC under its idx, and adds a line to results.jsonl "
+            "beside it.",
+            inputs=[
+                SongSocket.Input("song", tooltip="From LeVo Songs from JSONL."),
+                io.Audio.Input("audio", tooltip="The song's sound."),
+                TokensSocket.Input("tokens", tooltip="What the sound was rendered from."),
+            ],
+            outputs=[
+                io.String.Output(display_name="file", tooltip="Where the FLAC lies.", is_output_list=True)
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+            is_input_list=True,  # of several takes only all together tell whose they are
+        )
+
+    @classmethod
+    def execute(cls, song: list[ListedSong], audio: list[dict], tokens: list[SongTokens]) -> io.NodeOutput:
+        files = [Path(file) for file in save_all(song, audio, tokens, cls)]
+        entries = [
+            ui.SavedResult(file.name, below_output(file.parent), io.FolderType.output) for file in files
+        ]
+        return io.NodeOutput([str(file) for file in files], ui=ui.SavedAudios(entries))
+
+
+def save_all(
+    songs: list[ListedSong], audio: list[dict], tokens: list[SongTokens], node: type[io.ComfyNode]
+) -> list[Path]:
+    """Save all sounds that can be saved; gives their files.
+
+    Raises:
+        ValueError: the sounds are not those of the songs, or one could not be saved.
+    """
+    sounds = list(_one_by_one(audio))
+    takes = [len(one.lengths) for one in tokens]
+    settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
+    files, errors = [], []
+    for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
+        made = tokens[min(number, len(tokens) - 1)]
+        record = result(songs[number], take, sound, made, settings)
+        try:
+            files.append(save(songs[number], take, sound, record, node))
+        except (ValueError, OSError) as error:
+            errors.append(_sentence(songs[number], error))
+    if errors:
+        raise ValueError("\n".join(song_list.told(errors, "songs")))
+    return files
+
+
+def save(listed: ListedSong, take: int, sound: dict, record: dict, node: type[io.ComfyNode]) -> Path:
+    """Write a FLAC with the workflow in it, whole or not at all, and its result; gives its place."""
+    planned = listed.planned
+    with _partial(planned.folder) as name:
+        prefix = f"{below_output(planned.folder)}/{name}"
+        (made,) = ui.AudioSaveHelper.save_audio(sound, prefix, io.FolderType.output, node)
+        return saving.keep(planned, take, planned.folder / made.filename, record)
+
+
+def result(listed: ListedSong, take: int, sound: dict, tokens: SongTokens, settings: dict) -> dict:
+    """A line of results.jsonl, as far as it does not depend on the file."""
+    song = listed.planned.song
+    return {
+        song_list.IDX: song.idx,
+        results.FILE: "",
+        "seconds": sound["waveform"].shape[-1] / sound["sample_rate"],
+        "ended_by_itself": tokens.ended[take],
+        "seed": tokens.seeds[take],
+        "sampling": asdict(tokens.sampling),
+        "composer": asdict(tokens.composer),
+        "started": listed.started,
+        results.SAVED: results.now(),
+        results.ASKED: song.request_hash,
+        results.SETTINGS: settings,
+    }
+
+
+def _one_by_one(audio: list[dict]) -> Iterator[dict]:
+    for sound in audio:
+        if sound is None:
+            raise ValueError(f"{NAME} got no sound; connect the audio that was made of the song's tokens.")
+        for waveform in sound["waveform"]:
+            yield {**sound, "waveform": waveform[None]}
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[str]:
+    """A beginning of a name that nobody else uses; whatever is left of it goes away."""
+    name = f".{secrets.token_hex(8)}.partial"
+    try:
+        yield name
+    finally:
+        for path in folder.glob(f"{name}*"):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _sentence(listed: ListedSong, error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    planned = listed.planned
+    return (
+        f"{song_list.shown(planned.song.idx)} cannot be saved in {planned.folder} ({error.strerror}); make "
+        "room or change the folder's rights, and run it again."
+    )

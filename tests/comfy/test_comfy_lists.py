@@ -1,0 +1,244 @@
+"""Lists with faults in a real ComfyUI: what is known before, what is kept, what goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from support import pack
+from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, made, results, run, write
+from support.comfy_server import ComfyServer, Message, Run
+from support.node_texts import texts_of
+from support.sentences import assert_one_sentence
+
+TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
+TONE = 0.3 * np.sin(np.arange(3 * 48_000) / 20)
+
+
+@pytest.fixture
+def song_list(server: ComfyServer, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Where the list of the test is to be written."""
+    path = list_path(server, request.node.name)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def song(idx: str, lyrics: str = LYRICS, **fields: Any) -> dict[str, Any]:
+    return {"idx": idx, "gt_lyric": lyrics, **fields}
+
+
+def composed(run: Run) -> bool:
+    return any(message.data["node"] == "compose" for message in run.of_type("executing"))
+
+
+def refused(run: Run) -> str:
+    """What a run was refused with, before anything was composed."""
+    assert run.status == "error"
+    assert run.error["node_id"] == "list"
+    assert not composed(run)
+    return run.error["exception_message"].strip()
+
+
+def test_one_song_a_run_is_what_new_nodes_and_examples_do(object_info: dict[str, Any]):
+    required = object_info["LeVoSongsFromJSONL"]["input"]["required"]
+    assert required["songs_a_run"][1]["default"] == 1
+    for path in sorted(pack.ROOT.glob("example_workflows/*JSONL*.json")):
+        nodes = json.loads(path.read_text("utf-8"))["nodes"]
+        (node,) = [node for node in nodes if node["type"] == "LeVoSongsFromJSONL"]
+        assert node["widgets_values"][3] == 1
+
+
+def test_a_cancel_in_a_later_song_keeps_the_earlier_ones(server: ComfyServer, song_list: Path):
+    write(song_list, [song(name) for name in ("one", "two", "three")])
+    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
+    assert made(run(server, song_list, songs_a_run=1)) == ["two"]
+
+    def stop(message: Message) -> None:
+        if message.type == "progress" and message.data["node"] == "render":
+            server.interrupt()
+
+    assert run(server, song_list, stop, songs_a_run=1, skip_faulty=True).status == "interrupted"
+    assert {path.name for path in folder_of(server, song_list).iterdir()} == {
+        *("one.flac", "two.flac", "results.jsonl"),
+    }
+    assert made(run(server, song_list, songs_a_run=1, skip_faulty=True)) == ["three"]  # no fault of its
+
+
+def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):
+    write(song_list, [song("one"), song("bad", "[verse] Breaks behind the list"), song("three")])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}", songs_a_run=1)
+    inputs = {"string": ["list", 1], "find": "Breaks behind the list.", "replace": "[pre-chorus]"}
+    prompt["breaking"] = {"class_type": "StringReplace", "inputs": inputs}
+    prompt["conditioning"]["inputs"]["lyrics"] = ["breaking", 0]
+    assert made(server.run(prompt)) == ["one"]
+    assert server.run(prompt).status == "error"
+    assert server.run(prompt).status == "error"  # tried again, as nothing else was asked for
+    wait_for(lambda: len(results(folder_of(server, song_list))) == 2)
+    record = results(folder_of(server, song_list))[1]
+    assert (record["idx"], record["line"], record["asked_sha256"] != "") == ("bad", 2, True)
+    assert record["error"].startswith("LeVoConditioning could not make it: ")
+    assert "[pre-chorus]" in record["error"]
+    prompt["list"]["inputs"]["skip_faulty"] = True
+    (told,) = texts_of(server, prompt, "list")
+    assert told.split("\n")[:2] == ["1 of 3 songs to make.", "This run: line 3 ('three')."]
+    assert told.split("\n")[2].startswith(
+        "Skipped: Line 2: idx 'bad': LeVoConditioning could not make it: "
+    )
+    assert folder_of(server, song_list).joinpath("three.flac").is_file()
+    (told,) = texts_of(server, prompt, "list")
+    assert told.startswith("No song is left to make, and 1 could not be made.\nSkipped: Line 2: idx 'bad'")
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def clips(server: ComfyServer) -> None:
+    folder = server.base / "input"
+    soundfile.write(folder / "good.wav", TONE, 48_000)
+    soundfile.write(folder / "eight_bit.wav", TONE, 48_000, subtype="PCM_U8")
+    soundfile.write(folder / "silent.wav", TONE * 0, 48_000)
+    soundfile.write(folder / "short.wav", TONE[:20_000], 48_000)
+    soundfile.write(folder / "late.wav", np.concatenate([np.zeros(11 * 48_000), TONE]), 48_000)
+    soundfile.write(folder / "nan.wav", np.where(np.arange(len(TONE)) == 9, np.nan, TONE), 48_000, "FLOAT")
+    (folder / "words.wav").write_text("no sound at all")
+    if not (folder / "loop.wav").is_symlink():
+        (folder / "loop.wav").symlink_to("loop.wav")
+
+
+BAD = {
+    "eight_bit.wav": "is no audio that ComfyUI can read",
+    "words.wav": "is no audio that ComfyUI can read",
+    "nan.wav": "no numbers",
+    "loop.wav": "cannot be opened",
+    "x" * 300: "cannot be opened",
+    "silent.wav": "is silent from 0 s",
+    "short.wav": "lasts 0.4 s",
+    "late.wav": "is silent from 0 s",
+}
+
+
+def test_clips_are_opened_when_the_list_is_read(server: ComfyServer, song_list: Path):
+    clips(server)
+    names = ["good.wav", *BAD, "good.wav"]
+    write(song_list, [song(f"s{n}", prompt_audio_path=name) for n, name in enumerate(names)])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    encoder = {"septoken": TINY_ENCODER, "one_rvq": TINY_ENCODER}
+    clip = {"audio": ["list", 4], "vocals": ["list", 4], "start": 0.0, "auto": False}
+    prompt["encoder"] = {"class_type": "LeVoLoadStyleEncoder", "inputs": encoder}
+    prompt["style"] = {
+        "class_type": "LeVoStyleFromAudio",
+        "inputs": {"style_encoder": ["encoder", 0], **clip},
+    }
+    prompt["conditioning"]["inputs"]["style"] = ["style", 0]
+    told, *faults = refused(server.run(prompt)).split("\n")
+    assert told.startswith(f"lists/{song_list.name} has {len(BAD)} faulty lines")
+    for number, (fault, sentence) in enumerate(zip(faults, BAD.values(), strict=True), start=1):
+        assert fault.startswith(f"Line {number + 1}: idx 's{number}': prompt_audio_path")
+        assert sentence in fault
+        assert_one_sentence(fault)
+    prompt["list"]["inputs"]["skip_faulty"] = True
+    assert made(server.run(prompt)) == ["s0", f"s{len(BAD) + 1}"]
+    failed = [record for record in results(folder_of(server, song_list)) if "error" in record]
+    assert [(record["idx"], record["line"]) for record in failed] == [
+        (f"s{number}", number + 1) for number in range(1, len(BAD) + 1)
+    ]
+    prompt["style"]["inputs"]["auto"] = True  # now one of them is of use
+    assert made(server.run(prompt)) == [f"s{1 + list(BAD).index('late.wav')}"]
+
+
+def test_two_lists_keep_each_others_songs(server: ComfyServer, song_list: Path):
+    lists = [[song(idx, f"[verse] {name} {idx}") for idx in ("1", "2")] for name in ("Harbour", "Lamps")]
+    folder = folder_of(server, song_list)
+    names = (["1", "2"], ["1 (2)", "2 (2)"], [])
+    hashes: dict[str, bytes] = {}
+    for lines, expected in zip([lists[0], lists[1], lists[0]], names, strict=True):
+        write(song_list, lines)
+        assert made(run(server, song_list)) == expected
+        for name, before in hashes.items():
+            assert folder.joinpath(name).read_bytes() == before
+        hashes = {path.name: path.read_bytes() for path in folder.glob("*.flac")}
+    assert len(results(folder)) == len(hashes) == 4
+
+
+ODD = ["海" * 90, "गीत", "गात", "ONE", "one", "a/b", "a:b", "COM¹", "trailing.", "e\u0301", "é", "__LNK0__"]
+
+
+def test_songs_of_any_name_are_saved(server: ComfyServer, song_list: Path):
+    write(song_list, [song(idx, f"[verse] Song number {n}") for n, idx in enumerate(ODD)])
+    names = made(run(server, song_list))
+    assert names == [
+        *("海" * 71, "गीत", "गात", "ONE", "one (2)", "a_b", "a_b (2)", "_COM¹", "trailing", "é", "é (2)"),
+        "__LNK0__",
+    ]
+    assert made(run(server, song_list)) == []
+
+
+def test_names_of_times_in_the_folder_are_resolved(server: ComfyServer, song_list: Path):
+    write(song_list, [song("one")])
+    done = server.run(batch_prompt(f"lists/{song_list.name}", "dated/%year%"))
+    year = time.strftime("%Y")
+    assert done.outputs["save"]["audio"] == [
+        {"filename": "one.flac", "subfolder": f"dated/{year}", "type": "output"}
+    ]
+    assert made(server.run(batch_prompt(f"lists/{song_list.name}", "dated/%year%"))) == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["batch_%width%", "%date:yyyy-MM-dd%", "a file", "a file/below", "x" * 300]
+)
+def test_a_folder_that_cannot_be_used_is_known_before(server: ComfyServer, song_list: Path, folder: str):
+    (server.base / "output" / "a file").touch()
+    write(song_list, [song("one")])
+    assert_one_sentence(refused(server.run(batch_prompt(f"lists/{song_list.name}", folder))))
+
+
+@pytest.mark.parametrize("skip_finished", [True, False])
+def test_damaged_results_are_known_before(server: ComfyServer, song_list: Path, skip_finished: bool):
+    write(song_list, [song("one")])
+    folder = folder_of(server, song_list)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.jsonl").write_text("{")
+    told = refused(run(server, song_list, skip_finished=skip_finished))
+    assert "is damaged; mend it, or move it away" in told
+    assert_one_sentence(told)
+
+
+def test_a_json_document_is_said_once_and_no_fault_without_end(server: ComfyServer, song_list: Path):
+    song_list.write_text(json.dumps([song(str(n)) for n in range(50)], indent=2))
+    assert_one_sentence(refused(run(server, song_list)))
+    song_list.write_text("{\n" * 5_000)
+    told = refused(run(server, song_list)).split("\n")
+    assert (len(told), told[-1]) == (22, "And 4,980 more faulty lines.")
+
+
+def test_settings_that_cannot_be_told_leave_a_song_recorded(server: ComfyServer, song_list: Path):
+    write(song_list, [song("one")])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    for node, value in (("half", "\ud83d"), ("none", "[]")):
+        prompt[node] = {"class_type": "PrimitiveString", "inputs": {"value": value, "odd": []}}
+    inputs = {"string_a": ["half", 0], "string_b": ["none", 0], "delimiter": " "}
+    prompt["joined"] = {"class_type": "StringConcatenate", "inputs": inputs}
+    inputs = {"string": ["list", 1], "find": ["joined", 0], "replace": ""}
+    prompt["replaced"] = {"class_type": "StringReplace", "inputs": inputs}
+    prompt["conditioning"]["inputs"]["lyrics"] = ["replaced", 0]
+    assert made(server.run(prompt)) == ["one"]
+    (record,) = results(folder_of(server, song_list))
+    assert record["settings"]["half"]["inputs"] == {"value": "\ud83d", "odd": []}
+    assert made(server.run(prompt)) == []
+
+
+def test_a_list_is_not_read_to_validate_it(server: ComfyServer, song_list: Path):
+    song_list.write_text("{")
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    assert server.queue(prompt)  # no word of the faulty line yet
+    assert "has a faulty line" in refused(server.run(prompt))
