@@ -37,8 +37,8 @@ def file_name(text: str) -> str:
     Letters, digits and marks of every script stay, everything else becomes `_`.
     """
     text = unicodedata.normalize("NFC", text[:LONGEST])
-    kept = "".join(c if _stays(c) else "_" for c in text).lstrip(ENDS)
-    return _no_device(cut(kept[:LENGTH], NAME_BYTES, kept[LENGTH : LENGTH + 1]).strip(ENDS))
+    kept = _no_device("".join(c if _stays(c) else "_" for c in text).strip(ENDS))
+    return cut(kept[:LENGTH], NAME_BYTES, kept[LENGTH : LENGTH + 1]).rstrip(ENDS)
 
 
 def numbered(name: str) -> Iterator[str]:
@@ -101,8 +101,8 @@ def dated(folder: str, now: time.struct_time) -> str:
 def _safe_part(part: str) -> str:
     if part in ("", ".", ".."):
         return part
-    safe = cut(FORBIDDEN.sub("_", part), NAME_BYTES).rstrip(". ")
-    return _no_device(safe) or "_"
+    safe = _no_device(FORBIDDEN.sub("_", part).rstrip(". "))
+    return cut(safe, NAME_BYTES).rstrip(". ") or "_"
 
 
 def _no_device(name: str) -> str:

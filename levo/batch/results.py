@@ -172,8 +172,8 @@ def _file(record: dict) -> str:
 
 
 def _key(record: dict) -> tuple[str, ...]:
-    idx, file = record[IDX] + "", _file(record)
-    return (key(file),) if file else (idx, record.get(ASKED) or "")
+    idx, asked, file = record[IDX] + "", (record.get(ASKED) or "") + "", _file(record)  # texts, or it fails
+    return (key(file),) if file else (idx, asked)
 
 
 def _time(record: dict) -> str:
