@@ -131,6 +131,32 @@ def test_the_example_workflow_renders_a_saved_song_again(
     assert all(np.abs(take[-10:]).max() < 1e-3 for take in takes)  # both were cut, and fade
 
 
+@pytest.mark.parametrize(
+    ("prefix", "name"),
+    [
+        ("tokens/CON/a", "tokens/_CON/a_00001_.safetensors"),
+        ("tokens/a:b?", "tokens/a_b__00001_.safetensors"),
+        ("tokens/trailing./ LPT³ .x", "tokens/trailing/ LPT³ .x_00001_.safetensors"),
+        ("tokens/" + "海" * 300, f"tokens/{'海' * 71}_00001_.safetensors"),
+        ("tokens/half \ud83d", "tokens/half __00001_.safetensors"),
+        ("tokens/odd\0", "tokens/odd__00001_.safetensors"),
+        ("tokens/गीत", "tokens/गीत_00001_.safetensors"),
+    ],
+)
+def test_a_name_that_some_system_cannot_have_is_made_safe(
+    server: ComfyServer, saved: Run, prefix: str, name: str
+):
+    (entry,) = run_of(server, saving_prompt(prefix)).outputs[SAVED]["tokens"]
+    assert f"{entry['subfolder']}/{entry['filename']}" == name
+    run_of(server, loading_prompt(f"{name} [output]"))
+
+
+def test_a_prefix_that_no_disk_takes_is_one_sentence(server: ComfyServer, saved: Run):
+    run = server.run(saving_prompt("tokens/" + "deep/" * 2_000 + "a"))
+    assert "cannot use the filename_prefix" in run.error["exception_message"]
+    assert_one_sentence(run.error["exception_message"])
+
+
 # ------------------------------------------------------------------ refusals
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import pack
 
-from levo.files.claims import ClaimError, claimed, locked
+from levo.files.claims import ClaimError, claim, claimed, locked
 
 
 def test_a_lock_ends_with_the_program_that_holds_it(tmp_path: Path):
@@ -56,3 +56,42 @@ def test_a_claimed_name_is_given_back_when_nothing_comes_of_it(tmp_path: Path):
         assert path == tmp_path / "2" and path.exists()
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+PROGRAM = """
+import itertools, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from levo.files import atomic
+from levo.files.claims import claimed
+folder, name = Path(sys.argv[2]), sys.argv[3]
+while not (folder / "go").exists():
+    pass
+for number in range(100):
+    with claimed(folder / f"song_{n:05}_" for n in itertools.count(1)) as path, atomic.writing(path) as new:
+        new.write_text(f"{name} {number}")
+"""
+
+
+def test_two_programs_never_get_one_name(tmp_path: Path):
+    command = [sys.executable, "-c", PROGRAM, str(pack.ROOT), str(tmp_path)]
+    running = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True) for name in "ab"]
+    (tmp_path / "go").touch()
+    errors = [program.communicate(timeout=120)[1] for program in running]
+    assert errors == ["", ""]
+    (tmp_path / "go").unlink()
+    written = sorted(path.read_text() for path in tmp_path.iterdir())
+    assert written == sorted(f"{name} {number}" for name in "ab" for number in range(100))
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "link to nothing"])
+def test_what_is_there_in_any_form_is_taken(tmp_path: Path, there: str):
+    path = tmp_path / "name"
+    if there == "folder":
+        path.mkdir()
+    elif there == "file":
+        path.touch()
+    else:
+        path.symlink_to("nothing")
+    assert not claim(path)
+    assert claim(tmp_path / "other")
