@@ -92,7 +92,8 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         where = place(folder)
         made = where / results.RESULTS if skip_finished else None
         source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
-        return str(where), _state(path_of(file)), _state(made), _state(source)
+        failed = list_runs.attempts.failed if skip_finished else 0
+        return str(where), failed, _state(path_of(file)), _state(made), _state(source)
 
     @classmethod
     def execute(

@@ -31,6 +31,7 @@ class Attempts:
     def __init__(self) -> None:
         self._begun: dict[str, tuple[Path, list[Song]]] = {}
         self._suspects: set[tuple[Path, str, str]] = set()
+        self.failed = 0  # runs, so that one can see whether another one did
 
     def some(self, songs: Sequence[Song], folder: Path, most: int) -> list[Song]:
         """The first `most` songs, 0 for all; up to one that has to be tried alone."""
@@ -59,6 +60,7 @@ class Attempts:
         folder, songs = self._begun.pop(run, (Path(), []))
         if failure is None or not folder.is_dir():
             return
+        self.failed += 1
         missing = results.missing(songs, folder)
         if len(songs) == 1 and missing:
             (song,) = songs

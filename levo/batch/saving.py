@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ..files.claims import claim, locked
+from ..files.claims import ClaimError, claim, locked
 from . import names, results
 from .names import key
 from .results import FILE, SUFFIX
@@ -131,22 +131,40 @@ def keep(planned: Planned, take: int, partial: Path, record: dict) -> Path:
         The file.
 
     Raises:
-        SongListError: the results cannot be read; the sound is saved all the same.
+        SongListError: it could not be recorded; the sound is saved all the same.
     """
-    folder, failure = planned.folder, None
-    with locked(folder / results.LOCK):
-        try:
-            records = results.read(folder)
-        except SongListError as error:
-            records, failure = {}, error
-        file = _own(planned, take, records) or _claimed(planned, take, records)
-        os.replace(partial, file)
-        if failure is None:
-            results.add(records, {**record, FILE: file.name})
-            results.put(folder, records)
+    failure: Exception | None = None
+    records: results.Records = {}
+    try:
+        with locked(planned.folder / results.LOCK):
+            try:
+                records = results.read(planned.folder)
+            except SongListError as error:
+                failure = error
+            file = _moved(planned, take, records, partial)
+            if failure is None:
+                failure = _recorded(planned.folder, records, {**record, FILE: file.name})
+    except ClaimError as error:
+        file, failure = _moved(planned, take, records, partial), error
     if failure is not None:
         raise SongListError(f"{file.name} is saved, but not recorded: {failure}") from failure
     return file
+
+
+def _moved(planned: Planned, take: int, records: results.Records, partial: Path) -> Path:
+    file = _own(planned, take, records) or _claimed(planned, take, records)
+    os.replace(partial, file)
+    return file
+
+
+def _recorded(folder: Path, records: results.Records, record: dict) -> Exception | None:
+    """Write a result; gives what went wrong."""
+    try:
+        results.add(records, record)
+        results.put(folder, records)
+    except (OSError, ValueError) as error:
+        return error
+    return None
 
 
 def _own(planned: Planned, take: int, records: results.Records) -> Path | None:

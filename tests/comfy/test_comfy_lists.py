@@ -70,12 +70,27 @@ def test_a_cancel_in_a_later_song_keeps_the_earlier_ones(server: ComfyServer, so
     assert made(run(server, song_list, songs_a_run=1, skip_faulty=True)) == ["three"]  # no fault of its
 
 
-def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):
+def breaking_prompt(song_list: Path, **inputs: Any) -> dict[str, Any]:
+    """Of three songs the second fails behind the list."""
     write(song_list, [song("one"), song("bad", "[verse] Breaks behind the list"), song("three")])
-    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}", songs_a_run=1)
-    inputs = {"string": ["list", 1], "find": "Breaks behind the list.", "replace": "[pre-chorus]"}
-    prompt["breaking"] = {"class_type": "StringReplace", "inputs": inputs}
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}", **inputs)
+    changed = {"string": ["list", 1], "find": "Breaks behind the list.", "replace": "[pre-chorus]"}
+    prompt["breaking"] = {"class_type": "StringReplace", "inputs": changed}
     prompt["conditioning"]["inputs"]["lyrics"] = ["breaking", 0]
+    return prompt
+
+
+def test_of_songs_that_fail_together_each_is_tried_alone(server: ComfyServer, song_list: Path):
+    prompt = breaking_prompt(song_list, skip_faulty=True)
+    assert server.run(prompt).status == "error"
+    assert made(server.run(prompt)) == ["one"]
+    assert server.run(prompt).status == "error"
+    assert made(server.run(prompt)) == ["three"]
+    assert made(server.run(prompt)) == []
+
+
+def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):
+    prompt = breaking_prompt(song_list, songs_a_run=1)
     assert made(server.run(prompt)) == ["one"]
     assert server.run(prompt).status == "error"
     assert server.run(prompt).status == "error"  # tried again, as nothing else was asked for

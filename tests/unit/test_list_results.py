@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from support.listed_songs import assert_all_are_kept, lines, make, save, song
 
-from levo.batch import attempts, results
+from levo.batch import attempts, results, saving
 from levo.batch.attempts import Attempts
 from levo.batch.saving import plan, prepare
 from levo.batch.song_list import IDX, Fault, SongListError
+from levo.files.claims import ClaimError
 
 # Results -------------------------------------------------------------------------------------------------
 
@@ -77,6 +78,24 @@ def test_results_that_are_a_folder_are_one_sentence(tmp_path: Path):
     (tmp_path / "results.jsonl").mkdir()
     with pytest.raises(SongListError, match=r"results\.jsonl cannot be read \(.+\); move it away\."):
         prepare(tmp_path, [song("one")])
+
+
+@pytest.mark.parametrize("reason", [OSError(28, "No space left"), ClaimError("It is held.")])
+def test_a_song_is_saved_whatever_hinders_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: Exception
+):
+    (planned,) = plan([song("one")], tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise reason
+
+    if isinstance(reason, ClaimError):
+        monkeypatch.setattr(saving, "locked", refuse)
+    else:
+        monkeypatch.setattr(results, "put", refuse)
+    with pytest.raises(SongListError, match=r"^one\.flac is saved, but not recorded: .*(No space|held)"):
+        save(planned, "sound")
+    assert (tmp_path / "one.flac").read_text("utf-8") == "sound"
 
 
 def endless() -> list:
