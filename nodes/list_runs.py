@@ -40,7 +40,8 @@ def settle() -> None:
                 continue
             failure = _failure(outcomes.error_of(run), *_nodes.pop(run))
             try:
-                attempts.end(run, failure)
+                if fault := attempts.end(run, failure):
+                    log.warning("%s", fault)
             except (ValueError, OSError) as error:  # the results cannot be read or written
                 log.warning("A song that could not be made is not recorded: %s", error)
 

@@ -47,23 +47,27 @@ class Attempts:
         """Runs that have not ended as far as we know."""
         return list(self._begun)
 
-    def end(self, run: str, failure: str | None) -> None:
+    def end(self, run: str, failure: str | None) -> Fault | None:
         """Take note of how a run ended; of a song that failed alone in results.jsonl.
 
         Args:
             run: that was begun; others do not matter.
             failure: a sentence, if making its songs failed; None if it went well or was stopped.
 
+        Returns:
+            What was noted.
+
         Raises:
             SongListError: the results cannot be read.
         """
         folder, songs = self._begun.pop(run, (Path(), []))
         if failure is None or not folder.is_dir():
-            return
+            return None
         self.failed += 1
         missing = results.missing(songs, folder)
-        if len(songs) == 1 and missing:
-            (song,) = songs
-            results.note(folder, [Fault(song.line, failure, song.idx, song.request_hash)])
-        else:
+        if len(songs) > 1 or not missing:
             self._suspects |= {(folder, song.idx, song.request_hash) for song in missing}
+            return None
+        fault = Fault(songs[0].line, failure, songs[0].idx, songs[0].request_hash)
+        results.note(folder, [fault])
+        return fault

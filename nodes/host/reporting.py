@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
+PLACEHOLDER = "__LNK"  # which the editor takes for a link of its own; what is shown looks the same
 
 
 class Progress:
@@ -62,7 +63,8 @@ def warn(node_id: str | None, text: str) -> None:
 def show_text(node_id: str | None, text: str) -> None:
     """Show lines of text on the node."""
     if node_id is not None and PromptServer.instance is not None:  # the editor takes it for HTML
-        PromptServer.instance.send_progress_text(escape(text, quote=False), node_id)
+        text = escape(text, quote=False).replace(PLACEHOLDER, f"{PLACEHOLDER[0]}\u2060{PLACEHOLDER[1:]}")
+        PromptServer.instance.send_progress_text(text, node_id)
 
 
 class Report:
