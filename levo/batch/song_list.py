@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ AUDIO, STYLE = "prompt_audio_path", "auto_prompt_audio_type"
 FIELDS = (IDX, LYRICS, DESCRIPTION, AUDIO, STYLE)
 SHOWN = 60  # characters of a text in a sentence
 LISTED = 20  # faults that are told one by one
+PARTED = re.compile(r"\s*;\s*\[")
 Hear = Callable[[Path], None]
 EXAMPLE = """\
 {"idx": "paper_boats", "gt_lyric": "[intro-short] ; [verse] Paper boats on a silver stream. I fold the \
@@ -54,9 +56,13 @@ class Song:
 
     @property
     def request_hash(self) -> str:
-        """SHA-256 of what was asked for: another one is another song under the same name."""
+        """SHA-256 of what was asked for: another one is another song under the same name.
+
+        It is that of older versions too, which parted sections by " ; " and ended tags without a full stop.
+        """
         audio = self.audio.name if self.audio else ""
-        text = json.dumps([self.idx, self.lyrics, self.description, audio, self.style])
+        lyrics, tags = PARTED.sub(" ; [", self.lyrics), self.description.removesuffix(".")
+        text = json.dumps([self.idx, lyrics, tags, audio, self.style])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

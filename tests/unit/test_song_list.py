@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,19 @@ def test_what_is_passed_over_is_told(tmp_path: Path):
 def test_a_file_without_a_line_is_refused(tmp_path: Path, data: bytes, sentence: str):
     with pytest.raises(SongListError, match=sentence):
         read(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lyrics", ["[verse] Hello there. ; [chorus] La.", "[verse] Hello there.; [chorus] La."]
+)
+@pytest.mark.parametrize("tags", ["female, pop", "female, pop."])
+def test_the_hash_of_a_request_is_that_of_older_versions(lyrics: str, tags: str):
+    made = song_list.Song(1, "夜", lyrics, tags, Path("/x/clip.wav"), "")
+    assert made.request_hash == "12ff2118298913d5d9cfd6d10221a2b6dda16e7aed033bf9640a83a5bd4a76c6"
+    assert replace(made, lyrics=lyrics.replace("La", "Lo")).request_hash != made.request_hash
+    assert replace(made, description="male, pop").request_hash != made.request_hash
+    assert replace(made, idx="晚").request_hash != made.request_hash
+    assert replace(made, line=2).request_hash == made.request_hash
 
 
 # Results -------------------------------------------------------------------------------------------------
