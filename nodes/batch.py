@@ -86,14 +86,15 @@ class LeVoSongsFromJSONL(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, file: str, skip_finished: bool, folder: str, library: str, **_: object
+        cls, file: str, skip_faulty: bool, skip_finished: bool, folder: str, library: str, **_: object
     ) -> tuple:
         list_runs.settle()
         where = place(folder)
-        made = where / results.RESULTS if skip_finished else None
+        # What was composed before a run failed is still of use, unless its song is to be passed over.
+        made = results.state(where, failures=skip_faulty) if skip_finished else None
+        failed = list_runs.attempts.failed if skip_finished and skip_faulty else 0
         source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
-        failed = list_runs.attempts.failed if skip_finished else 0
-        return str(where), failed, _state(path_of(file)), _state(made), _state(source)
+        return str(where), made, failed, _state(path_of(file)), _state(source)
 
     @classmethod
     def execute(
@@ -260,7 +261,7 @@ def given(
     """
     list_runs.settle()
     missing, failed = left(found.songs, folder, skip_faulty) if skip_finished else (list(found.songs), [])
-    now = list_runs.attempts.some(missing, folder, most)
+    now = list_runs.attempts.some(missing, folder, most) if skip_faulty else missing[: most or None]
     if now:
         saving.prepare(folder, missing)
     if folder.is_dir():

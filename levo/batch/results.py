@@ -7,6 +7,7 @@ write into one folder: whoever changes the file holds its lock (`changing`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -139,6 +140,20 @@ def failures(songs: Iterable[Song], folder: Path) -> list[Fault]:
         for song in songs
         if (song.idx, song.request_hash) in failed
     ]
+
+
+def state(folder: Path, failures: bool) -> str:
+    """Changes when a song is saved, and with `failures` when one that was begun could not be made."""
+    try:
+        records = read(folder)
+    except SongListError as error:
+        return str(error)
+    counts = {
+        name: _time(record)
+        for name, record in records.items()
+        if ERROR not in record or (failures and record.get(ASKED))
+    }
+    return hashlib.sha256(repr(counts).encode(errors="surrogatepass")).hexdigest()
 
 
 def saved_of(song: Song, records: Records) -> dict[str, str]:

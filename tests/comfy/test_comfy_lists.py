@@ -89,6 +89,20 @@ def test_of_songs_that_fail_together_each_is_tried_alone(server: ComfyServer, so
     assert made(server.run(prompt)) == []
 
 
+def test_what_was_composed_before_a_run_failed_is_kept(server: ComfyServer, song_list: Path):
+    write(song_list, [song("one"), song("two")])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}", songs_a_run=1)
+    inputs = {"samples": ["render", 0], "filename_prefix": "%nothing%/../../../.."}  # leads outside
+    prompt["breaking"] = {"class_type": "SaveLatent", "inputs": inputs}
+    failed = server.run(prompt)
+    assert (failed.status, failed.error["node_id"]) == ("error", "breaking")
+    wait_for(lambda: (folder_of(server, song_list) / "results.jsonl").exists())
+    del prompt["breaking"]
+    done = server.run(prompt)
+    assert made(done) == ["one"]
+    assert {"list", "compose", "render"} <= done.cached
+
+
 def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):
     prompt = breaking_prompt(song_list, songs_a_run=1)
     assert made(server.run(prompt)) == ["one"]

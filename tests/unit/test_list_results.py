@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,28 @@ def test_settings_that_cannot_be_told_leave_a_song_recorded(tmp_path: Path, sett
         assert lines(tmp_path)[0]["settings"] == settings
     make(tmp_path, song("two"))
     assert_all_are_kept(tmp_path, one, song("two"))
+
+
+def test_the_state_of_results_is_what_decides_the_next_song(tmp_path: Path):
+    one, two = song("one"), song("two")
+    plain, strict = [results.state(tmp_path, False)], [results.state(tmp_path, True)]
+
+    def look() -> None:
+        plain.append(results.state(tmp_path, False))
+        strict.append(results.state(tmp_path, True))
+
+    make(tmp_path, one)
+    look()
+    results.note(tmp_path, [Fault(2, "No such clip.", "two", clip=True)])  # told anew by every list
+    look()
+    results.note(tmp_path, [Fault(2, "It failed.", "two", two.request_hash)])
+    look()
+    make(tmp_path, two)
+    look()
+    (tmp_path / "results.jsonl").write_text("{")
+    look()
+    assert [a == b for a, b in pairwise(plain)] == [False, True, True, False, False]
+    assert [a == b for a, b in pairwise(strict)] == [False, True, False, False, False]
 
 
 # Songs that could not be made ----------------------------------------------------------------------------
