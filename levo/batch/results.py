@@ -7,6 +7,7 @@ write into one folder: whoever changes the file holds its lock (`changing`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,8 @@ def read(folder: Path) -> Records:
     try:
         text = path.read_text("utf-8-sig") if path.exists() else ""
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # what could not be made is not there
+            return {}
         raise SongListError(f"{path} cannot be read ({error.strerror}); move it away.") from error
     except ValueError as error:
         raise _damaged(path) from error

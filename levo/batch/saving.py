@@ -17,10 +17,11 @@ from ..files.claims import ClaimError, claim, locked
 from . import names, results
 from .names import key
 from .results import FILE, SUFFIX
-from .song_list import Song, SongListError
+from .song_list import Song, SongListError, shown
 
 CORE = ".partial_00001_.flac"  # what ComfyUI puts behind the name that it is given
 PROBE_BYTES = 4_096
+SHOWN = 300  # characters of a folder in a sentence
 STALE = 3_600.0  # seconds after which nobody is still writing a partial file
 PARTIAL = re.compile(r"\..+\.partial_\d+_\.flac")
 
@@ -41,12 +42,14 @@ def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
     Raises:
         SongListError: it leads elsewhere, or has a name in it that means nothing.
     """
+    if names.IMPOSSIBLE.search(asked):
+        raise SongListError(f"cannot use the folder {shown(asked)}; type its name anew.")
     try:
         path = Path(os.path.abspath(output / names.dated(asked.strip(), now)))
     except ValueError as error:
-        raise SongListError(f"cannot use the folder {asked!r}: {error}.") from error
+        raise SongListError(f"cannot use the folder {shown(asked)}: {error}.") from error
     if output not in path.parents:
-        raise SongListError(f"cannot use the folder {asked!r}; name one inside {output}.")
+        raise SongListError(f"cannot use the folder {shown(asked)}; name one inside {output}.")
     return path
 
 
@@ -72,9 +75,14 @@ def prepare(folder: Path, songs: Sequence[Song]) -> None:
             results.read(folder)
     except OSError as error:
         raise SongListError(
-            f"Songs cannot be saved in {folder} ({error.strerror}, for a name such as {probe.name}); make "
-            "room or change its rights, or choose another folder."
+            f"Songs cannot be saved in {_brief(folder)} ({error.strerror}, for a name such as "
+            f"{probe.name}); make room or change its rights, or choose another folder."
         ) from error
+
+
+def _brief(folder: Path) -> str:
+    text = str(folder)
+    return text if len(text) < SHOWN else f"{text[:SHOWN]}…"
 
 
 def plan(songs: Sequence[Song], folder: Path) -> list[Planned]:

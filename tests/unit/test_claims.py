@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import pack
 
+from levo.files import claims
 from levo.files.claims import ClaimError, claim, claimed, locked
 
 
@@ -56,6 +60,28 @@ def test_a_claimed_name_is_given_back_when_nothing_comes_of_it(tmp_path: Path):
         assert path == tmp_path / "2" and path.exists()
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_locks_of_windows_are_held_and_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    held: set[int] = set()
+
+    def locking(handle: int, mode: int, size: int) -> None:
+        inode = os.fstat(handle).st_ino
+        if inode in held:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        held.add(inode)
+
+    windows = SimpleNamespace(LK_NBLCK=2, locking=locking)
+    monkeypatch.setattr(claims, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(claims, "msvcrt", windows, raising=False)
+    with locked(tmp_path / "lock"):
+        refused = pytest.raises(ClaimError, match="Another program has held")
+        with refused, locked(tmp_path / "lock", patience=0.05):
+            pass
+    held.clear()  # as closing does
+    with locked(tmp_path / "lock", patience=0.05):
+        assert (tmp_path / "lock").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 PROGRAM = """

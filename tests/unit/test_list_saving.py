@@ -126,7 +126,7 @@ def test_a_folder_is_named_by_the_day_it_is_made(tmp_path: Path):
     assert folder_of("%year%/batch %month%-%day%", tmp_path, NOW) == tmp_path / "2026" / "batch 03-04"
 
 
-@pytest.mark.parametrize("asked", ["..", "", ".", "%year%/..", "a/../..", "/etc", "x\0/../.."])
+@pytest.mark.parametrize("asked", ["..", "", ".", "%year%/..", "a/../..", "/etc", "x\0", "\ud83d", "a\nb"])
 def test_a_folder_stays_below_the_output_folder(tmp_path: Path, asked: str):
     with pytest.raises(SongListError, match="cannot use the folder"):
         folder_of(asked, tmp_path, NOW)
@@ -155,12 +155,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path):
         tmp_path / "file" / "below",
         tmp_path / "loop",
         tmp_path / ("x" * 300),
+        tmp_path / ("deep/" * 2_000),
     ):
+        assert results.missing([song("a")], folder) == [song("a")]
         with pytest.raises(
             SongListError, match=r"^Songs cannot be saved in .* \(.+\); make room"
         ) as refusal:
             prepare(folder, [song("a")])
-        assert "\n" not in str(refusal.value)
+        assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 600
 
 
 @pytest.mark.parametrize("reason", [PermissionError(13, "Permission denied"), OSError(28, "No space left")])
