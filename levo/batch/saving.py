@@ -65,12 +65,11 @@ def prepare(folder: Path, songs: Sequence[Song]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
-        try:
-            if claim(probe):  # else another program is trying the same
+        if claim(probe):  # else another program is trying the same
+            try:
                 probe.write_bytes(bytes(PROBE_BYTES))
-        finally:
-            with suppress(FileNotFoundError):
-                probe.unlink()
+            finally:
+                probe.unlink(missing_ok=True)
         with locked(folder / results.LOCK):
             results.read(folder)
     except OSError as error:
