@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from .unicode import half_character, half_named
+
 _LENGTHS = ("short", "medium", "long")
 _WORDLESS = ("intro", "outro", "inst")
 
@@ -110,6 +112,9 @@ def parse(text: str) -> Lyrics:
 
     Raises LyricsError for whatever cannot be repaired without losing meaning.
     """
+    if half := half_character(text):
+        remedy = "is in it; delete it or type it anew"
+        raise LyricsError(len(lines_of(text[: half.start()])), f"{half_named(half[0])} {remedy}.")
     found: list[tuple[str, int, list[str]]] = []
     for number, line in enumerate(lines_of(text), start=1):
         for tag, words in pieces(line, number):

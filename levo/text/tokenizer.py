@@ -6,7 +6,6 @@ The vocabulary is read from a folder with Qwen2's `vocab.json` and `merges.txt` 
 from __future__ import annotations
 
 import json
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,14 @@ from tokenizers.models import BPE
 
 from .lyrics import TAGS
 from .style import PURE_MUSIC
+from .unicode import composed, half_character, half_named
 
 PAD = 151_643  # <|endoftext|>
 START = "<|im_start|>"
 SPECIALS = ("<|endoftext|>", START, "<|im_end|>")
 MARKERS = tuple(f"[Musicality-{level}]" for level in ("very-high", "high", "medium", "low", "very-low"))
 FIRST_TAG = 151_646
+SHOWN = 40  # characters of a text in an error
 
 # How Qwen2 splits text before byte-pair encoding.
 WORDS = (
@@ -61,7 +62,11 @@ class Tokenizer:
         self._style = _encoder(vocabulary, merges, markers, version)
 
     def lyric(self, text: str) -> Tokens:
-        """Encode lyrics; a section's number runs from its tag to the next tag, 0 before the first."""
+        """Encode lyrics; a section's number runs from its tag to the next tag, 0 before the first.
+
+        Raises:
+            ValueError: the text has half a character in it.
+        """
         ids = _encode(self._lyric, text)
         structure, section = [], 0
         for token in ids:
@@ -70,7 +75,11 @@ class Tokenizer:
         return Tokens(ids, structure)
 
     def style(self, text: str) -> Tokens:
-        """Encode a style text."""
+        """Encode a style text.
+
+        Raises:
+            ValueError: the text has half a character in it.
+        """
         ids = _encode(self._style, text)
         return Tokens(ids, [0] * len(ids))
 
@@ -92,4 +101,9 @@ def _encoder(vocabulary: dict, merges: list, added: list[str], version: str) -> 
 
 
 def _encode(encoder: tokenizers.Tokenizer, text: str) -> list[int]:
-    return encoder.encode(unicodedata.normalize("NFC", START + text)).ids
+    if half := half_character(text):
+        before = text[max(0, half.start() - SHOWN) : half.start()]
+        raise ValueError(
+            f"The text has {half_named(half[0])} behind {before!r}; delete it or type it anew."
+        )
+    return encoder.encode(composed(START + text)).ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_only_v2_keeps_full_stops_apart(v1, v2):
 
 def test_decoding_takes_back_a_lyric(v2):
     assert v2.decode(v2.lyric(LYRIC).ids[1:]) == LYRIC
+
+
+@pytest.mark.parametrize("text", ["[verse] rain \ud83d", "\ude00", f"{'la ' * 99}\udfff."])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_half_a_character_is_one_sentence(text, version, v1, v2):
+    tokenizer = {"v1": v1, "v2": v2}[version]
+    for encode in (tokenizer.lyric, tokenizer.style):
+        with pytest.raises(ValueError, match=r"^The text has half a character \(U\+D") as refusal:
+            encode(text)
+        assert str(refusal.value).endswith("; delete it or type it anew.")
+        assert len(str(refusal.value).encode()) < 200
+
+
+def test_a_long_row_of_accents_takes_no_time(v2):
+    start = time.process_time()
+    v2.style("a" + "\u0301\u0316" * 32_000)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])
