@@ -27,6 +27,7 @@ BOTH_STYLES = (
     "ways; leave one of them out if it comes out muddled."
 )
 NO_LYRICS = "."  # what an instrumental is conditioned on
+NAME = "LeVo Conditioning"
 
 
 class LeVoLyrics(io.ComfyNode):
@@ -67,7 +68,7 @@ class LeVoLyrics(io.ComfyNode):
 
     @classmethod
     def execute(cls, text: str) -> io.NodeOutput:
-        parsed = lyric_text.parse(text)
+        parsed = lyric_text.parse(_text("LeVo Lyrics", "text", text))
         return io.NodeOutput(parsed.text, len(parsed.sections), parsed.seconds)
 
 
@@ -105,15 +106,20 @@ class LeVoDescription(io.ComfyNode):
                     tooltip="Anything else, as short tags separated by commas; no sentences.",
                 ),
             ],
-            outputs=[io.String.Output(display_name="description", tooltip="The tags as one list.")],
+            outputs=[
+                io.String.Output(
+                    display_name="description", tooltip="The tags as one list, with a full stop."
+                )
+            ],
         )
 
     @classmethod
     def execute(cls, gender: str, genre: str, emotion: str, instruments: str, tags: str) -> io.NodeOutput:
-        who = "" if gender == "any" else gender
-        return io.NodeOutput(
-            tags_text.describe(gender=who, genre=genre, emotion=emotion, instruments=instruments, tags=tags)
+        who = None if gender == "any" else gender
+        fields = _fields(
+            "LeVo Description", gender=who, genre=genre, emotion=emotion, instruments=instruments, tags=tags
         )
+        return io.NodeOutput(tags_text.describe(**fields))
 
 
 class LeVoConditioning(io.ComfyNode):
@@ -159,16 +165,47 @@ class LeVoConditioning(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, kind: str, lyrics: str | None = None, description: str = "", style: Style | None = None
+        cls,
+        kind: str,
+        lyrics: str | None = None,
+        description: str | None = None,
+        style: Style | None = None,
     ) -> io.NodeOutput:
         instrumental = kind == INSTRUMENTAL
-        if not instrumental and lyrics is None:
-            raise ValueError(
-                "LeVo Conditioning has no lyrics; connect a LeVo Lyrics node or set kind to instrumental."
-            )
-        text = NO_LYRICS if instrumental else lyric_text.parse(lyrics).text
-        tags = tags_text.describe(description=description)
+        words = NO_LYRICS if instrumental else _words(lyrics)
+        tags = tags_text.describe(**_fields(NAME, description=description))
         if style is not None and tags:
             reporting.warn(cls.hidden.unique_id, BOTH_STYLES)
-        codes = None if style is None else style.codes
-        return io.NodeOutput(SongRequest(text, tags, instrumental, codes))
+        return io.NodeOutput(SongRequest(words, tags, instrumental, style and style.codes))
+
+
+def _words(lyrics: object) -> str:
+    """What is sung, in the strict format.
+
+    Raises:
+        ValueError: there are no lyrics, or they are not in order.
+    """
+    if lyrics is None:
+        raise ValueError(f"{NAME} has no lyrics; connect a LeVo Lyrics node or set kind to instrumental.")
+    return lyric_text.parse(_text(NAME, "lyrics", lyrics)).text
+
+
+def _fields(node: str, **texts: object) -> dict[str, str]:
+    """Fields of a description; those without a text are empty.
+
+    Raises:
+        ValueError: one is no text.
+    """
+    return {name: "" if text is None else _text(node, name, text) for name, text in texts.items()}
+
+
+def _text(node: str, name: str, value: object) -> str:
+    """A value that another node may have given.
+
+    Raises:
+        ValueError: it is no text.
+    """
+    if not isinstance(value, str):
+        kind = "nothing" if value is None else type(value).__name__
+        raise ValueError(f"{node} needs a text as {name}, not {kind}; connect a node that gives text.")
+    return value

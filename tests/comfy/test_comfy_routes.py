@@ -42,7 +42,7 @@ def test_the_limit_is_the_checkpoints_own_or_the_longest(
 
 def test_tags_are_answered_with_their_list_or_the_problem(server: ComfyServer):
     assert server.post(DESCRIPTION, FIELDS) == {
-        "description": "female, pop rock, piano, drums",
+        "description": "female, pop rock, piano, drums.",
         "problem": None,
     }
     answer = server.post(DESCRIPTION, FIELDS | {"tags": "a song about the sea at night"})

@@ -18,13 +18,14 @@ from levo.text.lyrics import LyricsError, parse
 EXAMPLE = pack.ROOT / "example_workflows" / "LeVo Text to Song.json"
 FRAME = 1_920  # samples
 SHORT = {"max_seconds": 2}
-ENDS_EARLY = {"seed": 3, "max_seconds": 0}
+ENDS_EARLY = {"seed": 10, "max_seconds": 0}
 UPDATE_SECONDS = 0.1
 BAD_LYRICS = {
     "unknown tag": "[pre-chorus]\nla la la",
     "words where none are sung": "[intro-short]\nla la la",
     "sung section without words": "[verse]\n[outro-short]",
     "nothing": "",
+    "half an emoji": "[verse]\nla \ude00 la",
 }
 
 
@@ -237,6 +238,11 @@ FAULTS = {
         {"description": {"tags": "please write me a very happy song about summer"}},
         (songs.DESCRIPTION, "StyleError"),
         "reads like a sentence",
+    ),
+    "half an emoji in a tag": (
+        {"description": {"genre": "folk \ud83d"}},
+        (songs.DESCRIPTION, "StyleError"),
+        "Description field 'genre' has half a character (U+D83D",
     ),
     "limit beyond the checkpoint's": (
         {"compose": {"max_seconds": 100}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -42,7 +43,7 @@ def test_a_list_gives_its_songs_in_order(tmp_path: Path):
     assert (found.faults, found.oddities) == ((), ())
     one, two, three = found.songs
     assert (one.idx, one.line, one.description, one.audio, one.style) == (
-        *("one", 1, "female, pop", clip.resolve(), ""),
+        *("one", 1, "female, pop.", clip.resolve(), ""),
     )
     assert (two.idx, two.line, two.description, two.audio, two.style) == ("two", 3, "", None, "Hip-Hop")
     assert (three.idx, three.name) == ("3", "3")
@@ -264,6 +265,16 @@ def test_what_is_finished_is_not_missing_until_it_is_asked_for_otherwise(tmp_pat
     assert results.missing(songs, tmp_path) == list(songs)
     (tmp_path / "a.flac").mkdir()
     assert results.missing(songs, tmp_path) == list(songs)
+
+
+@pytest.mark.parametrize("descriptions", ["female, pop", "female, pop.", "Female, Pop!", "female，pop。"])
+def test_a_song_that_was_recorded_before_lists_ended_with_a_stop_is_finished(
+    tmp_path: Path, descriptions: str
+):
+    (made,) = read(lines(song("a", descriptions=descriptions)), tmp_path).songs
+    assert made.description == "female, pop."
+    asked = json.dumps(["a", "[verse] Hello there. ; [chorus] La la la.", "female, pop", "", ""])
+    assert made.request_hash == hashlib.sha256(asked.encode()).hexdigest()
 
 
 def test_a_result_takes_the_place_of_an_earlier_one(tmp_path: Path):

@@ -7,6 +7,7 @@ import { loadWords, t } from "./words.js";
 const HEIGHT = 196;
 const SHOWN = 48; // suggestions at once
 const FIELDS = ["gender", "genre", "emotion", "instruments", "tags"];
+const STOPS = " \t\r.!?。．｡！？।؟"; // and space
 const NOBODY = "any"; // the gender that is no tag
 const known = fetch(new URL("./tags.json", import.meta.url)).then((answer) => answer.json());
 
@@ -127,7 +128,8 @@ function matches(tags, wanted) {
   return [...begins, ...tags.filter((tag) => tag.includes(wanted) && !tag.startsWith(wanted))];
 }
 
-// The tags of a list, parted as levo/text/style.py does it: not inside round brackets.
+// The tags of a list, parted as levo/text/style.py does it: not inside round brackets, without the stop that
+// ends a list.
 function split(text) {
   const tags = [""];
   let depth = 0;
@@ -136,5 +138,11 @@ function split(text) {
     if (depth <= 0 && ",，、;；\n".includes(character)) tags.push("");
     else tags[tags.length - 1] += character;
   }
-  return tags.map((tag) => tag.trim()).filter(Boolean);
+  return tags.map(withoutStop).filter(Boolean);
+}
+
+function withoutStop(tag) {
+  let end = tag.length;
+  while (end && STOPS.includes(tag[end - 1])) end--;
+  return tag.slice(0, end).trim();
 }

@@ -65,6 +65,21 @@ export async function the_fields_themselves_lead_the_chips_and_a_sentence_is_nam
   assert.deepEqual(strings, ["strings (violin, cello)", "a song about the sea at night"]);
 }
 
+export async function a_published_description_becomes_chips_without_its_stop(page) {
+  await withDescription(page);
+  await page.evaluate(() => {
+    const node = app.graph._nodes[0];
+    const widget = node.widgets.find(({ name }) => name === "instruments");
+    widget.setValue("acoustic guitar, strings (violin, cello), drum kit.", { e: {}, node, canvas: app.canvas });
+  });
+  await page.getByRole("button", { name: "Remove drum kit", exact: true }).waitFor();
+  assert.deepEqual((await chips(page)).slice(3), ["acoustic guitar", "strings (violin, cello)", "drum kit"]);
+  await page.getByRole("button", { name: "Remove acoustic guitar" }).click();
+  const { instruments } = await queuedInputs(page, "LeVoDescription");
+  assert.equal(instruments, "strings (violin, cello), drum kit");
+  assert.equal(await page.locator(".levo-problem").textContent(), "");
+}
+
 export async function a_reload_finds_the_tags_as_they_were(page) {
   await withDescription(page);
   await search(page).fill("oud");
