@@ -62,9 +62,18 @@ def warn(node_id: str | None, text: str) -> None:
 
 def show_text(node_id: str | None, text: str) -> None:
     """Show lines of text on the node."""
-    if node_id is not None and PromptServer.instance is not None:  # the editor takes it for HTML
-        text = escape(text, quote=False).replace(PLACEHOLDER, f"{PLACEHOLDER[0]}\u2060{PLACEHOLDER[1:]}")
-        PromptServer.instance.send_progress_text(text, node_id)
+    if node_id is not None and PromptServer.instance is not None:
+        PromptServer.instance.send_progress_text(as_shown(text), node_id)
+
+
+def as_shown(text: str) -> str:
+    """A text as the editor's own widget shows it letter by letter.
+
+    The widget takes it for HTML, for links as in [[label|address]], and for the marks __LNK0__ that it puts
+    in place of those, of which it knows none but its own; half a character would not leave the server.
+    """
+    text = escape(text.encode("utf-8", "replace").decode("utf-8"), quote=False)
+    return text.replace("[[", "[&#91;").replace("__LNK", "_&#95;LNK")
 
 
 class Report:

@@ -1,6 +1,6 @@
 // What people do with the pack in ComfyUI's own interface.
 import assert from "node:assert/strict";
-import { inLibrary, onlyNodes, runTo } from "../frontend.mjs";
+import { connect, inLibrary, onlyNodes, runTo } from "../frontend.mjs";
 
 const types = (page) => page.evaluate(() => app.graph._nodes.map((node) => node.type));
 
@@ -25,4 +25,30 @@ export async function cancel_stops_composing_from_the_interface_and_progress_is_
   await page.getByText("real time").waitFor();
   await page.getByRole("button", { name: "Cancel current run" }).click();
   await ended;
+}
+
+export async function what_people_wrote_is_shown_on_a_node_letter_by_letter(page) {
+  const names = ["__LNK0__", "[[label|https://example.com]]", "<b>bold</b> &amp; ___LNK1__", "half \ud83d"];
+  await onlyNodes(page, "LeVoSongsFromJSONL", "PreviewAny");
+  await connect(page, "LeVoSongsFromJSONL", "STRING", "PreviewAny", "source");
+  await page.evaluate(async (names) => {
+    const good = { idx: "good", gt_lyric: "[verse] la" };
+    const lines = [good, ...names.map((name, i) => ({ idx: i, gt_lyric: "[verse] la", [name]: 1 }))];
+    const body = new FormData();
+    body.append("image", new Blob([lines.map((line) => JSON.stringify(line)).join("\n")]), "odd.jsonl");
+    await fetch("/upload/image", { method: "POST", body });
+    const node = app.graph._nodes.find(({ type }) => type === "LeVoSongsFromJSONL");
+    const set = (name, value) => { node.widgets.find((widget) => widget.name === name).value = value; };
+    set("file", "odd.jsonl");
+    set("skip_faulty", true);
+    set("folder", `odd ${Date.now()}`);
+  }, names);
+  const ended = runTo(page, "execution_success");
+  await page.getByTestId("queue-button").click();
+  await ended;
+  const shown = page.getByText("songs to make");
+  await shown.waitFor();
+  const text = await shown.innerText();
+  for (const name of names.slice(0, 3)) assert.ok(text.includes(`${name} means nothing here`), text);
+  assert.equal(await shown.locator("b").count(), 0);
 }
