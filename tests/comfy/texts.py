@@ -17,10 +17,10 @@ import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the 
 
 # isort: split
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp import ClientSession, web
 from levo_pack.nodes import routes
 from levo_pack.nodes.conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
+from support.free_port import free_port
 
 ODD = {"None": None, "a number": 3, "a list": ["la"], "an empty list": [], "bytes": b"la"}
 ODD["half"] = "la \ud83d"
@@ -81,16 +81,21 @@ async def slow() -> dict[str, Any]:
 
     app = web.Application()
     app.router.add_post("/", routes._answering(answer))
-    async with TestClient(TestServer(app)) as client:
+    runner, port = web.AppRunner(app), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with ClientSession() as client:
 
         async def ask(text: str) -> tuple[float, int, dict[str, Any]]:
             start = time.monotonic()
-            async with client.post("/", json={"text": text}) as response:
+            async with client.post(f"http://127.0.0.1:{port}/", json={"text": text}) as response:
                 return time.monotonic() - start, response.status, await response.json()
 
         together = await asyncio.gather(*map(ask, ("1.6", "1.6", "0")))
         await asyncio.sleep(1)
-        return {"together": together, "after": await ask("0")}
+        after = await ask("0")
+    await runner.cleanup()
+    return {"together": together, "after": after}
 
 
 def main() -> None:
