@@ -149,7 +149,8 @@ def _pieces(field: str, text: str) -> list[str]:
 
 def _refuse_sentence(field: str, piece: str) -> None:
     # A list in brackets, such as "strings (violin, viola, cello, double bass)", counts item by item.
-    listed = [item for inner in _IN_ROUND.findall(piece) for item in re.split("[,、;]", inner)]
+    inside = dict.fromkeys(_IN_ROUND.findall(piece))
+    listed = [item for inner in inside for item in re.split("[,、;]", inner)]
     words = max(map(_word_count, [_IN_ROUND.sub(" ", piece), *listed]))
     if words > MAX_WORDS or _SENTENCE_END.search(piece):
         shown = piece if len(piece) <= 60 else f"{piece[:57]}..."

@@ -90,6 +90,7 @@ SHAPES = {
     "brackets that open": "(" * SIZE,
     "brackets in brackets": "(" * (SIZE // 2) + ")" * (SIZE // 2),
     "brackets in pairs": "()" * (SIZE // 2),
+    "numbers in brackets": "".join(f"({n})" for n in range(SIZE // 7)),
     "a list in brackets": f"({'a,' * (SIZE // 2)})",
     "spaces": f"a{' ' * SIZE}b",
     "accents": "a" + "\u0301\u0316" * (SIZE // 4),
