@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
-PLACEHOLDER = "__LNK"  # which the editor takes for a link of its own; what is shown looks the same
 
 
 class Progress:

@@ -18,7 +18,7 @@ from support.pack import comfyui_dir
 
 from attack.judge import FAULTS, OUTCOMES
 
-AREAS = ("files", "texts", "lists", "tokens", "numbers", "disk", "processes", "short_memory")
+AREAS = ("files", "text", "lists", "tokens", "numbers", "disk", "processes", "short_memory")
 SHOWN = 12  # faults of an area
 MINUTES = 20
 

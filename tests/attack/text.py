@@ -110,7 +110,7 @@ SHAPES = [
 
 def main() -> None:
     """Random texts, then texts that repeat one thing."""
-    findings, chance = Findings("texts"), random.Random(SEED)
+    findings, chance = Findings("text"), random.Random(SEED)
     for _ in range(LYRICS):
         text = _mixed(chance)
         findings.attempt(f"lyrics {text!r}", partial(_parsed, text))
