@@ -13,7 +13,7 @@ from torch import nn
 
 from ..levo import tiny
 from ..levo.files import released
-from ..levo.files.checkpoint import ConvertedFile, ReleasedFile, open_checkpoint
+from ..levo.files.checkpoint import ConvertedFile, ReleasedFile, fitting_config, open_checkpoint
 from ..levo.files.damage import display_name
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import MODELS, Kind
@@ -331,7 +331,7 @@ def open_file(kind: Kind, path: Path | None) -> tuple[ConvertedFile | ReleasedFi
     if path is None:
         return None, MODELS[kind].tiny
     file = open_checkpoint(path)
-    return file, file.config(kind)
+    return file, fitting_config(file, kind)
 
 
 def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:

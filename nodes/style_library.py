@@ -13,7 +13,6 @@ from ..levo.files.style_library import (
     CHINESE,
     ENGLISH,
     StyleEntry,
-    StyleFileError,
     language_of,
     load_style,
     pick,
@@ -176,5 +175,5 @@ def _styles(path: Path, states: tuple) -> list[str]:
     """Names of a library's styles; a file that cannot be read offers itself, to say why."""
     try:
         return list(read_library(path, "meta"))
-    except StyleFileError:
+    except Exception:  # whatever is in the file, the list of all nodes needs an answer
         return ["unreadable"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -13,8 +12,10 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..levo.batch.names import safe_path
-from ..levo.batch.song_list import shown
 from ..levo.files.claims import claimed
+from ..levo.files.damage import is_text
+from ..levo.files.listing import walk
+from ..levo.files.plain_data import shown
 from ..levo.files.tensor_file import SAFETENSORS
 from ..levo.song import token_file
 from ..levo.song.token_file import TokenFileError
@@ -23,6 +24,7 @@ from .sockets import ConditioningSocket, SongTokens, TokensSocket
 
 CATEGORY = "audio/LeVo/tokens"
 OUTPUT = " [output]"  # ComfyUI's mark of a name below its output folder
+_songs: dict[str, tuple[tuple[int, int], bool]] = {}  # path -> its state, and whether it is a song
 NO_FILE = "no song found (save one with LeVo Save Tokens, or upload one)"
 
 
@@ -151,11 +153,10 @@ def choices() -> list[str]:
     folders = {folder_paths.get_input_directory(): "", folder_paths.get_output_directory(): OUTPUT}
     songs = []
     for folder, mark in folders.items():
-        for path in Path(folder).rglob(f"*{SAFETENSORS}"):
-            with suppress(OSError):  # deleted meanwhile, or not ours to read
-                state = _state(path)
-                if _is_song(path, state):
-                    songs.append((state, f"{path.relative_to(folder).as_posix()}{mark}"))
+        for name, entry in walk(Path(folder), (SAFETENSORS,), links=False):
+            state = _state_of(entry)
+            if state and is_text(name) and _is_song(entry.path, state):
+                songs.append((state, f"{name}{mark}"))
     return [name for _, name in sorted(songs, reverse=True)] or [NO_FILE]
 
 
@@ -167,12 +168,14 @@ def path_of(name: str) -> Path:
     """
     if name == NO_FILE:
         raise TokenFileError("LeVo Load Tokens has no song; save one with LeVo Save Tokens, or upload one.")
+    if not isinstance(name, str):
+        raise TokenFileError(f"LeVo Load Tokens takes the name of a file, not {shown(name)}; choose one.")
     bare, marked = folder_paths.annotated_filepath(name)
     folder = Path(os.path.abspath(marked or folder_paths.get_input_directory()))
     path = Path(os.path.abspath(folder / bare.strip()))
-    if folder not in path.parents or not path.is_file():
+    if folder not in path.parents or not os.path.isfile(path):  # false, too, for names that cannot be
         raise TokenFileError(
-            f"LeVo Load Tokens found no file {name!r} in {folder}; choose or upload another."
+            f"LeVo Load Tokens found no file {shown(name)} in {folder}; choose or upload another."
         )
     return path
 
@@ -182,7 +185,18 @@ def _state(path: Path) -> tuple[int, int]:
     return state.st_mtime_ns, state.st_size
 
 
-@lru_cache(maxsize=10_000)
-def _is_song(path: Path, state: tuple[int, int]) -> bool:
+def _state_of(entry: os.DirEntry[str]) -> tuple[int, int] | None:
+    """Age and size of a regular file; None for anything else, and where it cannot be told."""
+    try:
+        state = entry.stat()
+    except OSError:  # deleted meanwhile, or a link that leads nowhere
+        return None
+    return (state.st_mtime_ns, state.st_size) if stat.S_ISREG(state.st_mode) else None
+
+
+def _is_song(path: str, state: tuple[int, int]) -> bool:
     """Whether a file holds a song; `state` makes a changed file another question."""
-    return token_file.is_song(path)
+    known = _songs.get(path)
+    if known is None or known[0] != state:
+        known = _songs[path] = (state, token_file.is_song(Path(path)))
+    return known[1]

@@ -18,6 +18,7 @@ from torch import nn
 from ..config import RELEASED_CONFIGS, STYLE_ROWS, LelmConfig, VaeConfig
 from ..kinds import MODELS, Kind, second_kind
 from . import converted, released
+from .config_limits import disagreement
 from .converted import Provenance
 from .damage import display_name
 from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
@@ -154,7 +155,35 @@ def open_checkpoint(path: Path) -> ConvertedFile | ReleasedFile:
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
-    found = inventory(path)
-    if kind := converted.kind_in(found):
-        return ConvertedFile(path, found, kind)
-    return ReleasedFile(path, found, released.kind_of(found.tensors))
+    return described_checkpoint(path, inventory(path))
+
+
+def described_checkpoint(
+    path: Path, found: Inventory, kind: Kind | None = None
+) -> ConvertedFile | ReleasedFile:
+    """A checkpoint file by what it says of itself.
+
+    Args:
+        path: of the file.
+        found: what it says.
+        kind: of the file, if that is known without it.
+    """
+    if said := converted.kind_in(found):
+        return ConvertedFile(path, found, said)
+    return ReleasedFile(path, found, kind or released.kind_of(found.tensors))
+
+
+def fitting_config(file: ConvertedFile | ReleasedFile, wanted: Kind) -> Any:
+    """Config of a file's model, which has the sizes of the file's tensors: no other model is built.
+
+    Raises:
+        CheckpointError: as the file's `config`, or the sizes differ.
+    """
+    config = file.config(wanted)
+    tensors = {released.plain_name(name): tensor for name, tensor in file.found.tensors.items()}
+    if wrong := disagreement(config, tensors):
+        raise CheckpointError(
+            f"{display_name(file.path)} does not fit: {wrong}; put the config beside it that it was "
+            "published with, or download both again."
+        )
+    return config

@@ -21,7 +21,7 @@ from ..config import LelmConfig, RendererConfig, VaeConfig
 from ..kinds import MODELS, Kind
 from ..layers import int8, weights
 from ..layers.fp8 import FP8
-from . import atomic, released
+from . import atomic, config_limits, plain_data, released
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
 from .released import Layout, Source
@@ -70,13 +70,20 @@ def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
         raise CheckpointError(f"{display_name(path)} holds a {kind}; choose a file that holds a {wanted}.")
     raise_if_newer(display_name(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
     try:
-        fields = json.loads(found.metadata["levo.config"])
+        fields = plain_data.from_json(found.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-        return MODELS[wanted].config(**values)
+        config = MODELS[wanted].config(**values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{display_name(path)} has a broken config; make or download it again."
         ) from error
+    try:
+        config_limits.check(config)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{display_name(path)} has a broken config ({error}); make or download it again."
+        ) from error
+    return config
 
 
 def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:

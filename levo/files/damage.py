@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import stat
+import unicodedata
 import zipfile
 from pathlib import Path
 
+from . import torch_zip
+from .safetensors_header import HeaderCut, HeaderError, NoHeader, read_header
+
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 HEAD = 512  # bytes that tell
-MAX_HEADER = 100_000_000  # as safetensors allows
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # categories of Unicode: controls, halves of pairs, ends of lines
+
+
+def printable(name: str) -> str:
+    """A name as messages show it: bytes that are no text, and breaks of lines, as escapes."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in UNPRINTABLE else c for c in name
+    )
 
 
 def display_name(path: Path) -> str:
     """A file as messages name it: with its folder, because releases call their files alike."""
-    return f"{path.parent.name}/{path.name}"
+    return printable(f"{path.parent.name}/{path.name}")
 
 
 def find_damage(path: Path) -> str | None:
@@ -28,21 +39,37 @@ def find_damage(path: Path) -> str | None:
     Raises:
         OSError: the file cannot be opened.
     """
-    size = path.stat().st_size
+    name = display_name(path)
+    if not is_text(str(path)):
+        return f"{name} lies under a name that is no text in UTF-8; rename it."
+    if path.is_symlink() and not path.exists():
+        return f"{name} is a link that leads nowhere; put the file there that it stood for."
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        return f"{name} is a folder, a pipe or a device, not a file; move it away."
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if size == 0:
-        return f"{display_name(path)} is empty; download it again."
+    if state.st_size == 0:
+        return f"{name} is empty; download it again."
     if head.startswith(LFS_POINTER):
         return (
-            f"{display_name(path)} is a Git LFS pointer, not the file it stands for; run git lfs pull in "
+            f"{name} is a Git LFS pointer, not the file it stands for; run git lfs pull in "
             "its folder or download the file from its web page."
         )
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return f"{display_name(path)} is a web page, not a model (a failed download); download it again."
+        return f"{name} is a web page, not a model (a failed download); download it again."
     if path.suffix == ".safetensors":
-        return _safetensors_damage(path, size)
+        return _safetensors_damage(path, state.st_size)
     return _zip_damage(path, head)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name of a file can be written as UTF-8, as the readers of weights want it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def raise_if_damaged(path: Path, error: type[Exception]) -> None:
@@ -50,9 +77,19 @@ def raise_if_damaged(path: Path, error: type[Exception]) -> None:
     try:
         damage = find_damage(path)
     except OSError as reason:
-        raise error(f"{display_name(path)} cannot be opened ({reason.strerror}).") from reason
+        raise error(unopened(path, reason)) from reason
     if damage:
         raise error(damage)
+
+
+def unopened(path: Path, reason: OSError) -> str:
+    """Why a file cannot be opened, in a sentence."""
+    advice = "look at its disk"
+    if isinstance(reason, PermissionError):
+        advice = "give ComfyUI the right to read it"
+    if isinstance(reason, FileNotFoundError):
+        advice = "choose another"
+    return f"{display_name(path)} cannot be opened ({reason.strerror}); {advice}."
 
 
 def raise_if_newer(name: str, written: str | None, known: str, error: type[Exception]) -> None:
@@ -71,17 +108,19 @@ def raise_if_newer(name: str, written: str | None, known: str, error: type[Excep
 
 
 def _safetensors_damage(path: Path, size: int) -> str | None:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= MAX_HEADER:
-            return f"{display_name(path)} is not a safetensors file; download it again."
-        try:
-            header = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            # A header that stops early is a file that stops early.
-            return _cut(path, size, 8 + length) if size < 8 + length else _broken(path)
-    return _cut(path, size, 8 + length + max(ends, default=0))
+    try:
+        whole = read_header(path).size
+    except HeaderCut as cut:
+        return _cut(path, size, cut.whole)
+    except NoHeader:
+        return f"{display_name(path)} is not a safetensors file; download it again."
+    except HeaderError:
+        return f"{display_name(path)} has a broken header; download it again."
+    if size > whole:
+        return (
+            f"{display_name(path)} has {size:,} bytes where its header says {whole:,}; download it again."
+        )
+    return _cut(path, size, whole)
 
 
 def _cut(path: Path, size: int, whole: int) -> str | None:
@@ -98,8 +137,5 @@ def _zip_damage(path: Path, head: bytes) -> str | None:
         return f"{display_name(path)} is not a torch checkpoint; download it again."
     if not zipfile.is_zipfile(path):  # its directory stands at the end
         return f"{display_name(path)} was cut off in the download; download it again."
-    return None
-
-
-def _broken(path: Path) -> str:
-    return f"{display_name(path)} has a broken header; download it again."
+    problem = torch_zip.find_problem(path)
+    return f"{display_name(path)} {problem}; download it again." if problem else None

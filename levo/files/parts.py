@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..kinds import MODELS, Kind, second_kind
-from . import style_library
-from .checkpoint import open_checkpoint
-from .damage import display_name
-from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError
+import torch
 
-# What a file that cannot be read was meant to be can only be told by its name.
+from ..kinds import MODELS, Kind
+from . import style_library
+from .checkpoint import described_checkpoint, open_checkpoint
+from .damage import display_name, find_damage, unopened
+from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, described
+from .torch_zip import texts_in_first_pickle
+
+# What a file that cannot be read was meant to be is told by its name, or by as much as is left of it.
 RELEASED_NAMES = {name: kind for kind, model in MODELS.items() for name in model.names}
 RELEASED_NAMES |= dict.fromkeys(style_library.RELEASED_NAMES, Kind.PROMPT_LIBRARY)
 MAX_LIBRARY = 100_000_000  # bytes; the largest published library has 15 MB
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,25 +31,82 @@ class Part:
     name: str  # short and readable
     size: int  # bytes
     second_kind: Kind | None = None  # a second part in the same file
+    whole_name: str | None = field(default=None, compare=False)  # of a damaged file, before it was
 
 
 def recognise(path: Path) -> Part | None:
     """Tell which part a file holds without reading its weights.
 
+    Whatever the file is, this gives an answer: lists of all nodes are made of them.
+
     Args:
-        path: of an existing file, of any kind.
+        path: of a file of any kind, which may be gone.
 
     Returns:
-        The part; None if the file is none. A file that cannot be read is the part that its name says.
+        The part; None if the file is none. A file that cannot be read is logged, and is the part that its
+        name says or as much of it as can be read.
     """
     if path.suffix not in SUFFIXES:
         return None
-    size = path.stat().st_size
-    if size < MAX_LIBRARY and path.suffix != SAFETENSORS and style_library.is_library(path):
-        return Part(Kind.PROMPT_LIBRARY, path.stem, size)
     try:
-        file = open_checkpoint(path)
-    except CheckpointError:
-        kind = RELEASED_NAMES.get(path.name)
-        return Part(kind, f"damaged {display_name(path)}", size, second_kind(kind)) if kind else None
+        return _recognise(path)
+    except Exception as error:  # a file of others may raise anything
+        log.warning("LeVo cannot use a file: %s", _sentence(path, error))
+    try:
+        return _damaged(path, _left_of(path))
+    except Exception:  # nothing is left that tells
+        return _damaged(path, Inventory({}))
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a file, in a sentence that begins with its name; None if it can be read."""
+    try:
+        if path.suffix != SAFETENSORS and style_library.is_library(path):
+            return None
+        open_checkpoint(path)
+    except Exception as error:
+        return _sentence(path, error)
+    return None
+
+
+def _recognise(path: Path) -> Part | None:
+    size = path.stat().st_size
+    if find_damage(path) is None and _may_be_library(path, size) and style_library.is_library(path):
+        return Part(Kind.PROMPT_LIBRARY, path.stem, size)
+    file = open_checkpoint(path)
     return Part(file.kind, file.name, size, file.second_kind) if file.kind else None
+
+
+def _may_be_library(path: Path, size: int) -> bool:
+    return size < MAX_LIBRARY and path.suffix != SAFETENSORS
+
+
+def _sentence(path: Path, error: Exception) -> str:
+    if isinstance(error, CheckpointError):
+        return str(error)
+    if isinstance(error, OSError):
+        return unopened(path, error)
+    return f"{display_name(path)} cannot be read ({type(error).__name__}); download it again."
+
+
+def _damaged(path: Path, left: Inventory) -> Part | None:
+    kind = RELEASED_NAMES.get(path.name)
+    file = described_checkpoint(path, left, kind)
+    if not file.kind:
+        return None
+    name = f"damaged {display_name(path)}"
+    return Part(kind or file.kind, name, _size(path), file.second_kind, file.name)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _left_of(path: Path) -> Inventory:
+    """What a file that cannot be read still says of itself."""
+    if path.suffix == SAFETENSORS:
+        return described(path)
+    return Inventory(dict.fromkeys(texts_in_first_pickle(path), torch.empty(0, device="meta")))

@@ -2,7 +2,8 @@
 
 torch reads tensors and plain data, and refuses whatever else a pickle names. The packages that Demucs is
 published in also name its class, which we do not need; such names become stand-ins that only remember
-what they were given. Any other name is refused as before.
+what they were given. Any other name is refused as before. What would take gigabytes is refused unread
+(levo/files/torch_zip.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from . import torch_zip
 
 NAMED_BY_DEMUCS = (
     "demucs.demucs.Demucs",
@@ -62,6 +65,8 @@ def load(path: Path, device: str = "cpu") -> Any:
     Raises:
         Exception: of many kinds, where the file is damaged or names what is not allowed.
     """
+    if problem := torch_zip.find_problem(path):
+        raise pickle.UnpicklingError(f"{path.name} {problem}")
     try:
         return torch.load(path, map_location=device, weights_only=True, mmap=True)
     except pickle.UnpicklingError:

@@ -5,24 +5,47 @@ They are read as plain data. The two interpolations that releases use are unders
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..config import CODES, SAMPLE_RATE, LelmConfig, VaeConfig
 from ..text.lyrics import TAGS
+from . import config_limits
+from .plain_data import PlainDataError, from_json, from_yaml, read_text, shown
 from .tensor_file import CheckpointError
 
 STREAMS = 3  # mixed, vocal, accompaniment
 CONFIG = "config.yaml"
 VAE_CONFIG = "stable_audio_1920_vae.json"
-PRODUCT = re.compile(r"\$\{eval:\$\{(\w+)\}\*\$\{(\w+)\}\+(\d+)\}")
+PRODUCT = re.compile(r"\$\{eval:\$\{(\w+)\}\*\$\{(\w+)\}\+(\d{1,9})\}")
 VOCABULARY = "${load_yaml:conf/vocab.yaml}"
 SECTIONS = [f"[{tag}]" for tag in TAGS]  # what that file lists
+FACTOR = config_limits.Number(0, 1_000_000)
+UNREADABLE = ("it is no JSON", "it is no YAML", "it is no text in UTF-8")  # says no more than that
+# Our fields -> what the files call them.
+LELM_KEYS = {
+    "width": "dim",
+    "inner": "intermediate_size",
+    "heads": "num_heads",
+    "layers": "num_layers",
+    "layers_sub": "num_layers_sub",
+    "rope_theta": "rope_theta",
+    "rope_theta_sub": "rope_theta_sub",
+    "lyric_length": "max_len",
+    "style_length": "max_len",
+    "max_seconds": "max_dur",
+}
+ELSEWHERE = ("lyric_length", "style_length", "max_seconds")  # not below `lm`
+VAE_KEYS = {
+    "channels": "channels",
+    "multiples": "c_mults",
+    "strides": "strides",
+    "latent": "latent_dim",
+    "audio_channels": "out_channels",
+}
 
 
 def read_config(path: Path, version: str) -> LelmConfig:
@@ -32,7 +55,7 @@ def read_config(path: Path, version: str) -> LelmConfig:
         CheckpointError: the file is missing, broken, lacks a value or asks for what the model is not
             made for; names it.
     """
-    return _read(path, "config of a SongGeneration release", yaml.safe_load, lambda c: _lelm(c, version))
+    return _read(path, "config of a SongGeneration release", from_yaml, lambda c: _lelm(c, version))
 
 
 def read_vae_config(path: Path) -> VaeConfig:
@@ -41,64 +64,62 @@ def read_vae_config(path: Path) -> VaeConfig:
     Raises:
         CheckpointError: as `read_config`.
     """
-    return _read(path, "config of the released VAE", json.loads, _vae)
+    return _read(path, "config of the released VAE", from_json, _vae)
 
 
 def _read(path: Path, what: str, parse: Callable[[str], Any], build: Callable[[Any], Any]) -> Any:
     if not path.exists():
         raise CheckpointError(f"{path} is missing; put it beside the weights it was published with.")
     try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read; download it again.") from error
+        content = parse(read_text(path))
+    except PlainDataError as error:
+        reason = "" if str(error) in UNREADABLE else f" ({error})"
+        raise CheckpointError(f"{path} cannot be read{reason}; download it again.") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); look at its disk.") from error
     try:
         return build(content)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(f"{path} is not the {what} ({reason}); download it again.") from error
 
 
 def _lelm(content: Any, version: str) -> LelmConfig:
     content = _resolved(content, content, "")
     lm, texts = content["lm"], content["conditioners"]
-    delays = tuple(int(d) for d in _find(content["codebooks_pattern"], "delays"))
-    if len(delays) != STREAMS:
-        raise ValueError(f"delays are {list(delays)!r}, not {STREAMS} numbers")
+    found = {field: _find(lm, key) for field, key in LELM_KEYS.items() if field not in ELSEWHERE}
+    delays = _find(content["codebooks_pattern"], "delays")
     config = LelmConfig(
         version=version,
-        width=_number(lm, "dim", int),
-        inner=_number(lm, "intermediate_size", int),
-        heads=_number(lm, "num_heads", int),
-        layers=_number(lm, "num_layers", int),
-        layers_sub=_number(lm, "num_layers_sub", int),
-        lyric_length=_number(texts["description"], "max_len", int),
-        style_length=_number(texts["type_info"], "max_len", int),
-        max_seconds=_number(content, "max_dur", float),
-        rope_theta=_number(lm, "rope_theta", float),
-        rope_theta_sub=_number(lm, "rope_theta_sub", float),
-        delays=(delays[0], delays[1], delays[2]),
+        lyric_length=_find(texts["description"], "max_len"),
+        style_length=_find(texts["type_info"], "max_len"),
+        max_seconds=_find(content, "max_dur"),
+        delays=tuple(delays) if isinstance(delays, list) else delays,
+        **found,
     )
+    config_limits.check(config, LELM_KEYS)
     _require(lm, "code_depth", STREAMS)
     _require(lm, "code_size", CODES)
     _require(texts["prompt_audio"], "max_len", config.prompt_length)
     _require(texts["description"], "add_token_list", SECTIONS)
-    return config
+    return replace(
+        config,
+        max_seconds=float(config.max_seconds),
+        rope_theta=float(config.rope_theta),
+        rope_theta_sub=float(config.rope_theta_sub),
+    )
 
 
 def _vae(content: Any) -> VaeConfig:
     model = content["model"]
     encoder, decoder = model["encoder"]["config"], model["decoder"]["config"]
-    config = VaeConfig(
-        channels=_number(decoder, "channels", int),
-        multiples=tuple(decoder["c_mults"]),
-        strides=tuple(decoder["strides"]),
-        latent=_number(decoder, "latent_dim", int),
-        audio_channels=_number(decoder, "out_channels", int),
-    )
+    found: dict[str, Any] = {field: _find(decoder, key) for field, key in VAE_KEYS.items()}
+    for field in ("multiples", "strides"):
+        found[field] = tuple(found[field]) if isinstance(found[field], list) else found[field]
+    config = VaeConfig(**found)
+    config_limits.check(config, VAE_KEYS)
     for key in ("channels", "c_mults", "strides"):
         _require(encoder, key, decoder[key])
-    if len(config.multiples) != len(config.strides):
-        raise ValueError("c_mults and strides differ in length")
     _require(encoder, "latent_dim", 2 * config.latent)  # mean and scale
     _require(decoder, "use_snake", True)
     _require(decoder, "final_tanh", False)
@@ -119,22 +140,21 @@ def _resolved(tree: Any, whole: dict, at: str) -> Any:
         return SECTIONS
     if product := PRODUCT.fullmatch(tree):
         one, other, more = product.groups()
-        return _number(whole, one, int) * _number(whole, other, int) + int(more)
-    raise ValueError(f"{at} is {tree!r}, which is not understood")
+        return _number(whole, one) * _number(whole, other) + int(more)
+    raise ValueError(f"{at} is {shown(tree)}, which is not understood")
 
 
 def _require(tree: Any, key: str, wanted: Any) -> None:
     found = _find(tree, key)
-    if found != wanted:
-        raise ValueError(f"{key} is {found!r}, not {wanted!r}")
+    if type(found) is not type(wanted) or found != wanted:  # for Python true is 1, and 48000.0 is 48000
+        raise ValueError(f"{key} is {shown(found)}, not {wanted!r}")
 
 
-def _number(tree: Any, key: str, kind: type) -> Any:
+def _number(tree: Any, key: str) -> int:
     value = _find(tree, key)
-    try:
-        return kind(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{key} is {value!r}, not a number") from None
+    if wrong := FACTOR.objection(value):
+        raise ValueError(f"{key} is {shown(value)}, not {wrong}")
+    return value
 
 
 def _find(tree: Any, key: str) -> Any:

@@ -22,7 +22,8 @@ from torch import Tensor
 from ..config import CODES, EMPTY, PROMPT_FRAMES
 from ..kinds import Kind
 from . import atomic, pickles
-from .damage import display_name, raise_if_damaged, raise_if_newer
+from .damage import display_name, printable, raise_if_damaged, raise_if_newer
+from .plain_data import shown
 from .tensor_file import CheckpointError, inventory, read
 
 PUBLISHED = "new_auto_prompt.pt"
@@ -33,6 +34,11 @@ AUTO = "Auto"
 CHINESE, ENGLISH, ANY = "zh", "en", ""
 TRACKS = 3
 CHINESE_FROM = 0.2  # of all characters
+WHOLE = {torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint32, torch.int64}
+WHOLE |= {torch.uint64}  # whose large numbers become negative ones
+MAX_ENTRIES = 100_000  # of all styles together; the largest published library has 2,500
+MAX_NAME = 200  # characters of a style's name
+NAMED = 50  # styles in a message
 IDEOGRAPHS = range(0x4E00, 0xA000)
 
 Entries = dict[str, list[Tensor]]  # language, or ANY -> codes [1, 3, frames]
@@ -108,13 +114,16 @@ def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -
     """
     entries = library.get(style)
     if entries is None:
-        raise StyleFileError(f"There is no style {style!r}; choose one of {', '.join(library)}.")
+        more = f" and {len(library) - NAMED:,} more" if len(library) > NAMED else ""
+        there = f"{', '.join(list(library)[:NAMED])}{more}"
+        raise StyleFileError(f"There is no style {shown(style)}; choose one of {there}.")
     asked = list(entries) if language == ANY or ANY in entries else [language]
     found = [(name, codes) for name in asked for codes in entries.get(name, [])]
     if not found:
         others = ", ".join(name for name, codes in entries.items() if codes) or "none"
         raise StyleFileError(
-            f"The style {style!r} has nothing in {language or 'any language'}; it has entries in {others}."
+            f"The style {shown(style)} has nothing in {language or 'any language'}; it has entries in "
+            f"{others}."
         )
     number = random.Random(seed).randrange(len(found))
     language, codes = found[number]
@@ -126,19 +135,26 @@ def _entries_of(content: Any) -> dict[str, Entries] | None:
     """A library out of what a pickle holds; None if it is none."""
     if not isinstance(content, dict) or not content:
         return None
-    library = {}
+    library, count = {}, 0
     for style, entries in content.items():
         entries = entries if isinstance(entries, dict) else {ANY: entries}
-        if not isinstance(style, str) or not all(map(_are_entries, entries, entries.values())):
+        if not isinstance(style, str) or len(style) > MAX_NAME or printable(style) != style:
+            return None
+        if not all(map(_are_lists, entries, entries.values())):
+            return None
+        count += sum(map(len, entries.values()))
+        if count > MAX_ENTRIES or not all(map(_are_entries, entries.values())):
             return None
         library[style] = {language: list(codes) for language, codes in entries.items()}
     has_some = any(codes for entries in library.values() for codes in entries.values())
     return library if has_some else None
 
 
-def _are_entries(language: Any, entries: Any) -> bool:
-    if not isinstance(language, str) or not isinstance(entries, (list, tuple)):
-        return False
+def _are_lists(language: Any, entries: Any) -> bool:
+    return isinstance(language, str) and isinstance(entries, (list, tuple))
+
+
+def _are_entries(entries: Any) -> bool:
     return all(isinstance(e, Tensor) and e.ndim == 3 and e.shape[:2] == (1, TRACKS) for e in entries)
 
 
@@ -149,10 +165,11 @@ def _prompt(codes: Tensor, what: str) -> Tensor:
         raise StyleFileError(
             f"{what} has {frames} frames, and a style needs {PROMPT_FRAMES}; choose another seed or style."
         )
-    codes = codes[..., :PROMPT_FRAMES]
-    if codes.is_floating_point() or codes.is_complex() or not _in_range(codes):
+    plain = codes.layout is torch.strided and codes.dtype in WHOLE
+    codes = codes[..., :PROMPT_FRAMES].to(torch.int64) if plain else codes
+    if not plain or not _in_range(codes):
         raise StyleFileError(f"{what} holds numbers that are no codes; choose another file.")
-    return codes.to(torch.int64)
+    return codes
 
 
 def _in_range(codes: Tensor) -> bool:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from . import pickles
 from .damage import display_name, raise_if_damaged
+from .safetensors_header import read_header
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th")
@@ -44,14 +44,28 @@ def inventory(path: Path) -> Inventory:
     """
     raise_if_damaged(path, CheckpointError)
     try:
-        if path.suffix != SAFETENSORS:
-            return Inventory(_tensors(pickles.load(path, "meta")))
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
+        if path.suffix == SAFETENSORS:
+            return described(path)
+        tensors = _tensors(pickles.load(path, "meta"))
+        _raise_if_larger(tensors, path.stat().st_size)
+        return Inventory(tensors)
     except Exception as error:
         raise _unreadable(path) from error
-    return Inventory({name: torch.empty(shape, device="meta") for name, shape in shapes.items()}, metadata)
+
+
+def described(path: Path) -> Inventory:
+    """What the header of a safetensors file says, even if the file is cut off behind it.
+
+    Raises:
+        HeaderError: there is no header, or a broken one.
+        OSError: the file cannot be opened.
+    """
+    header = read_header(path)
+    tensors = {
+        name: torch.empty(entry.shape, dtype=entry.dtype or torch.uint8, device="meta")
+        for name, entry in header.tensors.items()
+    }
+    return Inventory(tensors, header.metadata)
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -86,4 +100,15 @@ def _unreadable(path: Path) -> CheckpointError:
 def _tensors(content: object) -> dict[str, Tensor]:
     content = content if isinstance(content, dict) else {}
     tensors = next((content[key] for key in INNER if isinstance(content.get(key), dict)), content)
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if isinstance(name, str) and isinstance(tensor, Tensor)
+    }
+
+
+def _raise_if_larger(tensors: dict[str, Tensor], size: int) -> None:
+    """Torch makes memory for numbers that a pickle speaks of and that its file does not have."""
+    for name, tensor in tensors.items():
+        if tensor.layout is torch.strided and tensor.untyped_storage().nbytes() > size:
+            raise ValueError(f"{name} is larger than its file")

@@ -27,14 +27,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from .. import VERSION
 from ..config import CODES, EMPTY, PROMPT_FRAMES, STYLE_ROWS, Sampling
 from ..files import atomic
-from ..files.damage import raise_if_newer
+from ..files.damage import printable, raise_if_newer, unopened
+from ..files.safetensors_header import HeaderError, read_header
 from ..kinds import Kind
 from .tokens import Composer, SongRequest, SongTokens
 
@@ -72,11 +73,12 @@ def save(path: Path, tokens: SongTokens) -> None:
 
 
 def is_song(path: Path) -> bool:
-    """Whether a file says that it holds a song; it may still be damaged behind its header."""
+    """Whether a file says that it holds a song and is all there; it may still be damaged within."""
     try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("levo.part") == Kind.SONG_TOKENS
-    except (OSError, SafetensorError):
+        header = read_header(path)
+        said = header.metadata.get("levo.part")
+        return said == Kind.SONG_TOKENS and header.size == path.stat().st_size
+    except (OSError, HeaderError):
         return False
 
 
@@ -94,7 +96,9 @@ def load(path: Path) -> SongTokens:
             metadata = file.metadata() or {}
             there = set(file.keys()) & {"codes", "style"}
             tensors = {name: file.get_tensor(name) for name in there}
-    except (OSError, SafetensorError) as error:
+    except PermissionError as error:
+        raise TokenFileError(unopened(path, error)) from error
+    except Exception as error:  # of many kinds, as what is wrong with the file
         raise _damaged(path, "it is cut off or no safetensors file") from error
     if metadata.get("levo.part") != Kind.SONG_TOKENS:
         raise TokenFileError(f"{path.name} holds no song; choose a file that LeVo Save Tokens wrote.")
@@ -181,4 +185,5 @@ def _filled(kind: type, said: dict[str, Any]) -> Any:
 
 
 def _damaged(path: Path, reason: str) -> TokenFileError:
-    return TokenFileError(f"{path.name} is damaged ({reason}); take another copy or save the song again.")
+    name = printable(path.name)
+    return TokenFileError(f"{name} is damaged ({reason}); take another copy or save the song again.")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
 
 import comfy.model_management
 import folder_paths
 
 from ...levo.files import catalogue, style_library
-from ...levo.files.parts import Part, recognise
-from ...levo.files.release_config import CONFIG, VAE_CONFIG
+from ...levo.files.damage import display_name, printable
+from ...levo.files.listing import FoundFile, Listing, states
+from ...levo.files.parts import Part, damage_of
+from ...levo.files.plain_data import shown
 from ...levo.files.tensor_file import SUFFIXES, CheckpointError
 from ...levo.kinds import MODELS, Kind
 
@@ -31,6 +33,9 @@ LOADERS = {
     Kind.PROMPT_LIBRARY: "LeVo Style from Library",
     Kind.STYLE: "LeVo Style from Library",
 }
+NAMED_IN_ERRORS = 3  # damaged files that might be what is missed
+
+_listing = Listing()
 
 
 def register() -> None:
@@ -71,17 +76,21 @@ def path_of(kind: Kind, choice: str) -> Path | None:
             name of such a file, or a path below a folder of the key.
 
     Raises:
-        CheckpointError: there is no such file; says where to get one and where it belongs.
+        CheckpointError: there is no such file, or it is damaged under another label; says where to get one
+            and where it belongs.
     """
     if choice == TINY:
         return None
-    there = found(kind)
+    if not isinstance(choice, str):
+        raise CheckpointError(f"{LOADERS[kind]} takes the name of a file, not {shown(choice)}; choose one.")
+    files = _files()
+    there = _labelled(kind, files)
     names = Counter(path.name for path in there.values())
     by_name = {path.name: path for path in there.values() if names[path.name] == 1}
     by_name |= {SIZE.sub("", label): path for label, path in there.items()}
     path = there.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
     if path is None:
-        raise CheckpointError(_missing(kind, choice, list(there)))
+        raise CheckpointError(_damaged(choice, files) or _missing(kind, choice, there, files))
     return path
 
 
@@ -98,51 +107,70 @@ def tokenizer_folder() -> Path:
 
 
 def found(kind: Kind) -> dict[str, Path]:
-    """Label -> file of all files of a kind; where a name is taken twice, the path is added."""
-    parts = []
-    for name in folder_paths.get_filename_list(KEY):
-        path = _below(name)
-        part = path and _part(path, states(path))
-        if part and kind in (part.kind, part.second_kind):
-            parts.append((part, name, path))
+    """Label -> file of all files of a kind, damaged ones last; a name that is taken twice has its path."""
+    return _labelled(kind, _files())
+
+
+def _files() -> list[FoundFile]:
+    return _listing.files(map(Path, folder_paths.get_folder_paths(KEY)))
+
+
+def _labelled(kind: Kind, files: Sequence[FoundFile]) -> dict[str, Path]:
+    parts = [
+        (file.part, file.name, file.path)
+        for file in files
+        if file.part and kind in (file.part.kind, file.part.second_kind)
+    ]
+    parts.sort(key=lambda found: found[0].whole_name is not None)
     taken = Counter(part.name for part, _, _ in parts)
     return {_label(part, name if taken[part.name] > 1 else None): path for part, name, path in parts}
 
 
-@lru_cache(maxsize=1_000)
-def _part(path: Path, states: tuple) -> Part | None:
-    """What a file is; `states` makes a changed file another question."""
-    try:
-        return recognise(path)
-    except OSError:  # gone, or not ours to read
-        return None
-
-
-def states(path: Path) -> tuple:
-    """Path, age and size of a weight file and of the configs that may lie beside it."""
-    files = (path, path.parent / CONFIG, path.parent / VAE_CONFIG)
-    states = [(file, file.stat()) for file in files if file.exists()]
-    return tuple((str(file), state.st_mtime_ns, state.st_size) for file, state in states)
-
-
 def _label(part: Part, name: str | None) -> str:
-    place = f" in {Path(name).as_posix()}" if name else ""
+    place = f" in {name}" if name else ""
     size = f"{part.size / 1e9:.1f} GB" if part.size >= 1e9 else f"{part.size / 1e6:.0f} MB"
-    return f"{part.name}{place} ({size})"
+    return printable(f"{part.name}{place} ({size})")
 
 
 def _below(name: str) -> Path | None:
-    path = folder_paths.get_full_path(KEY, name)
+    try:
+        path = folder_paths.get_full_path(KEY, name)
+    except (OSError, ValueError):  # no name that a file could have
+        return None
     return Path(path) if path else None
 
 
-def _missing(kind: Kind, choice: str, there: list[str]) -> str:
+def _damaged(choice: str, files: Sequence[FoundFile]) -> str | None:
+    """What is wrong with the file that a choice meant while it was whole; None if it meant no one file."""
+    wanted, found = SIZE.sub("", choice), []
+    for file in files:
+        whole = file.part.whole_name if file.part else file.path.stem
+        names = (whole, f"{whole} in {file.name}", file.name, file.path.name)
+        if whole and wanted in names and (sentence := damage_of(file.path)):
+            found.append((display_name(file.path), sentence))
+    if len(found) != 1:
+        return None
+    ((name, sentence),) = found
+    return f"{name} is there and{sentence.removeprefix(name)}"
+
+
+def _unreadable(files: Sequence[FoundFile]) -> str:
+    """Files of which nobody can tell what they were, in brackets."""
+    sentences = (damage_of(file.path) for file in files if file.part is None)
+    found = [sentence.partition(";")[0] for sentence in sentences if sentence]
+    more = f" and {len(found) - NAMED_IN_ERRORS} more" if len(found) > NAMED_IN_ERRORS else ""
+    return f" that can be read ({', '.join(found[:NAMED_IN_ERRORS])}{more})" if found else ""
+
+
+def _missing(kind: Kind, choice: str, there: dict[str, Path], files: Sequence[FoundFile]) -> str:
     if choice != NONE_FOUND and there:
-        others = ", ".join(there[:5])
-        return f"There is no {choice!r} in {folder()}; choose another {kind} in {LOADERS[kind]}: {others}."
+        others = ", ".join(list(there)[:5])
+        what = f"There is no {shown(choice)} in {folder()}"
+        return f"{what}; choose another {kind} in {LOADERS[kind]}: {others}."
+    nothing = f"There is no {kind} file{_unreadable(files)}"
     if kind in (Kind.PROMPT_LIBRARY, Kind.STYLE):
         return (
-            f"There is no {kind} file: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} "
+            f"{nothing}: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} "
             f"(with git lfs) to {folder()} and press R, or write styles of your own with LeVo Save Style."
         )
     published = catalogue.RELEASES.get(SIZE.sub("", choice), MODELS[kind].published)
@@ -151,6 +179,6 @@ def _missing(kind: Kind, choice: str, there: list[str]) -> str:
     source = f"https://huggingface.co/{first.repository}"
     inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
     return (
-        f"There is no {kind} file: run the node LeVo Download Models, or download {files} from "
+        f"{nothing}: run the node LeVo Download Models, or download {files} from "
         f"{source}{inside} to {folder() / first.local_path.parent} and press R."
     )

@@ -243,10 +243,13 @@ def test_a_pickle_that_is_not_plain_data_is_the_part_its_name_says(tmp_path: Pat
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", ["lora.safetensors", "pytorch_model.pt", "model_3.ckpt"])
-def test_a_damaged_file_of_another_name_is_ignored(tmp_path: Path, name: str, damage: str):
+def test_a_damaged_file_of_another_name_is_told_by_what_is_left_of_it(
+    tmp_path: Path, name: str, damage: str
+):
     whole = releases.write(tmp_path / name, releases.separator())
     whole.write_bytes(DAMAGE[damage](whole.read_bytes()))
-    assert parts.recognise(whole) is None
+    named = Part(Kind.SEPARATOR, f"damaged {tmp_path.name}/{name}", whole.stat().st_size)
+    assert parts.recognise(whole) == (named if damage == "its first half" else None)
 
 
 # Configs and loading at full size ------------------------------------------------------------------------

@@ -9,7 +9,6 @@ Nothing in them is run.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -21,9 +20,10 @@ from torch import Tensor, nn
 from ...config import SeparatorConfig
 from ...kinds import Kind
 from ...separator.model import ARGUMENTS
-from .. import pickles
+from .. import config_limits, pickles
 from ..damage import display_name
 from ..pickles import StandIn
+from ..plain_data import from_json
 from ..tensor_file import SAFETENSORS, CheckpointError, Inventory
 from .layout import Layout, Source
 
@@ -56,14 +56,22 @@ def separator_config(path: Path, found: Inventory) -> SeparatorConfig:
         raise CheckpointError(f"{display_name(path)} is not an HTDemucs; choose htdemucs.pth.") from error
     package = _package(path, found)
     if package is None:
-        return SeparatorConfig(**sizes)
+        return _checked(path, SeparatorConfig(**sizes))
     reason = _objection(package)
     if reason:
         raise CheckpointError(f"{display_name(path)} {reason}; choose a plain htdemucs with four stems.")
     given = package["kwargs"]
     stems = tuple(_plural(name) for name in given["sources"])
     sizes |= {"stems": stems, "segment": _fraction(given.get("segment", SEGMENT))}
-    return SeparatorConfig(**sizes)
+    return _checked(path, SeparatorConfig(**sizes))
+
+
+def _checked(path: Path, config: SeparatorConfig) -> SeparatorConfig:
+    try:
+        config_limits.check(config)
+    except ValueError as error:
+        raise CheckpointError(f"{display_name(path)} is not an HTDemucs ({error}).") from error
+    return config
 
 
 def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -94,8 +102,8 @@ def _package(path: Path, found: Inventory) -> dict[str, Any] | None:
         try:
             return {
                 "klass": said["klass"].rpartition(".")[2],
-                "args": json.loads(said["args"]),
-                "kwargs": json.loads(said["kwargs"]),
+                "args": from_json(said["args"]),
+                "kwargs": from_json(said["kwargs"]),
             }
         except KeyError:
             return None

@@ -1,0 +1,116 @@
+"""torch's zip checkpoints from outside: whether one can be read safely, and the texts in its pickle.
+
+Nothing is unpickled here. Knows how torch lays out its zip files and the opcodes of pickles, nothing of
+models. torch writes its records without compression and maps them, so no record is larger than the file.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+import struct
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+MAX_DIRECTORY = 8_000_000  # bytes of the list of records; 16,000 styles have 2 MB
+MAX_PICKLE = 2_000_000  # bytes; 12,000 styles have 1 MB, the largest released checkpoint 80 kB
+MAX_OPCODES = 1_000_000  # each may make a list of 72 bytes; 12,000 styles have 400,000
+PICKLE = "data.pkl"
+# The ends of zip files: where the directory lies, and the same for files of 4 GB and more.
+END, END_FORMAT = b"PK\x05\x06", "<4s4H2LH"
+LOCATOR, LOCATOR_FORMAT = b"PK\x06\x07", "<4sLQL"
+END_64, END_64_FORMAT = b"PK\x06\x06", "<4sQ2H2L4Q"
+COMMENT = 1 << 16
+BEGIN, BEGIN_FORMAT = b"PK\x03\x04", "<4s5H3L2H"
+# Names that torch lets a pickle call, and that make as many bytes as the pickle says.
+MAKES_BYTES = re.compile(
+    r"(builtins|__builtin__) bytearray|torch(\.\w+)* \w*Tensor|torch\.storage (Typed|Untyped)Storage"
+)
+
+
+def find_problem(path: Path) -> str | None:
+    """Why a zip file is no checkpoint that can be read safely, for a sentence about it; None if it is one.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            if _directory_size(file) > MAX_DIRECTORY:
+                return "lists more records than any checkpoint has"
+            with zipfile.ZipFile(file) as archive:
+                return _problem_of(archive)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError, RuntimeError):
+        return "has a broken list of records"
+
+
+def texts_in_first_pickle(path: Path) -> list[str]:
+    """Texts in the pickle that a checkpoint begins with, as far as it goes: the end may be cut off.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    size = struct.calcsize(BEGIN_FORMAT)
+    with path.open("rb") as file:
+        head = file.read(size)
+        if len(head) < size or not head.startswith(BEGIN):
+            return []
+        *_, name, extra = struct.unpack(BEGIN_FORMAT, head)
+        if not file.read(name).decode("utf-8", "replace").endswith(PICKLE):
+            return []
+        file.read(extra)
+        pickled = file.read(MAX_PICKLE)
+    return [given for code, given in islice(_opcodes(pickled), MAX_OPCODES) if code.endswith("UNICODE")]
+
+
+def _problem_of(archive: zipfile.ZipFile) -> str | None:
+    records = archive.infolist()
+    pickles = [record for record in records if record.filename.endswith(f"/{PICKLE}")]
+    if len(pickles) != 1:
+        return "is not a torch checkpoint"
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        return "was packed again with compression, which torch does not map"
+    if pickles[0].file_size > MAX_PICKLE:
+        return "describes more than any checkpoint holds"
+    with archive.open(pickles[0]) as file:
+        pickled = file.read(MAX_PICKLE)
+    for number, (code, given) in enumerate(_opcodes(pickled)):
+        if number == MAX_OPCODES:
+            return "describes more than any checkpoint holds"
+        if code in ("GLOBAL", "INST") and MAKES_BYTES.fullmatch(given):
+            return "calls what no checkpoint needs"
+    return None
+
+
+def _opcodes(pickled: bytes) -> Iterator[tuple[str, Any]]:
+    """Opcodes by name and what each is given, up to the first that is none."""
+    try:
+        for opcode, given, _ in pickletools.genops(pickled):
+            yield opcode.name, given
+    except Exception:  # a pickle that stops early, or none
+        return
+
+
+def _directory_size(file: IO[bytes]) -> int:
+    """Bytes of a zip file's list of records.
+
+    Raises:
+        zipfile.BadZipFile: there is none.
+    """
+    size = file.seek(0, 2)
+    file.seek(max(0, size - COMMENT - struct.calcsize(END_FORMAT)))
+    tail = file.read()
+    at = tail.rfind(END)
+    if at < 0:
+        raise zipfile.BadZipFile
+    found = struct.unpack_from(END_FORMAT, tail, at)[5]
+    before = at - struct.calcsize(LOCATOR_FORMAT)
+    if before >= 0 and tail[before:at].startswith(LOCATOR):
+        file.seek(struct.unpack_from(LOCATOR_FORMAT, tail, before)[2])
+        end = file.read(struct.calcsize(END_64_FORMAT))
+        if end.startswith(END_64):
+            found = max(found if found < 0xFFFFFFFF else 0, struct.unpack(END_64_FORMAT, end)[8])
+    return found
