@@ -123,7 +123,7 @@ class ReleasedFile:
         released.load(model, partial(read, self.path), layout, device)
 
     def _lelm_config(self) -> LelmConfig:
-        rows = released.style_rows(self.found.tensors)
+        rows = released.style_rows({name: t for name, t in self.found.tensors.items() if t.ndim})
         version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
         if version is not None:
             return read_config(self.path.parent / CONFIG, version)

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-MAX_DIRECTORY = 8_000_000  # bytes of the list of records; 16,000 styles have 2 MB
+MAX_DIRECTORY = 2_000_000  # bytes of the list of records; 12,000 styles have 700 kB
 MAX_PICKLE = 2_000_000  # bytes; 12,000 styles have 1 MB, the largest released checkpoint 80 kB
 MAX_OPCODES = 1_000_000  # each may make a list of 72 bytes; 12,000 styles have 400,000
 PICKLE = "data.pkl"
