@@ -133,6 +133,8 @@ def check(config: Any, names: Mapping[str, str] | None = None) -> None:
         ValueError: it is none; says why, as the rest of a sentence.
     """
     names = names or {}
+    if type(config) not in LIMITS:
+        raise ValueError("no file says the sizes of this model")
     for field, limit in LIMITS[type(config)].items():
         value = getattr(config, field)
         if wrong := limit.objection(value):
@@ -162,6 +164,8 @@ def _check_vae(config: VaeConfig) -> None:
 
 
 def _check_separator(config: SeparatorConfig) -> None:
+    if not isinstance(config.segment, Fraction):  # LeVo Save Checkpoint writes no separators
+        raise ValueError(f"segment is {shown(config.segment)}, not a fraction")
     if config.bottom % SEPARATOR_HEADS:
         raise ValueError(f"{SEPARATOR_HEADS} heads do not divide a width of {config.bottom}")
 
