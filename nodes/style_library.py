@@ -147,6 +147,7 @@ def place_of(choice: str) -> tuple[Path | None, str | None]:
     Raises:
         CheckpointError: there is none.
     """
+    folders.require_name(Kind.STYLE, choice)
     if choice == TINY:
         return None, None
     style, _, library = choice.removesuffix(")").rpartition(" (")

@@ -84,7 +84,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # a number of more digits than Python writes out
         text = "a number of thousands of digits"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 class _Loader(yaml.SafeLoader):

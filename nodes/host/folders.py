@@ -67,6 +67,12 @@ def choice_error(kind: Kind, choice: str | None) -> str | None:
     return None
 
 
+def require_name(kind: Kind, choice: object) -> None:
+    """Raise a CheckpointError for a choice that is no text, as a prompt from outside may have."""
+    if not isinstance(choice, str):
+        raise CheckpointError(f"{LOADERS[kind]} takes the name of a file, not {shown(choice)}; choose one.")
+
+
 def path_of(kind: Kind, choice: str) -> Path | None:
     """The file of a combo's choice; None for the tiny built-in set.
 
@@ -79,10 +85,9 @@ def path_of(kind: Kind, choice: str) -> Path | None:
         CheckpointError: there is no such file, or it is damaged under another label; says where to get one
             and where it belongs.
     """
+    require_name(kind, choice)
     if choice == TINY:
         return None
-    if not isinstance(choice, str):
-        raise CheckpointError(f"{LOADERS[kind]} takes the name of a file, not {shown(choice)}; choose one.")
     files = _files()
     there = _labelled(kind, files)
     names = Counter(path.name for path in there.values())
