@@ -6,6 +6,7 @@ that LeVo Save Checkpoint wrote.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -135,7 +136,7 @@ class ReleasedFile:
 
     def _vae_config(self) -> VaeConfig:
         beside = self.path.parent / VAE_CONFIG
-        return read_vae_config(beside) if beside.exists() else MODELS[Kind.VAE].released
+        return read_vae_config(beside) if os.path.lexists(beside) else MODELS[Kind.VAE].released
 
     def _release(self) -> str:
         """A release by the sizes of its LeLM; what sizes cannot tell is told by the folder's name."""

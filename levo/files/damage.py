@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import unicodedata
 import zipfile
@@ -42,7 +43,7 @@ def find_damage(path: Path) -> str | None:
     name = display_name(path)
     if not is_text(str(path)):
         return f"{name} lies under a name that is no text in UTF-8; rename it."
-    if path.is_symlink() and not path.exists():
+    if os.path.islink(path) and not os.path.exists(path):
         return f"{name} is a link that leads nowhere; put the file there that it stood for."
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):

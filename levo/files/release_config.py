@@ -5,6 +5,7 @@ They are read as plain data. The two interpolations that releases use are unders
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,7 +69,7 @@ def read_vae_config(path: Path) -> VaeConfig:
 
 
 def _read(path: Path, what: str, parse: Callable[[str], Any], build: Callable[[Any], Any]) -> Any:
-    if not path.exists():
+    if not os.path.lexists(path):
         raise CheckpointError(f"{path} is missing; put it beside the weights it was published with.")
     try:
         content = parse(read_text(path))
@@ -76,7 +77,8 @@ def _read(path: Path, what: str, parse: Callable[[str], Any], build: Callable[[A
         reason = "" if str(error) in UNREADABLE else f" ({error})"
         raise CheckpointError(f"{path} cannot be read{reason}; download it again.") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); look at its disk.") from error
+        advice = "give ComfyUI the right to read it" if isinstance(error, PermissionError) else "mend it"
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); {advice}.") from error
     try:
         return build(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

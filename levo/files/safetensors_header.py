@@ -6,6 +6,7 @@ limits. Knows nothing of models.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_header(path: Path) -> Header:
         HeaderError: the file has none, or one that breaks the rules of the format.
         OSError: the file cannot be opened.
     """
-    if not path.is_file():  # reading a pipe would wait for ever
+    if not os.path.isfile(path):  # reading a pipe would wait for ever
         raise NoHeader("no regular file")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(LENGTH), "little")

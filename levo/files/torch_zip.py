@@ -18,11 +18,13 @@ from typing import IO, Any
 MAX_DIRECTORY = 2_000_000  # bytes of the list of records; 12,000 styles have 700 kB
 MAX_PICKLE = 2_000_000  # bytes; 12,000 styles have 1 MB, the largest released checkpoint 80 kB
 MAX_OPCODES = 1_000_000  # each may make a list of 72 bytes; 12,000 styles have 400,000
+MAX_DEPTH = 100  # tuples in tuples; those of tensors are 4 deep
 PICKLE = "data.pkl"
 # The ends of zip files: where the directory lies, and the same for files of 4 GB and more.
 END, END_FORMAT = b"PK\x05\x06", "<4s4H2LH"
 LOCATOR, LOCATOR_FORMAT = b"PK\x06\x07", "<4sLQL"
 END_64, END_64_FORMAT = b"PK\x06\x06", "<4sQ2H2L4Q"
+SLOW_CODECS = re.compile(r"puny[-_ ]?code|idna", re.IGNORECASE)  # take hours for a long text
 COMMENT = 1 << 16
 BEGIN, BEGIN_FORMAT = b"PK\x03\x04", "<4s5H3L2H"
 # Names that torch lets a pickle call, and that make as many bytes as the pickle says.
@@ -63,7 +65,8 @@ def texts_in_first_pickle(path: Path) -> list[str]:
             return []
         file.read(extra)
         pickled = file.read(MAX_PICKLE)
-    return [given for code, given in islice(_opcodes(pickled), MAX_OPCODES) if code.endswith("UNICODE")]
+    opcodes = islice(_opcodes(pickled), MAX_OPCODES)
+    return [given for opcode, given in opcodes if opcode.name.endswith("UNICODE")]
 
 
 def _problem_of(archive: zipfile.ZipFile) -> str | None:
@@ -77,19 +80,58 @@ def _problem_of(archive: zipfile.ZipFile) -> str | None:
         return "describes more than any checkpoint holds"
     with archive.open(pickles[0]) as file:
         pickled = file.read(MAX_PICKLE)
-    for number, (code, given) in enumerate(_opcodes(pickled)):
-        if number == MAX_OPCODES:
+    tuples = _Tuples()
+    for number, (opcode, given) in enumerate(_opcodes(pickled)):
+        tuples.follow(opcode, given)
+        if number == MAX_OPCODES or tuples.deepest > MAX_DEPTH:
             return "describes more than any checkpoint holds"
-        if code in ("GLOBAL", "INST") and MAKES_BYTES.fullmatch(given):
+        makes_bytes = opcode.name in ("GLOBAL", "INST") and MAKES_BYTES.fullmatch(given)
+        if makes_bytes or (isinstance(given, str) and SLOW_CODECS.fullmatch(given)):
             return "calls what no checkpoint needs"
     return None
 
 
-def _opcodes(pickled: bytes) -> Iterator[tuple[str, Any]]:
-    """Opcodes by name and what each is given, up to the first that is none."""
+class _Tuples:
+    """How deep tuples lie in tuples: keys are hashed, and some 10,000 of them end the process."""
+
+    def __init__(self) -> None:
+        self.deepest = 0
+        self._stack: list[int | None] = []  # depths of what lies there; None for a mark
+        self._memo: dict[int, int] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, given: Any) -> None:
+        """Do to the stack what an opcode does; it is one that torch knows, or torch refuses the pickle."""
+        if opcode.name == "MARK":
+            self._stack.append(None)
+        elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT"):
+            self._memo[given] = (self._stack[-1] if self._stack else 0) or 0
+        elif opcode.name in ("BINGET", "LONG_BINGET", "GET"):
+            self._stack.append(self._memo.get(given, 0))
+        else:
+            members = self._taken(opcode.stack_before)
+            depth = 1 + max(members, default=0) if "TUPLE" in opcode.name else 0
+            self._stack.extend(depth for _ in opcode.stack_after)
+            self.deepest = max(self.deepest, depth)
+
+    def _taken(self, before: list[pickletools.StackObject]) -> list[int]:
+        taken = []
+        for what in reversed(before):
+            if what is pickletools.stackslice:
+                continue
+            while self._stack:
+                depth = self._stack.pop()
+                if depth is not None:
+                    taken.append(depth)
+                if depth is None or what is not pickletools.markobject:
+                    break
+        return taken
+
+
+def _opcodes(pickled: bytes) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """Opcodes and what each is given, up to the first that is none."""
     try:
         for opcode, given, _ in pickletools.genops(pickled):
-            yield opcode.name, given
+            yield opcode, given
     except Exception:  # a pickle that stops early, or none
         return
 

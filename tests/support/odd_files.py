@@ -133,6 +133,18 @@ PICKLES: dict[str, Callable[[Path], object]] = {
         b"K\x00J\x00\x00\x00\x7f\x85K\x01\x85\x89ccollections\nOrderedDict\n)Rt\x52s.",
         count=1,
     ),
+    "tuples nested as a key": _pickled(b"\x80\x02})" + b"\x85" * 900_000 + b"Ns."),
+    "tuples nested by two": _pickled(b"\x80\x02}N" + b"N\x86" * 450_000 + b"Ns."),
+    "tuples nested with marks and memos": _pickled(
+        b"\x80\x02})q\x00" + b"(h\x00tq\x00" * 200_000 + b"h\x00Ns."
+    ),
+    "a text in a slow codec": _pickled(
+        b"\x80\x02c_codecs\nencode\nX\x80\xa9\x03\x00"
+        + "".join(chr(0x100 + n) for n in range(60_000))
+        .encode("utf-8", "surrogatepass")[:240_000]
+        .ljust(240_000, b"a")
+        + b"X\x08\x00\x00\x00punycode\x86R."
+    ),
     "a pickle that stops": _pickled(b"\x80\x02}q\x00("),
     "a pickle of another protocol": _pickled(pickle.dumps({"a": 1}, protocol=5)),
     "a pickle that is text": _pickled(b"hello"),

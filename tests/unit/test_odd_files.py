@@ -102,9 +102,8 @@ def test_a_config_that_is_no_file_is_never_waited_for(tmp_path: Path, file: str,
     odd_files.SAFETENSORS[odd](tmp_path / file)
     assert {found.part.kind for found in Listing().files([tmp_path])} == {Kind.LELM, Kind.VAE}
     path, kind = (lelm, Kind.LELM) if file == "config.yaml" else (vae, Kind.VAE)
-    if (tmp_path / file).exists():
-        with pytest.raises(CheckpointError, match=rf"{file} cannot be read \(it is no regular file\)"):
-            open_checkpoint(path).config(kind)
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be read \([^)]*\); [^.]*\.$"):
+        open_checkpoint(path).config(kind)
 
 
 def limited(folder: Path) -> None:
