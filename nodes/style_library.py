@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from comfy_api.latest import io
@@ -171,7 +171,7 @@ def picked(choice: str, language: str, seed: int) -> StyleEntry:
     return load_style(path) if style is None else pick(read_library(path), style, language, seed)
 
 
-@lru_cache(maxsize=100)
+@cache
 def _styles(path: Path, states: tuple) -> list[str]:
     """Names of a library's styles; a file that cannot be read offers itself, to say why."""
     try:

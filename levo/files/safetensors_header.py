@@ -17,7 +17,7 @@ import torch
 from .plain_data import PlainDataError, from_json
 
 LENGTH = 8  # bytes that say how long the header is
-MAX_HEADER = 8_000_000  # bytes; the largest released one has 150 kB
+MAX_HEADER = 2_000_000  # bytes, which take 1.5 s at most; the largest released one has 150 kB
 MAX_AXES = 16
 MAX_ELEMENTS = 1 << 50
 DTYPES = {

@@ -193,6 +193,11 @@ def test_a_cut_style_and_a_cut_library_are_named(server: ComfyServer, models: Pa
     )
     assert run.status == "success", run.error
     os.truncate(models / "styles" / "mine.safetensors", 900)
+    (models / "styles" / "other.safetensors").write_bytes(
+        (models / "styles" / "mine.safetensors").read_bytes()[:90]
+    )
+    text = sentence(server, Kind.STYLE, "other (saved style)")
+    assert text.startswith("styles/other.safetensors is there and was cut off")
     library = libraries.write(models / "prompts.pt", libraries.unspoken())
     os.truncate(library, library.stat().st_size // 2)
     assert choices(server, Kind.STYLE)[0] == "damaged styles/mine.safetensors (saved style)"

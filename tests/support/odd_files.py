@@ -94,6 +94,7 @@ SAFETENSORS: dict[str, Callable[[Path], object]] = {
     "a header that is no UTF-8": _written(safetensors(b'{"\xff":1}')),
     "a header of 5,000 digits": _written(safetensors(b'{"a":' + b"9" * 5_000 + b"}")),
     "a header that is null": _written(safetensors(b"null")),
+    "a header of a million lists": _written(safetensors(b'{"a":[' + b"[]," * 600_000 + b"1]}")),
     "a header of 90 MB": lambda path: os.truncate(_made(path, (90 << 20).to_bytes(8, "little")), 91 << 20),
     "a length of 2**63": _written((2**63).to_bytes(8, "little") + b"{}"),
     "a folder": lambda path: path.mkdir(),
