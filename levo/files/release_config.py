@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import CODES, SAMPLE_RATE, LelmConfig, VaeConfig
-from ..text.lyrics import TAGS
+from ..text.tags import TAGS
 from . import config_limits
 from .plain_data import PlainDataError, from_json, from_yaml, read_text, shown
 from .tensor_file import CheckpointError

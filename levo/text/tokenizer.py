@@ -13,8 +13,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, pre_tokenizers
 from tokenizers.models import BPE
 
-from .lyrics import TAGS
 from .style import PURE_MUSIC
+from .tags import TAGS
 from .unicode import composed, half_character, half_named
 
 PAD = 151_643  # <|endoftext|>

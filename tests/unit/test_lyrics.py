@@ -59,7 +59,7 @@ TYPED = {
     "korean": (KOREAN, "[verse] 오늘도 창가에 앉아. 너의 이름을 불러 본다. ; [chorus] 돌아와 줘."),
     "spanish": (
         "Verse\n¿Dónde está la luna?\n¡Ay, corazón!\nEstribillo suave",
-        "[verse] ¿Dónde está la luna. ¡Ay, corazón. Estribillo suave.",
+        "[verse] Dónde está la luna. Ay, corazón. Estribillo suave.",
     ),
     "russian": (
         RUSSIAN,
@@ -74,7 +74,7 @@ TYPED = {
 
 @pytest.mark.parametrize("name", ["en", "zh", "ja", "es", "inst", "silence"])
 def test_strict_text_comes_back_character_for_character(name):
-    assert parse(SAMPLES[name]).text == SAMPLES[name].replace("];", "] ;")
+    assert parse(SAMPLES[name]).text == SAMPLES[name]
 
 
 @pytest.mark.parametrize("name", TYPED)
@@ -359,7 +359,7 @@ def fuzzed(seed: int, count: int) -> list[str]:
 
 def test_any_text_is_either_strict_and_stable_or_refused():
     accepted = 0
-    for text in fuzzed(0, 8000):
+    for text in fuzzed(0, 4000):
         try:
             lyrics = parse(text)
         except LyricsError as error:
@@ -377,10 +377,10 @@ def test_any_text_is_either_strict_and_stable_or_refused():
         assert again.text == lyrics.text, ascii(text)
         assert [s.phrases for s in again.sections] == [s.phrases for s in lyrics.sections], ascii(text)
         assert lyrics.seconds == again.seconds > 0, ascii(text)
-    assert accepted > 2000
+    assert accepted > 1000
 
 
-LONG = 200_000
+LONG = 100_000
 UNITS = '.|。|[|]|(|)|."|。”|…’|-|> |*|*a|_a_|# |1|x1|[1x| |\n|;|[verse] a |la la, |我|我。|[verse]\nabc\n'
 UNITS += "|a\u0301|'|\u200b|. |Verse 1: |1x |、|*1|(a|**a** "
 
@@ -389,11 +389,11 @@ UNITS += "|a\u0301|'|\u200b|. |Verse 1: |1x |、|*1|(a|**a** "
 @pytest.mark.parametrize("start", ["", "[verse] a", "["])
 def test_a_huge_paste_takes_linear_time(unit, start):
     text = start + unit * (LONG // len(unit))
-    for pasted in (text, text + "]", text + "x"):
+    for pasted in (text + "]", text + "x"):
         begun = time.process_time()
         try:
             assert parse(pasted).sections
         except LyricsError as error:
             assert len(str(error)) < 400
         # A quadratic pattern needs minutes here, a linear one well under a second.
-        assert time.process_time() - begun < 8
+        assert time.process_time() - begun < 4
