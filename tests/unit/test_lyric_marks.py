@@ -104,7 +104,7 @@ def test_escapes_without_end_are_told():
 
 @pytest.mark.parametrize("half", ["\ud83d", "\udc00", r"\ud83d", "\udc00\ud83d"])
 def test_half_a_character_is_told_and_two_halves_are_one(half: str):
-    assert "holds half a character (U+D" in told(f"la {half} la")
+    assert told(f"la {half} la").startswith("half a character (U+D")
     assert sung("la \ud83d\ude00") == ("la 😀",)
 
 
