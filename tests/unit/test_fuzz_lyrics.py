@@ -74,7 +74,7 @@ def accepted(text: str):
         return None
 
 
-@settings(FIXED, max_examples=1500)
+@settings(FIXED, max_examples=1000)
 @given(ANY_TEXT)
 def test_a_text_is_refused_in_a_sentence_or_stays_as_it_becomes(text: str):
     lyrics = accepted(text)
@@ -91,7 +91,7 @@ def test_a_text_is_refused_in_a_sentence_or_stays_as_it_becomes(text: str):
     assert [s.phrases for s in again.sections] == [s.phrases for s in lyrics.sections]
 
 
-@settings(FIXED, max_examples=1200)
+@settings(FIXED, max_examples=800)
 @given(ANY_TEXT)
 def test_tidy_heals_at_once_or_says_that_it_cannot(text: str):
     found = editing.report(text)
@@ -123,7 +123,7 @@ def numbered(sheet: str) -> str:
     return re.sub("WORD", lambda _: f"wo{str(next(count)).translate(letters)}rd", sheet)
 
 
-@settings(FIXED, max_examples=1000)
+@settings(FIXED, max_examples=800)
 @given(SHEET.map(numbered))
 def test_no_sung_word_is_lost_added_or_moved(text: str):
     words = WORD.findall(text)
