@@ -69,13 +69,14 @@ _WORDS_TOO = {name: part for part, listed in section_names.FOREIGN_WORDS.items()
 _OTHER_FORMS = {name: part for part, listed in section_names.OTHER_FORMS.items() for name in _names(listed)}
 _PARTS = {name: tag.partition("-")[0] for name, tag in _NAMES.items()} | _FOREIGN | _OTHER_FORMS
 
+_AND = frozenset(_names(section_names.AND))
 _MOST_WORDS = max(name.count("-") for name in _PARTS) + 1
 # Names of scripts without spaces, which stand anywhere.
 _UNSPACED_NAME = re.compile(_any_of(n for n in _PARTS if len(n) > 1 and "\u3041" <= n[0] <= "\ud7a3"))
 
 _COUNT = (
     r"(?:-?(?:\d{1,3}|[一二三四五六七八九十]{1,3})|(?<=[\u3041-\u9fff])-?[a-d]"
-    r"|-(?:[a-d]|i{1,3}|iv|vi{0,3}|ix|x|one|two|three|four|five|six|seven|eight|nine|ten))"
+    rf"|-(?:[a-d]|i{{1,3}}|iv|vi{{0,3}}|ix|x|{_any_of(_names(section_names.NUMBERS))}))"
 )
 _ORDER = rf"(?:{_any_of(_names(section_names.ORDERS))})"
 _NUMBER = r"\d{1,2}(?:st|nd|rd|th|番)?"
@@ -238,7 +239,7 @@ class _Line:
             tag, marked = _NAMES[known[1]], loud or bool(in_round)
             if tag == "silence" and (not marked or (in_round and rest)):
                 return None
-            if note and tag in SUNG and not (loud or re.search(r"\d", folded)):
+            if note and tag in SUNG and not (loud or re.search(r"\d", folded + note[2])):
                 raise _unknown(f'"{shortened(self.text)}"', known[1], self.number, name)
             return Piece(tag, rest, _is_bare(known[1]))
         self._refuse_foreign(name, folded, loud, in_round)
@@ -276,8 +277,11 @@ class _Line:
             self._refuse_repeat(folded)
         if held and loud and not rest.strip():
             raise _unknown(shown, folded, self.number, self.text)
-        if in_round and held not in ("", "bridge") and not rest and words <= 3:
-            raise _unknown(f'"({name})"', name, self.number, f"({in_round[1]})")
+        if in_round and not rest and held not in ("", "bridge"):
+            self._refuse_aside(in_round[0].strip(), held, words)
+        several = _several_names(folded)
+        if several:
+            raise _unknown(shown, several[0], self.number, self.text)
         self._refuse_begun(core)
         bold = self.emphasis in ("**", "__", "***", "___") and not rest and words <= 3 and not in_round
         if bold or (
@@ -285,6 +289,14 @@ class _Line:
         ):
             marks = f"{self.emphasis}{self.text}{self.emphasis}" if bold else self.text
             raise _unknown(f'"{shortened(marks)}"', folded, self.number, marks, core.rstrip(": "))
+
+    def _refuse_aside(self, aside: str, held: str, words: int) -> None:
+        """Round brackets are sung, unless they speak of a section; those of a sung one may be words."""
+        if held in SUNG and words <= 3:
+            error = _unknown(f'"{aside}"', held, self.number, aside)
+            raise LyricsError(error.line, error.reason)
+        if held not in SUNG and words <= 6:
+            raise _unknown(f'"{shortened(aside)}"', held, self.number, aside)
 
     def _refuse_begun(self, core: str) -> None:
         """A heading with something beside it, such as "Verse 2 by the sea" and "Chorus - softly"."""
@@ -294,6 +306,14 @@ class _Line:
             if begun and known and len(core.split()) <= 6:
                 part = begun[0].lstrip() if _NAMES[known[1]] in SUNG else self.text
                 raise _unknown(f'"{shortened(core)}"', known[1], self.number, part)
+
+
+def _several_names(folded: str) -> list[str]:
+    """The names in a line that is nothing but names of sections, such as "Verse / Chorus"."""
+    words = folded.split("-")
+    names = [word for word in words if word in _PARTS]
+    rest = all(word in _PARTS or word in _AND or word.isdecimal() for word in words)
+    return names if len(names) > 1 and rest else []
 
 
 def _count(folded: str) -> int:

@@ -91,13 +91,16 @@ NAMES: dict[str, dict[str, str]] = {
 
 # Parts that the model does not have, and the one that is nearest.
 FOREIGN: dict[str, str] = {
-    "verse": "pre-chorus, prechorus, build-up, 导歌, 導歌, 预副歌, pre-coro, precoro, pre-estribillo, "
+    "verse": "vers, pre-chorus, prechorus, build-up, "
+    "导歌, 導歌, 预副歌, pre-coro, precoro, pre-estribillo, "
     "preestribillo, pré-refrão, pré-refrain, vorrefrain, pre-ritornello, предприпев, пред-припев, "
     "プリコーラス, サビ前, 프리코러스, 프리-코러스",
-    "bridge": "middle-eight, middle-8, c-teil",
-    "chorus": "post-chorus, postchorus, refrain, post-coro, postcoro, постприпев, ポストコーラス, "
+    "bridge": "middle-eight, middle-8, c-teil, 过渡段, 過渡段",
+    "chorus": "高潮, "
+    "post-chorus, postchorus, refrain, post-coro, postcoro, постприпев, ポストコーラス, "
     "포스트코러스, refren",
-    "inst": "interlude, guitar-solo, piano-solo, instrumental-break, solo-de-guitarra, solo-de-piano, "
+    "inst": "过门, 過門, "
+    "interlude, guitar-solo, piano-solo, instrumental-break, solo-de-guitarra, solo-de-piano, "
     "solo-de-guitare, gitarrensolo, gitarren-solo, assolo, соло, гитарное-соло, "
     "ギターソロ, ソロ, 独奏, 吉他独奏, 솔로, 기타솔로",
     "intro": "prelude, prélude, preludio, prelúdio",
@@ -106,9 +109,10 @@ FOREIGN: dict[str, str] = {
 
 # The same, but also words that are sung: alone on a line without any mark they are words.
 FOREIGN_WORDS: dict[str, str] = {
+    "verse": "rap, spoken, spoken-word, ad-lib, adlib, 说唱, 說唱, ラップ, рэп, 랩",
     "chorus": "hook",
     "inst": "solo, break, breakdown, drop",
-    "outro": "end, ending, coda, final, fin, fine, ende, schluss, конец, финал, 終わり",
+    "outro": "end, ending, coda, кода, final, fin, fim, fine, ende, schluss, конец, финал, 終わり",
 }
 
 # What stands beside a name and does not change which section it is.
@@ -123,6 +127,16 @@ ORDERS = (
     "primo, prima, secondo, seconda, terzo, terza, ultimo, ultima, "
     "первый, второй, третий, последний, финальный, "
     "마지막, 첫번째, 두번째, 세번째"
+)
+
+# What stands between the names of several sections on one line.
+AND = "and, und, y, e, et, и, plus, then, pre, post"
+
+# Numbers behind a name.
+NUMBERS = (
+    "one, two, three, four, five, six, seven, eight, nine, ten, uno, una, dos, tres, cuatro, um, "
+    "uma, dois, duas, un, une, deux, trois, quatre, eins, zwei, drei, vier, "
+    "due, tre, quattro, один, два, три, четыре"
 )
 
 # What asks for a section once more, beside its name.

@@ -16,7 +16,9 @@ homme femme hommes femmes duo tous toutes ensemble lui elle
 mann frau männer frauen duett beide alle zusammen er sie
 uomo donna uomini donne duetto tutti tutte insieme entrambi lei
 мужчина женщина мужчины женщины дуэт все вместе оба он она
-男生 女生 男孩 女孩 全员 全員 二人 女性 男性 女子 男子 全体 みんな ふたり
+男生 女生 男孩 女孩
+男歌手 女歌手 男主 女主 众 眾 全 童声 童聲 旁白
+主唱 伴唱 和声 和聲 全员 全員 二人 女性 男性 女子 男子 全体 みんな ふたり
 남자 여자 남성 여성 듀엣 둘 모두 함께 다같이 같이
 """
 _SURE_LABELS = """

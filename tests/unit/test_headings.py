@@ -41,14 +41,23 @@ REFUSED = {
     "|[Verse 1: Ann]|Verse (la la)",
     "[chorus]": "Refrain:|Hook:|**Hook**|[Final Chorus]|Chorus of angels:|**Chorus of angels**"
     "|Chorus - softly"
-    "|Chorus (softly)|**Chorus** hold on|[Последний припев]|[Chorus: A & B]|(Sweet chorus)|Post-chorus",
+    "|Chorus (softly)|**Chorus** hold on|[Последний припев]|[Chorus: A & B]|Post-chorus",
     "[bridge]": "Bridge over water:|# Bridge of sighs|Middle Eight|Bridge (low voice)",
     "[inst-short]": "Guitar Solo|**Guitar solo**|Solo:|Соло|Solo de guitarra|ギターソロ|吉他独奏"
     "|Interlude|Instrumental break",
     "[outro-short]": "Outro - fade|Coda:|結尾:".replace("結", "结") + "|Ende:|**Fin**",
 }
 # Nobody can tell what these are, so all sections are named.
-STRANGE = "**Paper Boats**|# Paper Boats|Part 1:|Spoken:|Ad-lib:|[zzz]|Zwei Drei 4:"
+STRANGE = "**Paper Boats**|# Paper Boats|Part 1:|[zzz]|Zwei Drei 4:"
+MORE_TAKEN = (
+    "Verse (1)|Verso dos|Estrofa uno|Strophe drei|Куплет два"
+    "|1) **Verse**|※主歌|［主歌］|｛Verse｝|Verse One."
+)
+MORE_REFUSED = {
+    "[verse]": "Vers:|Vers 1|Rap:|**Spoken**|Verse / Chorus|Verse 1 + Chorus|Spoken:|Ad-lib:",
+    "[chorus]": "Chorus / Outro|Chorus & Refrain|高潮：",
+    "[inst-short]": "(Instrumental: 8 bars)|(long guitar solo here)|-- Guitar solo --|*guitar solo*|过门",
+}
 REPEATS = (
     "Chorus (x2)|Chorus (x2):|**Chorus** (x2)|**Chorus x2**|CHORUS X2|Припев х2:|副歌（重复）"
     "|Chorus again|Repeat chorus"
@@ -69,12 +78,12 @@ def pairs(table: dict[str, str]) -> list[tuple[str, str]]:
     return [(heading, tag) for tag, listed in table.items() for heading in each(listed)]
 
 
-@pytest.mark.parametrize(("heading", "tag"), pairs(TAKEN))
+@pytest.mark.parametrize(("heading", "tag"), pairs(TAKEN | {"verse": f"{TAKEN['verse']}|{MORE_TAKEN}"}))
 def test_a_dressed_heading_is_its_section(heading: str, tag: str):
     assert parse(around(heading)).text == f"[verse] la la. ; [{tag}] lo lo."
 
 
-@pytest.mark.parametrize(("heading", "relative"), pairs(REFUSED))
+@pytest.mark.parametrize(("heading", "relative"), pairs(REFUSED) + pairs(MORE_REFUSED))
 def test_what_is_no_section_is_refused_with_its_line_and_its_relative_and_tidy_takes_that(
     heading, relative
 ):
@@ -142,6 +151,12 @@ def test_a_note_beside_a_heading_without_dress_stays_for_people_to_see():
     assert (
         editing.report(around("Verse 2 by the sea")).tidy == "[verse]\nla la\n\n[verse]\nby the sea\nlo lo"
     )
+
+
+@pytest.mark.parametrize("aside", each("(sing the chorus)|(verse by verse)|(Sweet chorus)"))
+def test_tidy_leaves_an_aside_alone_that_may_be_sung(aside: str):
+    found = editing.report(around(aside))
+    assert found.problem.line == 4 and found.tidy is None
 
 
 def test_a_colon_below_other_words_is_no_heading():
