@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
+from numbers import Integral, Real
 
 SAMPLE_RATE = 48_000
 FRAME_RATE = 25
@@ -21,8 +22,25 @@ ENCODED_FRAMES = 1_000  # the style encoder always sees 40 s
 SILENT_VOCAL = 3_142  # the code that stands for no voice
 SILENT_ACCOMPANIMENT = 9_670  # the code that stands for no band
 
+MOST_GUIDANCE = 100.0  # beyond it logits and velocities are no numbers any more
+COLDEST, HOTTEST = 1e-6, 100.0  # temperatures above 0 that logits can be divided by
+
 RENDER_STEPS = 10  # as released since March 2026; 50 before
 RENDER_GUIDANCE = 1.5
+
+
+class SettingError(ValueError):
+    """A setting that nothing can be made with, in one sentence."""
+
+
+def require_number(name: str, value: object, low: float, high: float, whole: bool = False) -> None:
+    """Raises SettingError: a setting is no number, NaN, not whole where that is asked, or out of bounds."""
+    number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+    if number and low <= value <= high:  # type: ignore[operator]  # false for NaN
+        return
+    shown = repr(value) if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+    wanted = f"a {'whole ' if whole else ''}number from {low:,.15g} to {high:,.15g}"
+    raise SettingError(f"The {name} is {shown}; set it to {wanted}.")
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,9 @@ class Sampling:
     """How Compose draws codes; the defaults are the released ones.
 
     `temperature` 0 means the likeliest code always; `top_p` above 0 takes the place of `top_k`.
+
+    Raises:
+        SettingError: nothing can be drawn with these numbers.
     """
 
     guidance: float = 1.5
@@ -169,17 +190,35 @@ class Sampling:
     repetition_window: int = 50  # steps that the repetition rule looks back over
     repetition_divisor: float = 1.1
 
+    def __post_init__(self) -> None:
+        require_number("guidance", self.guidance, -MOST_GUIDANCE, MOST_GUIDANCE)
+        require_number("temperature", self.temperature, 0, HOTTEST)
+        if self.temperature:
+            require_number("temperature, where it is not 0,", self.temperature, COLDEST, HOTTEST)
+        require_number("top_k", self.top_k, 1, 1 << 31, whole=True)
+        require_number("top_p", self.top_p, 0, 1)
+        require_number("repetition_window", self.repetition_window, 0, 1 << 20, whole=True)
+        require_number("repetition_divisor", self.repetition_divisor, -100, 100)
+
 
 TRACKS = ("mix", "vocals", "accompaniment")
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """How Render makes latents of codes; the defaults are the released ones."""
+    """How Render makes latents of codes; the defaults are the released ones.
+
+    Raises:
+        SettingError: nothing can be made with these numbers.
+    """
 
     track: str = TRACKS[0]
     steps: int = RENDER_STEPS
     guidance: float = RENDER_GUIDANCE
+
+    def __post_init__(self) -> None:
+        require_number("number of steps", self.steps, 1, 10_000, whole=True)
+        require_number("guidance", self.guidance, -MOST_GUIDANCE, MOST_GUIDANCE)
 
 
 def _lelm(

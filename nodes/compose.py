@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..levo.config import Sampling
-from ..levo.song.tokens import SongRequest, seeds_from
+from ..levo.song.tokens import SongRequest, checked_request, seeds_from
 from .host.reporting import Report
 from .inputs import CATEGORY, composing_inputs, song_outputs
 from .runs import composed, frames_for
@@ -46,7 +46,7 @@ class LeVoCompose(io.ComfyNode):
         **sampling: float,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, "LeVo Compose")
-        report = Report(cls.hidden.unique_id, conditioning.lyrics, frames)
-        seeds = seeds_from(seed, takes)
-        tokens = composed(lelm, conditioning, frames, Sampling(**sampling), seeds, cuda_graph, report)
+        request, seeds = checked_request(conditioning, "LeVo Compose"), seeds_from(seed, takes)
+        report = Report(cls.hidden.unique_id, request.lyrics, frames)
+        tokens = composed(lelm, request, frames, Sampling(**sampling), seeds, cuda_graph, report)
         return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)

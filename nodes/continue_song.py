@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, LelmConfig, Sampling
-from ..levo.song.tokens import seeds_from
+from ..levo.config import FRAME_RATE, LelmConfig, Sampling, require_number
+from ..levo.song.tokens import MOST_TAKES, checked_request, checked_tokens, seeds_from
 from .host.reporting import Report
 from .inputs import CATEGORY, composing_inputs, song_outputs
 from .runs import composed, frames_for
@@ -71,8 +71,9 @@ class LeVoContinueSong(io.ComfyNode):
         **sampling: float,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, NAME)
-        kept = kept_of(tokens, take, seconds, frames, lelm.config)
-        request, how = conditioning or tokens.request, Sampling(**sampling)
+        kept = kept_of(checked_tokens(tokens, NAME), take, seconds, frames, lelm.config)
+        request = checked_request(tokens.request if conditioning is None else conditioning, NAME)
+        how = Sampling(**sampling)
         report = Report(cls.hidden.unique_id, request.lyrics, frames)
         song = composed(lelm, request, frames, how, seeds_from(seed, takes), cuda_graph, report, kept)
         report_kept(report, kept.shape[2] / FRAME_RATE, seconds, song.seconds)
@@ -101,9 +102,11 @@ def kept_of(tokens: SongTokens, take: int, seconds: float, frames: int, config: 
         config: of the model that goes on.
 
     Raises:
-        ValueError: the model is of another version, there is no such take, or the limit leaves nothing to
-            compose.
+        ValueError: the model is of another version, there is no such take or time, or the limit leaves
+            nothing to compose.
     """
+    require_number("number of the take", take, 1, MOST_TAKES, whole=True)
+    require_number("time to keep (seconds)", seconds, 0, 36_000)
     composer = tokens.composer
     if composer.version != config.version:
         raise ValueError(

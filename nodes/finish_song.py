@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo.audio.loudness import integrated_loudness, true_peak_db
 from ..levo.audio.mastering import Finish, finish
+from ..levo.audio.sound import sound_of
+from ..levo.song.tokens import checked_tokens
 from .host import reporting
 from .sockets import SongTokens, TokensSocket
 
@@ -49,39 +54,22 @@ class LeVoFinishSong(io.ComfyNode):
                     is_output_list=True,
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             is_input_list=True,  # takes come as a list, their tokens as one
         )
 
     @classmethod
     def execute(
-        cls,
-        audio: list[dict],
-        trim: list[bool],
-        silence_db: list[float],
-        fade: list[str],
-        fade_seconds: list[float],
-        normalise: list[bool],
-        loudness_lufs: list[float],
-        limiter: list[bool],
-        ceiling_db: list[float],
-        tokens: list[SongTokens] | None = None,
+        cls, audio: list[dict | None], tokens: list[SongTokens | None] | None = None, **settings: list
     ) -> io.NodeOutput:
-        wanted = Finish(
-            silence_db[0] if trim[0] else None,
-            fade_seconds[0] if fade[0] != OFF else None,
-            loudness_lufs[0] if normalise[0] else None,
-            ceiling_db[0] if limiter[0] else None,
-        )
-        songs = songs_of(audio)
-        faded = faded_of(fade[0], len(songs), tokens)
-        on_step, made = reporting.Progress(), []
-        for number, (song, cut) in enumerate(zip(songs, faded, strict=True)):
-            on_step(number, len(songs))
-            sound = finish(song["waveform"], song["sample_rate"], wanted, [cut])
-            made.append({**song, "waveform": sound})
-        on_step(len(songs), len(songs))
-        loudness = [integrated_loudness(song["waveform"][0], song["sample_rate"]) for song in made]
-        return io.NodeOutput(made, loudness, [true_peak_db(song["waveform"][0]) for song in made])
+        songs, chosen = songs_of(audio), {name: first(name, values) for name, values in settings.items()}
+        if not songs:
+            reporting.show_text(cls.hidden.unique_id, "No audio, so nothing to finish.")
+            return io.NodeOutput(*([ExecutionBlocker(None)] for _ in range(3)))
+        made = finished(songs, finish_of(**chosen), faded_of(chosen["fade"], len(songs), tokens))
+        sounds = [(song["waveform"][0], song["sample_rate"]) for song in made]
+        loudness = [integrated_loudness(*sound) for sound in sounds]
+        return io.NodeOutput(made, loudness, [true_peak_db(waveform) for waveform, _ in sounds])
 
 
 def _ending_inputs() -> list[io.Input]:
@@ -139,24 +127,57 @@ def _level_inputs() -> list[io.Input]:
     ]
 
 
-def songs_of(audio: list[dict]) -> list[dict]:
-    """Each song of a list of AUDIO as an AUDIO of its own.
+def first(name: str, values: list) -> Any:
+    """The one value of a setting, which comes as a list; raises ValueError: there is none."""
+    if not values:
+        raise ValueError(f"LeVo Finish Song was given nothing for {name}; set it, or connect a value.")
+    return values[0]
+
+
+def songs_of(audio: list[dict | None]) -> list[dict]:
+    """Each song of a list of AUDIO as an AUDIO of its own; none of what has no sound, as a silent video.
 
     Raises:
-        ValueError: more than two channels, or nothing at all.
+        SoundError: something is no sound.
     """
-    songs = [{**each, "waveform": row[None]} for each in audio if each for row in each["waveform"]]
-    for song in songs:
-        if song["waveform"].shape[1] > 2 or not song["waveform"].numel():
-            shape = list(song["waveform"].shape[1:])
-            raise ValueError(
-                f"LeVo Finish Song was given a sound of {shape[0]} channels and {shape[1]} samples; it "
-                "takes mono and stereo."
-            )
-    return songs
+    given = [(each, sound_of(each, "audio")) for each in audio if each is not None]
+    return [
+        {**each, "waveform": row[None], "sample_rate": sound.rate}
+        for each, sound in given
+        for row in sound.waveform
+    ]
 
 
-def faded_of(choice: str, songs: int, tokens: list[SongTokens] | None) -> list[bool]:
+def finish_of(
+    trim: bool,
+    silence_db: float,
+    fade: str,
+    fade_seconds: float,
+    normalise: bool,
+    loudness_lufs: float,
+    limiter: bool,
+    ceiling_db: float,
+) -> Finish:
+    """What is done to songs, by the node's inputs."""
+    return Finish(
+        silence_db if trim else None,
+        fade_seconds if fade != OFF else None,
+        loudness_lufs if normalise else None,
+        ceiling_db if limiter else None,
+    )
+
+
+def finished(songs: list[dict], wanted: Finish, faded: list[bool]) -> list[dict]:
+    """Finish songs, with progress and Cancel."""
+    on_step, made = reporting.Progress(), []
+    for number, (song, cut) in enumerate(zip(songs, faded, strict=True)):
+        on_step(number, len(songs))
+        made.append({**song, "waveform": finish(song["waveform"], song["sample_rate"], wanted, [cut])})
+    on_step(len(songs), len(songs))
+    return made
+
+
+def faded_of(choice: str, songs: int, tokens: list[SongTokens | None] | None) -> list[bool]:
     """Which songs fade out.
 
     Raises:
@@ -164,12 +185,13 @@ def faded_of(choice: str, songs: int, tokens: list[SongTokens] | None) -> list[b
     """
     if choice != CUT:
         return [choice == ALL] * songs
-    if not tokens:
+    known = [checked_tokens(song, "LeVo Finish Song") for song in tokens or () if song is not None]
+    if not known:
         raise ValueError(
             "LeVo Finish Song cannot know which songs were cut at the limit; connect their tokens, or set "
             f"fade to {ALL!r} or {OFF!r}."
         )
-    ended = [by_itself for song in tokens for by_itself in song.ended]
+    ended = [by_itself for song in known for by_itself in song.ended]
     if len(ended) != songs:
         raise ValueError(
             f"LeVo Finish Song counts {songs} in audio and {len(ended)} in tokens; connect the tokens that "

@@ -6,9 +6,12 @@ from dataclasses import asdict
 
 from comfy_api.latest import io, ui
 
-from ..levo.song.render import TRACKS
+from ..levo.audio.sound import sound_of
+from ..levo.config import TRACKS
+from ..levo.song.tokens import checked_tokens
 from ..levo.text.lyrics import Lyrics, LyricsError, parse
 from ..levo.text.timeline import marks
+from .host import reporting
 from .sockets import SongTokens, TokensSocket
 
 
@@ -33,6 +36,7 @@ class LeVoListen(io.ComfyNode):
                     "which are estimates.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             is_input_list=True,
             is_output_node=True,
         )
@@ -46,44 +50,58 @@ class LeVoListen(io.ComfyNode):
         tokens: list[SongTokens] | None = None,
     ) -> io.NodeOutput:
         tracks = takes_of({"mix": mix, "vocals": vocals, "accompaniment": accompaniment})
+        if not tracks:
+            reporting.show_text(cls.hidden.unique_id, "No audio, so nothing to play.")
         files = {
             name: [ui.PreviewAudio(take, cls=cls).values[0] for take in tracks[name]] for name in tracks
         }
-        count = len(next(iter(tracks.values())))
-        song = tokens[0] if tokens else None
-        takes = []
-        for number in range(count):
-            seconds = max(seconds_of(track[number]) for track in tracks.values())
-            takes.append(
-                {
-                    "tracks": {name: files[name][number] for name in files},
-                    "sections": sections_of(song, number, count, seconds),
-                }
-            )
-        every = [file for number in range(count) for file in takes[number]["tracks"].values()]
+        takes = shown(tracks, files, next((song for song in tokens or () if song is not None), None))
+        every = [file for take in takes for file in take["tracks"].values()]
         return io.NodeOutput(ui={"audio": every, "takes": takes})
 
 
-def takes_of(given: dict[str, list[dict] | None]) -> dict[str, list[dict]]:
+def shown(
+    tracks: dict[str, list[dict]], files: dict[str, list[dict]], song: SongTokens | None
+) -> list[dict]:
+    """What the player is told of each take: its files by track, and its section marks.
+
+    Args:
+        tracks: AUDIO of the takes of each track, as many of each.
+        files: of the same, as the editor finds them.
+        song: what all was rendered from, where that is known.
+    """
+    song = None if song is None else checked_tokens(song, "LeVo Listen")
+    takes = list(zip(*tracks.values(), strict=True))
+    return [
+        {
+            "tracks": {name: files[name][number] for name in files},
+            "sections": sections_of(song, number, len(takes), max(map(seconds_of, take))),
+        }
+        for number, take in enumerate(takes)
+    ]
+
+
+def takes_of(given: dict[str, list[dict | None] | None]) -> dict[str, list[dict]]:
     """The takes of each track that is there, each an AUDIO of one; from lists of AUDIO and batches in them.
 
+    A track that is connected and has no sound, as that of a silent video, is left out.
+
     Raises:
-        ValueError: there is no track at all, or the tracks have different numbers of takes.
+        SoundError: something is no sound.
+        ValueError: no track is connected, or they have different numbers of takes.
     """
-    tracks = {}
-    for name in TRACKS:
-        rows = [
-            {"waveform": row[None], "sample_rate": audio["sample_rate"]}
-            for audio in given[name] or ()
-            if audio is not None
-            for row in audio["waveform"]
-        ]
-        if rows:
-            tracks[name] = rows
-    if not tracks:
+    if not any(given.values()):
         raise ValueError(
             "LeVo Listen has nothing to play; connect the mix, the vocals or the accompaniment."
         )
+    tracks = {}
+    for name in TRACKS:
+        sounds = [sound_of(audio, name) for audio in given[name] or () if audio is not None]
+        rows = [
+            {"waveform": row[None], "sample_rate": sound.rate} for sound in sounds for row in sound.waveform
+        ]
+        if rows:
+            tracks[name] = rows
     counts = {name: len(rows) for name, rows in tracks.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} of {name}" for name, count in counts.items())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..levo.config import SAMPLE_RATE, RenderSettings
+from ..levo.song.latent_socket import latent_of, track_of
 from ..levo.song.render import render_songs, seeded_noise
 from ..levo.song.stems import decode_track
+from ..levo.song.tokens import checked_tokens
 from .host import memory
 from .host.reporting import Progress
 from .inputs import CATEGORY, rendering_inputs, style_inputs
-from .runs import Decoder, latent_of, memory_to_render, prompt_of, track_of
+from .runs import Decoder, memory_to_render, prompt_of, say_if_bare
 from .sockets import LoadedModel, RendererSocket, SongTokens, Style, TokensSocket, VaeSocket
 
 
@@ -51,8 +53,9 @@ class LeVoRender(io.ComfyNode):
         style: Style | None = None,
         vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
+        settings = RenderSettings(track, steps, guidance)
+        songs = checked_tokens(tokens, "LeVo Render").takes
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Render")
-        settings, songs = RenderSettings(track, steps, guidance), tokens.takes
         device = memory.load_on_device(renderer, memory_to_render(renderer, len(songs), guidance))
         noises = [seeded_noise(seed, 1, renderer.config) for _ in songs]
         model = renderer.patcher.model
@@ -77,10 +80,13 @@ class LeVoDecode(io.ComfyNode):
                 ),
             ],
             outputs=[io.Audio.Output(display_name="audio", tooltip="48 kHz stereo.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, vae: LoadedModel, latent: dict) -> io.NodeOutput:
         track = track_of(latent, vae.config.latent, "LeVo Decode")
-        audio = decode_track(track, Decoder(vae, len(latent["samples"])), Progress())
+        say_if_bare(cls.hidden.unique_id, track)
+        songs, _ = track.size
+        audio = decode_track(track, Decoder(vae, songs), Progress())
         return io.NodeOutput({"waveform": audio, "sample_rate": SAMPLE_RATE})

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling
+from ..levo.audio.sound import Sound
+from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling, require_number
 from ..levo.files.damage import display_name
+from ..levo.lelm.codes import codes_of
 from ..levo.lelm.compose import ComposeRun, Composition
 from ..levo.lelm.conditions import Conditions, prepare, song_text
-from ..levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes
+from ..levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes, separate_bytes
 from ..levo.progress import OnStep
+from ..levo.separator.split import Stems, split
 from ..levo.song.decode import decode_song
-from ..levo.song.latents import SongLatents, StemDifference
+from ..levo.song.latents import SongLatents, Track
 from ..levo.song.render import Prompt, style_prompt
-from ..levo.song.stems import Track
 from ..levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
 from ..levo.text.style import conditioned
 from .host import graphs, memory
-from .host.reporting import Progress, Report
+from .host.reporting import Progress, Report, show_text
 from .sockets import LoadedLelm, LoadedModel, Style
 
 log = logging.getLogger(__name__)
 
 TINY = "tiny"  # in place of a file's name
+MOST_SECONDS = 36_000  # that anybody asks for
 CUT_SHOWN = 80  # characters of text that did not fit
-CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
+BARE = (
+    "These latents do not say what came after their end and where their windows lie, as they were changed, "
+    "or saved by another node than Save Latent: the last 0.6 s and the joins may sound a little different."
+)
 
 # Composing ------------------------------------------------------------------------------------------------
 
@@ -38,8 +42,9 @@ def frames_for(seconds: float, config: LelmConfig, node: str) -> int:
     """Frames of a node's limit in seconds; 0 is the checkpoint's own.
 
     Raises:
-        ValueError: longer than the checkpoint was made for.
+        ValueError: no length, or longer than the checkpoint was made for.
     """
+    require_number("length (max_seconds)", seconds, 0, MOST_SECONDS)
     if seconds > config.max_seconds:
         raise ValueError(
             f"{node} cannot go to {seconds:g} s: this checkpoint composes at most "
@@ -150,8 +155,13 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
     """What leads a song in a style, made with the VAE on its device.
 
     Raises:
-        ValueError: the style has no sound, or there is no VAE.
+        ValueError: the style is none or has no sound, or there is no VAE.
     """
+    if not isinstance(style, Style):
+        raise ValueError(
+            f"{node} was given a {type(style).__name__} where a style belongs; connect LeVo Style from "
+            "Audio."
+        )
     if style.vocals is None or style.accompaniment is None:
         raise ValueError(
             f"{node} cannot go on from this style, which has codes and no sound; disconnect its style "
@@ -159,16 +169,17 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
+    codes = codes_of(style.codes, "The style")
     device = memory.load_on_device(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
     return style_prompt(
-        vae.patcher.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
+        vae.patcher.model, codes, style.vocals, style.accompaniment, track, device, vae.dtype
     )
 
 
-def latent_of(track: Track) -> dict:
-    """A LATENT of a track's latents; core's nodes see the samples alone."""
-    latents = track if isinstance(track, SongLatents) else track.to_latents()
-    return {"samples": latents.samples, "type": "audio", CONTEXT: latents}
+def say_if_bare(node_id: str | None, *tracks: Track) -> None:
+    """Say on a node that latents came without what decoding needs beside them."""
+    if not all(track.whole for track in tracks):
+        show_text(node_id, BARE)
 
 
 class Decoder:
@@ -192,25 +203,8 @@ class Decoder:
         )
 
 
-def track_of(latent: dict, channels: int, node: str) -> Track:
-    """What decoding needs of a LATENT, whether it comes from Render as it is or was cut, saved or loaded.
-
-    Args:
-        latent: [batch, channels, frames], or of twice the channels: a `StemDifference`.
-        channels: of the VAE.
-        node: whose input it is, for the message.
-
-    Raises:
-        ValueError: not the latents of a song.
-    """
-    samples = latent["samples"]
-    if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels):
-        raise ValueError(
-            f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "
-            f"[batch, {channels}, frames], from LeVo Render."
-        )
-    context = latent.get(CONTEXT)
-    if not isinstance(context, SongLatents) or context.samples.shape != samples.shape:
-        context = SongLatents(samples, torch.zeros(*samples.shape[:2], 0))
-    latents = replace(context, samples=samples.float().cpu())
-    return latents if samples.shape[1] == channels else StemDifference.from_latents(latents)
+def split_sound(separator: LoadedModel, sound: Sound, seed: int) -> Stems:
+    """Stems of a sound at its own rate and with its own channels, with progress and Cancel."""
+    device = memory.load_on_device(separator, separate_bytes(separator.config), whole=True)
+    model, config = separator.patcher.model, separator.config
+    return split(model, config, sound.waveform, sound.rate, seed, device, Progress())

@@ -8,17 +8,17 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, SAMPLE_RATE, RenderSettings, Sampling
+from ..levo.song.latent_socket import latent_of
 from ..levo.song.pipeline import SongRun
 from ..levo.song.preview import EarlySound
 from ..levo.song.render import OnWindow, Prompt, SongRenderer, seeded_noise
-from ..levo.song.tokens import seeds_from
+from ..levo.song.tokens import checked_request, seeds_from
 from .host import memory, reporting
 from .host.reporting import Progress, Report
 from .inputs import CATEGORY, composing_inputs, rendering_inputs, song_outputs, style_inputs
 from .runs import (
     composing,
     frames_for,
-    latent_of,
     memory_to_compose,
     memory_to_decode,
     memory_to_render,
@@ -94,6 +94,7 @@ class LeVoSong(io.ComfyNode):
         **sampling: float,
     ) -> io.NodeOutput:
         frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), Sampling(**sampling)
+        conditioning = checked_request(conditioning, "LeVo Song")
         report = Report(cls.hidden.unique_id, conditioning.lyrics, frames)
         conditions, seeds = prepared(lelm, conditioning, report), seeds_from(seed, takes)
         settings = RenderSettings(track, render_steps, render_guidance)

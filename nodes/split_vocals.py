@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.memory import separate_bytes
-from ..levo.separator.split import Stems, split
-from .host import memory, reporting
+from ..levo.audio.sound import sound_of
 from .inputs import seed_input
+from .runs import split_sound
 from .sockets import LoadedModel, SeparatorSocket
 
 
@@ -40,14 +39,7 @@ class LeVoSplitVocals(io.ComfyNode):
 
     @classmethod
     def execute(cls, separator: LoadedModel, audio: dict, seed: int) -> io.NodeOutput:
-        stems, rate = split_audio(separator, audio, seed), audio["sample_rate"]
+        sound = sound_of(audio, "audio")
+        stems = split_sound(separator, sound, seed)
         made = (stems.vocals, stems.accompaniment, stems.drums, stems.bass, stems.other)
-        return io.NodeOutput(*({"waveform": stem, "sample_rate": rate} for stem in made))
-
-
-def split_audio(separator: LoadedModel, audio: dict, seed: int) -> Stems:
-    """Stems of an AUDIO at its own rate and with its own channels, with progress and Cancel."""
-    device = memory.load_on_device(separator, separate_bytes(separator.config), whole=True)
-    model, config = separator.patcher.model, separator.config
-    mix, rate = audio["waveform"], audio["sample_rate"]
-    return split(model, config, mix, rate, seed, device, reporting.Progress())
+        return io.NodeOutput(*({"waveform": stem, "sample_rate": sound.rate} for stem in made))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..levo.config import SAMPLE_RATE, TRACKS
+from ..levo.song.latent_socket import latent_of, track_of
+from ..levo.song.latents import Track
 from ..levo.song.stems import MODES, SUM, Stems, decode_stems, render_stems, residual_db, tracks_in
+from ..levo.song.tokens import checked_tokens
 from .host import memory
 from .host.reporting import Progress
 from .inputs import CATEGORY, solver_inputs, style_inputs
-from .runs import Decoder, latent_of, memory_to_render, prompt_of, track_of
+from .runs import Decoder, memory_to_render, prompt_of, say_if_bare
 from .sockets import LoadedModel, RendererSocket, SongTokens, Style, TokensSocket, VaeSocket
 
 
@@ -58,9 +61,11 @@ class LeVoRenderStems(io.ComfyNode):
         style: Style | None = None,
         vae: LoadedModel | None = None,
     ) -> io.NodeOutput:
-        tracks = tracks_in(mode)
-        prompts = style and [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
-        model, songs = renderer.patcher.model, tokens.takes
+        tracks, songs = tracks_in(mode), checked_tokens(tokens, "LeVo Render Stems").takes
+        prompts = None
+        if style is not None:
+            prompts = [prompt_of(style, vae, track, "LeVo Render Stems") for track in tracks]
+        model = renderer.patcher.model
         device = memory.load_on_device(
             renderer, memory_to_render(renderer, len(songs) * len(tracks), guidance)
         )
@@ -90,26 +95,33 @@ class LeVoDecodeStems(io.ComfyNode):
                     tooltip="Level in dBFS of the mix without vocals and accompaniment; lower is better.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, vae: LoadedModel, mix: dict, vocals: dict, accompaniment: dict) -> io.NodeOutput:
         latents = mix, vocals, accompaniment
         tracks = [track_of(latent, vae.config.latent, "LeVo Decode Stems") for latent in latents]
-        require_alike(*latents)
-        sounds = decode_stems(Stems(*tracks), Decoder(vae, len(mix["samples"])), Progress())
+        songs = require_alike(*tracks)
+        say_if_bare(cls.hidden.unique_id, *tracks)
+        sounds = decode_stems(Stems(*tracks), Decoder(vae, songs), Progress())
         audio = ({"waveform": sound, "sample_rate": SAMPLE_RATE} for sound in sounds)
         return io.NodeOutput(*audio, residual_db(*sounds))
 
 
-def require_alike(*latents: dict) -> None:
-    """Raises ValueError: the tracks are not of one song, because their lengths or numbers differ."""
-    shapes = [(len(latent["samples"]), latent["samples"].shape[2]) for latent in latents]
-    if len(set(shapes)) > 1:
+def require_alike(*tracks: Track) -> int:
+    """How many songs the tracks are of.
+
+    Raises:
+        ValueError: they are not of one song, because their lengths or numbers differ.
+    """
+    sizes = [track.size for track in tracks]
+    if len(set(sizes)) > 1:
         listed = ", ".join(
-            f"{track} {count} of {frames}" for track, (count, frames) in zip(TRACKS, shapes, strict=True)
+            f"{track} {count} of {frames}" for track, (count, frames) in zip(TRACKS, sizes, strict=True)
         )
         raise ValueError(
             f"LeVo Decode Stems was given tracks of different songs (songs and frames: {listed}); connect "
             "all three outputs of one LeVo Render Stems."
         )
+    return sizes[0][0]

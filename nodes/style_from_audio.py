@@ -5,12 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..levo.audio.sound import Sound, sound_of
 from ..levo.config import SAMPLE_RATE
 from ..levo.memory import encode_bytes
 from ..levo.progress import part_of
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
 from ..levo.style_encoder.encode import encode_clips, prompt_codes
 from .host import memory, reporting
+from .runs import split_sound
 from .sockets import (
     LoadedModel,
     LoadedStyleEncoder,
@@ -19,7 +21,6 @@ from .sockets import (
     StyleEncoderSocket,
     StyleSocket,
 )
-from .split_vocals import split_audio
 
 
 def _stem_inputs() -> list[io.Input]:
@@ -95,20 +96,41 @@ class LeVoStyleFromAudio(io.ComfyNode):
             return io.NodeOutput(None, None)
         whole = recording(audio, "audio")
         start, clip = choose(whole, None if auto else start)
-        stems = [
-            None if part is None else stem(recording(part, name), start, whole)
-            for name, part in (("vocals", vocals), ("accompaniment", accompaniment))
-        ]
-        if vocals is None and accompaniment is None:
-            stems[0] = sung(separator, clip)
-        tracks = both_stems(clip, *stems)
+        tracks = tracks_of(clip, start, whole, vocals, accompaniment, separator)
         style = Style(encode(style_encoder, clip, *tracks), f"clip at {start:g} s", *tracks)
         return io.NodeOutput(style, {"waveform": clip, "sample_rate": SAMPLE_RATE})
 
 
 def recording(audio: dict, name: str) -> Recording:
-    """An AUDIO; raises ClipError for a batch or more than two channels."""
-    return Recording(audio["waveform"], audio["sample_rate"], name)
+    """An AUDIO; raises SoundError where it is none, ClipError for a batch."""
+    sound = sound_of(audio, name)
+    return Recording(sound.waveform, sound.rate, name)
+
+
+def tracks_of(
+    clip: Tensor,
+    start: float,
+    whole: Recording,
+    vocals: dict | None,
+    accompaniment: dict | None,
+    separator: LoadedModel | None,
+) -> tuple[Tensor, Tensor]:
+    """Vocals and accompaniment [1, 2, samples] of a clip.
+
+    Args:
+        clip: [1, 2, samples] at 48 kHz.
+        start: of the clip in the recording, in seconds.
+        whole: the recording.
+        vocals, accompaniment: AUDIO of the recording's stems, where there are any.
+        separator: splits the clip where there are none.
+    """
+    stems = [
+        None if part is None else stem(recording(part, name), start, whole)
+        for name, part in (("vocals", vocals), ("accompaniment", accompaniment))
+    ]
+    if vocals is None and accompaniment is None:
+        stems[0] = sung(separator, clip)
+    return both_stems(clip, *stems)
 
 
 def sung(separator: LoadedModel | None, clip: Tensor) -> Tensor:
@@ -122,7 +144,7 @@ def sung(separator: LoadedModel | None, clip: Tensor) -> Tensor:
             "LeVo Style from Audio cannot tell voice from band; connect vocals from LeVo Split Vocals, or "
             "a separator from LeVo Load Separator."
         )
-    return split_audio(separator, {"waveform": clip, "sample_rate": SAMPLE_RATE}, seed=0).vocals
+    return split_sound(separator, Sound(clip, SAMPLE_RATE), seed=0).vocals
 
 
 def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompaniment: Tensor) -> Tensor:

@@ -3,15 +3,17 @@
 Integrated loudness: Annex 1 of BS.1770-4, of one or two channels. The standard gives its filters at 48 kHz;
 here they are computed for any rate from the analogue ones behind them, see B. De Man, "Evaluation of
 implementations of the EBU R128 loudness measurement", AES 145. True peak: Annex 2, by four times
-oversampling.
+oversampling. What is no sound has no level: every measurement raises `SoundError`.
 """
 
 from __future__ import annotations
 
-from math import ceil, inf, log10, pi, tan
+from math import ceil, isfinite, log10, pi, tan
 
 import torch
 from torch import Tensor
+
+from .sound import SoundError, is_sound
 
 NOTHING = -200.0  # dB; stands for silence, below what any number format of sound holds
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0  # LUFS, LU
@@ -59,7 +61,12 @@ def integrated_loudness(audio: Tensor, rate: int) -> float:
 
     Returns:
         NOTHING where no block of 0.4 s is above the absolute gate of -70 LUFS, or there is none.
+
+    Raises:
+        SoundError: some samples are no numbers.
     """
+    if not is_sound(audio):
+        raise _no_level()
     step = round(rate / STEPS_A_SECOND)
     energy = _step_energy(audio, rate, step)
     if len(energy) < STEPS_A_BLOCK:
@@ -94,13 +101,26 @@ def peaks(audio: Tensor) -> Tensor:
 
 
 def true_peak_db(audio: Tensor) -> float:
-    """The highest true peak of [channels, samples] in dBTP, at least NOTHING."""
+    """The highest true peak of [channels, samples] in dBTP, at least NOTHING; raises SoundError."""
     return decibels(peaks(audio).amax().item()) if audio.shape[-1] else NOTHING
 
 
 def decibels(amplitude: float) -> float:
-    """Level of an amplitude, at least NOTHING."""
-    return max(NOTHING, 20 * log10(amplitude)) if 0 < amplitude < inf else NOTHING
+    """Level of an amplitude, at least NOTHING; raises SoundError: it is no number."""
+    if not isfinite(amplitude):
+        raise _no_level()
+    return max(NOTHING, 20 * log10(amplitude)) if amplitude > 0 else NOTHING
+
+
+def power_decibels(power: float) -> float:
+    """Level of a mean square, at least NOTHING; raises SoundError: it is no number."""
+    if not isfinite(power):
+        raise _no_level()
+    return max(NOTHING, 10 * log10(power)) if power > 0 else NOTHING
+
+
+def _no_level() -> SoundError:
+    return SoundError("The sound has no level, because some of its samples are no numbers; make it again.")
 
 
 def _poles(k: float, q: float) -> tuple[float, tuple[float, float, float]]:

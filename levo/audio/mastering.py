@@ -9,6 +9,7 @@ from math import pi
 import torch
 from torch import Tensor
 
+from ..config import require_number
 from .loudness import NOTHING, integrated_loudness, peaks
 
 LOOKAHEAD_SECONDS = 0.025  # seconds that the limiter keeps its gain around a peak, and takes to reach it
@@ -16,12 +17,26 @@ LOOKAHEAD_SECONDS = 0.025  # seconds that the limiter keeps its gain around a pe
 
 @dataclass(frozen=True)
 class Finish:
-    """What is done to a song, in this order; None leaves it out."""
+    """What is done to a song, in this order; None leaves it out.
+
+    Raises:
+        SettingError: nothing can be done with these numbers.
+    """
 
     silence: float | None = None  # dBFS: cut off what is quieter at the end
     fade: float | None = None  # seconds: fade out songs that were cut
     loudness: float | None = None  # LUFS: turn the song up or down to it
     ceiling: float | None = None  # dBTP: turn peaks down to it
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("level of silence (silence_db)", self.silence, -300, 100),
+            ("length of the fade (fade_seconds)", self.fade, 0, 36_000),
+            ("loudness (loudness_lufs)", self.loudness, -100, 100),
+            ("ceiling (ceiling_db)", self.ceiling, -100, 100),
+        ):
+            if value is not None:
+                require_number(name, value, low, high)
 
 
 def finish(audio: Tensor, rate: int, wanted: Finish, cut: Sequence[bool]) -> Tensor:

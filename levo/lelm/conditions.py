@@ -16,6 +16,7 @@ from ..config import CODES, EMPTY, END, LYRIC_ROWS, PROMPT_FRAMES, STRUCTURE_ROW
 from ..layers.operations import Operations
 from ..text.style import null_text
 from ..text.tokenizer import PAD, Tokenizer
+from .codes import codes_of
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,15 @@ def prepare(
         tokenizer: of the same version.
 
     Raises:
-        ValueError: the prompt is shorter than 250 frames.
+        ValueError: the prompt is shorter than 250 frames, or is none.
     """
-    if prompt is not None and prompt.shape[-1] < PROMPT_FRAMES:
-        raise ValueError(
-            f"The style prompt has {prompt.shape[-1]} frames; it needs {PROMPT_FRAMES} (10 seconds)."
-        )
+    if prompt is not None:
+        prompt = codes_of(prompt, "The style prompt")
+        if len(prompt) != 1 or prompt.shape[2] < PROMPT_FRAMES:
+            raise ValueError(
+                f"The style prompt has {len(prompt)} x {prompt.shape[2]} frames; it needs {PROMPT_FRAMES} "
+                "(10 seconds)."
+            )
     sung, silent = tokenizer.lyric(lyric), tokenizer.lyric("")
     asked, null = tokenizer.style(style), tokenizer.style(null_text(style))
     length = config.lyric_length

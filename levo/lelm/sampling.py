@@ -45,7 +45,7 @@ def sample(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p
         logits: [..., codes].
         chance: [...] in [0, 1).
         temperature: divides the logits; 0 takes the likeliest code.
-        top_k: how many of the likeliest codes may be drawn.
+        top_k: 1 or more; how many of the likeliest codes may be drawn.
         top_p: above 0, the share of probability that may be drawn, in place of `top_k`.
 
     Returns:
@@ -60,6 +60,7 @@ def sample(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p
         probabilities = nucleus(probabilities, top_p)
     cumulative = probabilities.cumsum(-1)
     place = torch.searchsorted(cumulative, chance[..., None] * cumulative[..., -1:], right=True)
-    # Rounding must not lead off the end or onto a zeroed code.
-    last = (probabilities > 0).sum(-1, keepdim=True) - 1
+    # Rounding must not lead off the end or onto a zeroed code. The first code always counts: where logits
+    # are no numbers, an index that is none would end the process on a card, before anybody is told.
+    last = (probabilities[..., 1:] > 0).sum(-1, keepdim=True)
     return order.gather(-1, torch.minimum(place, last))[..., 0]

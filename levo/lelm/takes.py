@@ -15,6 +15,11 @@ from . import delay
 from .sampling import guide, penalise_repetition, sample
 
 NEVER = 1 << 40  # a step that does not come
+LARGEST = 1e9  # logits beyond it are no logits
+
+
+class LogitsError(ValueError):
+    """LeLM gave logits that nothing can be drawn from; in one sentence."""
 
 
 class TakeBatch:
@@ -63,6 +68,7 @@ class TakeBatch:
         self._step = torch.full((1,), self.first, device=device)  # the one to be placed
         self._ends = torch.full((len(seeds), len(delays)), NEVER, device=device)  # step of each END
         self._over = torch.full((len(seeds),), NEVER, device=device)
+        self._largest = torch.zeros((), device=device)  # of all logits so far, without sign; NaN stays
         self.placed = torch.full((len(seeds), len(delays), self.steps + 1), EMPTY, device=device)
         if kept is not None:
             ours = delay.delay(kept, delays).to(device)
@@ -78,7 +84,9 @@ class TakeBatch:
 
     def append_step(self, logits: Tensor) -> None:
         """Sample what is not kept from [2 N, 3, CODES + 1] logits and go one step on."""
-        codes = self._sample(guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance))
+        guided = guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance)
+        self._largest.copy_(torch.maximum(self._largest, torch.linalg.vector_norm(guided, torch.inf)))
+        codes = self._sample(guided)
         singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
         kept = self.placed.index_select(2, self._step)[..., 0]
         codes = torch.where(kept != EMPTY, kept, torch.where(singing, codes, EMPTY))
@@ -88,8 +96,20 @@ class TakeBatch:
         self._step += 1
 
     def over(self) -> list[int]:
-        """For each take the step after which it was over, NEVER if it is not; waits for the device."""
-        return self._over.tolist()
+        """For each take the step after which it was over, NEVER if it is not; waits for the device.
+
+        Raises:
+            LogitsError: a step had logits that are none. They are looked at here and not in the step, which
+                must not wait.
+        """
+        sound = (self._largest <= LARGEST).long()
+        *over, is_sound = torch.cat((self._over, sound[None])).tolist()
+        if not is_sound:
+            raise LogitsError(
+                "LeLM made numbers that are no logits (NaN, infinite or beyond sense); load it in fp32, "
+                "lower guidance, or download its file again."
+            )
+        return over
 
     def final(self, step: int) -> int:
         """Frames of which all streams are placed with this step: no later one changes them."""

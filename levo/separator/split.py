@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ..audio.sound import SoundError, is_sound
 from ..audio.waveform import resample
 from ..config import SeparatorConfig
 from ..progress import OnStep, ignore, part_of
 
 OVERLAP = 0.25  # of a window with the next
 SHIFT_SECONDS = 0.5  # at most
+BROKEN = "The separator made numbers that are no sound; download its file again."
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ def separate(
 
     Returns:
         [stems, 2, T] on the CPU.
+
+    Raises:
+        SoundError: the model made numbers that are no sound.
     """
     middle = song.mean(dim=0)
     mean, deviation = middle.mean(), middle.std().clamp(min=1e-8)  # silence stays silence
@@ -119,7 +124,7 @@ def separate(
     for number, span in enumerate(spans):
         on_step(number, len(spans))
         around = _stretch(heard, span.heard, config.window)
-        piece = model(around[None].to(device))[0].float().cpu()
+        piece = _heard_by(model, around[None].to(device))
         skip = span.start - span.heard
         piece = piece[..., skip : skip + span.length]
         weight = triangle[: span.length]
@@ -127,6 +132,19 @@ def separate(
         weights[span.start : span.start + span.length] += weight
     on_step(len(spans), len(spans))
     return (stems / weights)[..., padding:] * deviation + mean
+
+
+def _heard_by(model: nn.Module, sound: Tensor) -> Tensor:
+    """The model's stems [stems, 2, T] of a window [1, 2, T], on the CPU."""
+    try:
+        stems: Tensor = model(sound)[0].float().cpu()
+    except (
+        AssertionError
+    ) as error:  # the package holds padded numbers against themselves, and NaN is unequal
+        raise SoundError(BROKEN) from error
+    if not is_sound(stems):
+        raise SoundError(BROKEN)
+    return stems
 
 
 def windows(length: int, window: int) -> Iterator[Window]:

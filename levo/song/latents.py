@@ -23,6 +23,7 @@ class SongLatents:
     prompt_frames: int = 0  # that stood before the start and were cut off: windows count from there
     window: int = RELEASED_CONFIG.window  # frames of a window of the renderer
     overlap: int = RELEASED_CONFIG.overlap  # frames that two windows share
+    whole: bool = True  # False: what came after the end and where windows lie is not known
 
     @classmethod
     def cut(cls, latents: Tensor, frames: int, prompt_frames: int, config: RendererConfig) -> SongLatents:
@@ -30,6 +31,11 @@ class SongLatents:
         latents = latents[:, prompt_frames:].transpose(1, 2).cpu()
         tail = latents[:, :, frames : frames + TAIL]
         return cls(latents[:, :, :frames], tail, prompt_frames, config.window, config.overlap)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Songs and frames."""
+        return self.samples.shape[0], self.samples.shape[2]
 
     def rows(self) -> list[SongLatents]:
         """Each row of the batch."""
@@ -55,6 +61,16 @@ class StemDifference:
     mix: SongLatents
     vocals: SongLatents
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Songs and frames."""
+        return self.mix.size
+
+    @property
+    def whole(self) -> bool:
+        """As of `SongLatents`."""
+        return self.mix.whole
+
     def to_latents(self) -> SongLatents:
         """Latents [B, 128, T] of both."""
         mix, vocals = self.mix, self.vocals
@@ -68,7 +84,13 @@ class StemDifference:
         halves = zip(samples, tails, strict=True)
         return cls(*(replace(latents, samples=half, tail=tail) for half, tail in halves))
 
-    def is_of(self, mix: SongLatents, vocals: SongLatents) -> bool:
+    def is_of(self, mix: Track, vocals: Track) -> bool:
         """Whether it is the difference of these very latents."""
         pairs = ((self.mix, mix), (self.vocals, vocals))
-        return all(torch.equal(ours.samples, theirs.samples) for ours, theirs in pairs)
+        return all(
+            isinstance(theirs, SongLatents) and torch.equal(ours.samples, theirs.samples)
+            for ours, theirs in pairs
+        )
+
+
+Track = SongLatents | StemDifference

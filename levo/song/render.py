@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..audio.sound import SoundError, is_sound
 from ..config import (
     SAMPLES_PER_FRAME,
     SILENT_ACCOMPANIMENT,
@@ -19,8 +20,15 @@ from ..config import (
 from ..progress import OnStep, ignore, part_of
 from ..renderer.model import Renderer
 from ..renderer.windows import Noise, RenderInput, WindowRenderer
+from ..vae.chunks import BROKEN_VAE
 from ..vae.oobleck import Vae
 from .latents import SongLatents
+from .tokens import require_seed
+
+BROKEN_RENDERER = (
+    "The renderer made numbers that are no latents (NaN or infinite); load it in fp32, or download its "
+    "file again."
+)
 
 OnWindow = Callable[[int, int, Tensor], None]  # song, first frame, latents
 
@@ -36,6 +44,7 @@ class Prompt:
 
 def seeded_noise(seed: int, batch: int, config: RendererConfig) -> Noise:
     """Noise for one window after the other, drawn on the CPU so that all devices get the same."""
+    require_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     return lambda window: torch.randn(batch, config.window, config.latent, generator=generator)
 
@@ -59,10 +68,15 @@ def style_prompt(
         vocals, accompaniment: of the clip, [1, 2, samples] at 48 kHz; whole frames of up to 250 count.
         track: of TRACKS.
         device, dtype: of the encoder.
+
+    Raises:
+        SoundError: the encoder made numbers that are none.
     """
     frames = min(codes.shape[2], vocals.shape[2] // SAMPLES_PER_FRAME)
     sound = {"vocals": vocals, "accompaniment": accompaniment}.get(track, vocals + accompaniment)
     mean, _ = vae.encode(sound[..., : frames * SAMPLES_PER_FRAME].to(device, dtype))
+    if not is_sound(mean):
+        raise SoundError(BROKEN_VAE)
     vocal_codes, accompaniment_codes = tracks_of(codes[..., :frames], track)
     return Prompt(vocal_codes, accompaniment_codes, mean.transpose(1, 2).float().cpu())
 
@@ -153,9 +167,14 @@ class SongRenderer:
             songs: codes [B, 3, T] by number, T >= 1, without padding. Where a song is not known to its
                 end, T is `needs` or more.
             on_step: called with (solver steps done, those of the window).
+
+        Raises:
+            SoundError: the window has numbers that are no latents.
         """
         first, _ = self._rendering.fresh
         made = self._rendering.next({n: self._take(n, codes) for n, codes in songs.items()}, on_step)
+        if not all(is_sound(latents) for latents in made.values()):
+            raise SoundError(BROKEN_RENDERER)
         start = max(0, first - self._prompt_frames)
         for number, latents in made.items():
             own = latents[:, max(0, self._prompt_frames - first) :].transpose(1, 2)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ..audio.loudness import NOTHING
+from ..audio.loudness import power_decibels
 from ..config import RENDER_GUIDANCE, RENDER_STEPS, TRACKS, RenderSettings
 from ..progress import OnStep, ignore
 from ..renderer.model import Renderer
 from ..renderer.windows import Noise
-from .latents import SongLatents, StemDifference
+from .latents import SongLatents, StemDifference, Track
 from .render import Prompt, render_songs, seeded_noise, tracks_of
 from .tokens import seeds_from
 
@@ -25,7 +25,6 @@ SUM, RENDERED, INDEPENDENT_NOISE = "sum to mix", "rendered", "released"
 MODES = (SUM, RENDERED, INDEPENDENT_NOISE)
 
 Decode = Callable[[SongLatents, OnStep], Tensor]  # latents of one track to [B, 2, samples]
-Track = SongLatents | StemDifference
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,8 @@ def decode_stems(stems: Stems, decode: Decode, on_step: OnStep = ignore) -> tupl
 
 
 def residual_db(mix: Tensor, vocals: Tensor, accompaniment: Tensor) -> float:
-    """Level (RMS) in dBFS of what vocals and accompaniment leave of the mix, at least NOTHING."""
-    power = (mix - vocals - accompaniment).double().square().mean()
-    return max(NOTHING, 10 * torch.log10(power).item())
+    """Level (RMS) in dBFS of what vocals and accompaniment leave of the mix; see `power_decibels`."""
+    return power_decibels((mix - vocals - accompaniment).double().square().mean().item())
 
 
 def _share(on_step: OnStep, number: int, count: int) -> OnStep:

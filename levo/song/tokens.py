@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import EMPTY, FRAME_RATE, LelmConfig, Sampling
+from ..config import EMPTY, FRAME_RATE, LelmConfig, Sampling, require_number
+from ..lelm.codes import CodesError, are_codes, codes_of
 from ..lelm.compose import Composition
+
+SEEDS = 1 << 64
+MOST_TAKES = 1_000  # that anybody has room for
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,63 @@ class SongTokens:
         return max(self.lengths) / FRAME_RATE
 
 
+def checked_tokens(tokens: object, node: str) -> SongTokens:
+    """Tokens as they came on a socket, checked.
+
+    Args:
+        tokens: whatever stands on the socket.
+        node: whose input it is, for messages.
+
+    Raises:
+        CodesError: no tokens, or with codes that no song has.
+    """
+    if not isinstance(tokens, SongTokens):
+        raise CodesError(
+            f"{node} was given a {type(tokens).__name__} where tokens belong; connect LeVo Compose or LeVo "
+            "Load Tokens."
+        )
+    codes = codes_of(tokens.codes, f"The song that {node} was given")
+    lengths = torch.tensor(tokens.lengths)
+    told = {len(tokens.lengths), len(tokens.seeds), len(tokens.ended)}
+    if told != {len(codes)} or lengths.min() < 1 or lengths.max() > codes.shape[2]:
+        raise CodesError(
+            f"{node} was given tokens whose codes, of the shape {list(codes.shape)}, do not fit their "
+            "takes; load or compose the song again."
+        )
+    sung = torch.arange(codes.shape[2]) < lengths[:, None, None]
+    if (sung & ~are_codes(codes)).any():
+        raise CodesError(f"{node} was given tokens with frames that have no code; compose the song again.")
+    return dataclasses.replace(tokens, codes=codes)
+
+
+def checked_request(request: object, node: str) -> SongRequest:
+    """What a song is asked to be, as it came on a socket; its style is checked where it is used.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(request, SongRequest):
+        raise ValueError(
+            f"{node} was given a {type(request).__name__} where a conditioning belongs; connect LeVo "
+            "Conditioning."
+        )
+    return request
+
+
+def require_seed(seed: object) -> None:
+    """Raises SettingError: no generator starts from it."""
+    require_number("seed", seed, -SEEDS // 2, SEEDS - 1, whole=True)
+
+
 def seeds_from(seed: int, count: int) -> list[int]:
-    """A seed and the next ones; after the last of 64 bits comes 0."""
-    return [(seed + number) % (1 << 64) for number in range(count)]
+    """A seed and the next ones; after the last of 64 bits comes 0.
+
+    Raises:
+        SettingError: these are no whole numbers, or there is to be none.
+    """
+    require_seed(seed)
+    require_number("number of takes", count, 1, MOST_TAKES, whole=True)
+    return [(seed + number) % SEEDS for number in range(count)]
 
 
 def config_hash(config: LelmConfig) -> str:

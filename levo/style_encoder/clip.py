@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from ..audio.waveform import resample
-from ..config import PROMPT_FRAMES, SAMPLE_RATE, SAMPLES_PER_FRAME
+from ..config import PROMPT_FRAMES, SAMPLE_RATE, SAMPLES_PER_FRAME, require_number
 
 SECONDS = 10
 SAMPLES = PROMPT_FRAMES * SAMPLES_PER_FRAME
 MIN_SECONDS = 1
+MOST_SECONDS = 1_000_000  # into a recording
 SILENCE = 1e-4  # peak: -80 dB
 STEPS = 10  # a second, in which the loudest clip is looked for
 MARGIN = 0.1  # seconds: what a resampled clip's end hears of the rest, and stems may differ in length
@@ -73,8 +74,10 @@ def choose(recording: Recording, start: float | None) -> tuple[float, Tensor]:
 
     Raises:
         ClipError: fewer than 1 s are left after `start`, or they are silent.
+        SettingError: `start` is no time.
     """
     start = loudest(recording) if start is None else start
+    require_number("start", start, 0, MOST_SECONDS)
     left = recording.seconds - start
     if left < MIN_SECONDS:
         raise ClipError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..audio.sound import SoundError, is_sound
 from ..config import CODES, EMPTY, ENCODED_FRAMES, PROMPT_FRAMES, SAMPLES_PER_FRAME, StyleEncoderConfig
 from ..layers.attention import Attention, sdpa
 from ..layers.operations import Device, Operations
@@ -32,9 +33,16 @@ class CodebookEncoder(nn.Module):
         self.codebook = operations.Embedding(CODES, config.code_width, **factory_kwargs)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, T, width] -> codes [B, T]: the rows of the codebook at the smallest angle."""
+        """[B, T, width] -> codes [B, T]: the rows of the codebook at the smallest angle.
+
+        Raises:
+            SoundError: the features, or these weights, are no numbers; any code would be the nearest.
+        """
         codebook = F.normalize(rows(self.codebook, features), dim=-1)
-        return (F.normalize(self.into(features), dim=-1) @ codebook.t()).argmax(dim=-1)
+        cosines = F.normalize(self.into(features), dim=-1) @ codebook.t()
+        if not is_sound(cosines):
+            raise SoundError("The style encoder made numbers that are none; download its files again.")
+        return cosines.argmax(dim=-1)
 
 
 class StyleEncoder(nn.Module):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..audio.sound import SoundError, is_sound
 from ..progress import OnStep, ignore
 from .oobleck import Vae
+
+BROKEN_VAE = "The VAE made numbers that are no sound; load it in fp32, or download its file again."
 
 
 def decode_chunks(
@@ -25,6 +28,9 @@ def decode_chunks(
 
     Returns:
         [B, 2, 1920 T] in the dtype and on the device of the latents.
+
+    Raises:
+        SoundError: the decoder made numbers that are no sound.
     """
     frames, overlap, ratio = latents.shape[2], vae.config.overlap, vae.config.ratio
     chunk = chunk or vae.config.chunk
@@ -36,4 +42,6 @@ def decode_chunks(
         piece = vae.decode(latents[:, :, start:end])
         audio[..., (start + skip) * ratio : end * ratio] = piece[..., skip * ratio :]
         on_step(end, frames)
+    if not is_sound(audio):
+        raise SoundError(BROKEN_VAE)
     return audio
