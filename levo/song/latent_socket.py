@@ -25,6 +25,7 @@ MARK = torch.tensor([-701, 1023, 5, -333, 889, -90, 611, -1017, 250, -466]) / 10
 UNIT = (
     4_096  # of the numbers behind it, which so are small too: format, frames, tail, prompt, window, overlap
 )
+CHANNELS = len(MARK) + 6
 FORMAT = 1
 MOST = 1 << 20  # frames; more has no song
 
@@ -52,12 +53,14 @@ class Samples(Tensor):
 
 
 def saved_form(latents: SongLatents) -> Tensor:
-    """Latents as one tensor [B, C, frames + 1 + tail] that `from_saved_form` understands."""
+    """Latents as one plain tensor [B, C, frames + 1 + tail] that `from_saved_form` understands."""
     samples, tail = latents.samples, latents.tail
+    if samples.shape[1] < CHANNELS:  # of no released model
+        return samples.as_subclass(Tensor)
     told = (FORMAT, samples.shape[2], tail.shape[2], latents.prompt_frames, latents.window, latents.overlap)
     marks = samples.new_zeros(*samples.shape[:2], 1)
     marks[:, : len(MARK), 0] = MARK
-    marks[:, len(MARK) : len(MARK) + len(told), 0] = torch.tensor(told) / UNIT
+    marks[:, len(MARK) : CHANNELS, 0] = torch.tensor(told) / UNIT
     return torch.cat((samples, marks, tail), dim=2)
 
 
@@ -67,10 +70,12 @@ def from_saved_form(samples: Tensor) -> SongLatents:
     Args:
         samples: [B, C, T] float32.
     """
+    if samples.shape[1] < CHANNELS:
+        return SongLatents(samples, samples[:, :, :0], whole=False)
     marked = (samples[:, : len(MARK)] == MARK[:, None]).all(1).all(0)
     kept, whole = ~marked, None
     for at in marked.nonzero()[:, 0].tolist():
-        told = (samples[0, len(MARK) : len(MARK) + 6, at] * UNIT).long().tolist()
+        told = (samples[0, len(MARK) : CHANNELS, at] * UNIT).long().tolist()
         kept[at : at + 1 + min(max(told[2], 0), TAIL)] = False
         whole = _whole(samples, at, told)
     if whole is not None and marked.sum() == 1:

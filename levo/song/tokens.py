@@ -104,14 +104,14 @@ def checked_tokens(tokens: object, node: str) -> SongTokens:
             "Load Tokens."
         )
     codes = codes_of(tokens.codes, f"The song that {node} was given")
-    lengths = torch.tensor(tokens.lengths)
     told = {len(tokens.lengths), len(tokens.seeds), len(tokens.ended)}
-    if told != {len(codes)} or lengths.min() < 1 or lengths.max() > codes.shape[2]:
+    possible = range(1, codes.shape[2] + 1)
+    if told != {len(codes)} or not all(type(n) is int and n in possible for n in tokens.lengths):
         raise CodesError(
             f"{node} was given tokens whose codes, of the shape {list(codes.shape)}, do not fit their "
             "takes; load or compose the song again."
         )
-    sung = torch.arange(codes.shape[2]) < lengths[:, None, None]
+    sung = torch.arange(codes.shape[2]) < torch.tensor(tokens.lengths)[:, None, None]
     if (sung & ~are_codes(codes)).any():
         raise CodesError(f"{node} was given tokens with frames that have no code; compose the song again.")
     return dataclasses.replace(tokens, codes=codes)
