@@ -29,6 +29,13 @@ RENDER_STEPS = 10  # as released since March 2026; 50 before
 RENDER_GUIDANCE = 1.5
 
 
+def described(value: object) -> str:
+    """A value that should not be where it is, for a message: a number itself, of anything else its type."""
+    if value is None:
+        return "nothing"
+    return repr(value) if isinstance(value, (int, float)) else f"of type {type(value).__name__}"
+
+
 class SettingError(ValueError):
     """A setting that nothing can be made with, in one sentence."""
 
@@ -38,9 +45,8 @@ def require_number(name: str, value: object, low: float, high: float, whole: boo
     number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if number and low <= value <= high:  # type: ignore[operator]  # false for NaN
         return
-    shown = repr(value) if isinstance(value, (int, float)) else f"a {type(value).__name__}"
     wanted = f"a {'whole ' if whole else ''}number from {low:,.15g} to {high:,.15g}"
-    raise SettingError(f"The {name} is {shown}; set it to {wanted}.")
+    raise SettingError(f"The {name} is {described(value)}; set it to {wanted}.")
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _level_inputs() -> list[io.Input]:
 
 def first(name: str, values: list) -> Any:
     """The one value of a setting, which comes as a list; raises ValueError: there is none."""
-    if not values:
+    if not values or values[0] is None:
         raise ValueError(f"LeVo Finish Song was given nothing for {name}; set it, or connect a value.")
     return values[0]
 

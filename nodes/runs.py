@@ -8,7 +8,7 @@ import time
 from torch import Tensor
 
 from ..levo.audio.sound import Sound
-from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling, require_number
+from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling, described, require_number
 from ..levo.files.damage import display_name
 from ..levo.lelm.codes import codes_of
 from ..levo.lelm.compose import ComposeRun, Composition
@@ -159,7 +159,7 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
     """
     if not isinstance(style, Style):
         raise ValueError(
-            f"{node} was given a {type(style).__name__} where a style belongs; connect LeVo Style from "
+            f"{node} needs a style, and what it was given is {described(style)}; connect LeVo Style from "
             "Audio."
         )
     if style.vocals is None or style.accompaniment is None:

@@ -12,6 +12,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from ..config import described
+
 LARGEST = 2.0**31  # no format of samples holds more
 SLOWEST, FASTEST = 4_000, 768_000  # Hz; loudness is not defined below, nothing is recorded above
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -46,7 +48,7 @@ def sound_of(audio: object, name: str) -> Sound:
         )
     if not isinstance(audio, Mapping) and not hasattr(type(audio), "keys"):
         raise SoundError(
-            f"The {name} is a {type(audio).__name__}, which is no sound; connect an audio output."
+            f"The {name} should be a sound and is {described(audio)}; connect an audio output."
         )
     waveform = _waveform(_entry(audio, "waveform", name), name)
     rate = _rate(_entry(audio, "sample_rate", name), name)
@@ -76,7 +78,9 @@ def _entry(audio: object, key: str, name: str) -> object:
 
 def _waveform(waveform: object, name: str) -> Tensor:
     if not isinstance(waveform, Tensor):
-        raise SoundError(f"The {name} has a {type(waveform).__name__} for a waveform; it needs a tensor.")
+        raise SoundError(
+            f"The {name} has a waveform that is no tensor but {described(waveform)}; connect another."
+        )
     if waveform.layout != torch.strided or waveform.is_nested or waveform.is_meta:
         raise SoundError(
             f"The {name} is stored as a {_storage(waveform)} tensor; make it a plain one first."
@@ -110,8 +114,7 @@ def _rate(rate: object, name: str) -> int:
     number = isinstance(rate, Real) and not isinstance(rate, bool)
     if number and SLOWEST <= rate <= FASTEST and rate == int(rate):  # type: ignore[operator, call-overload]
         return int(rate)  # type: ignore[call-overload]
-    shown = repr(rate) if isinstance(rate, (int, float)) else f"a {type(rate).__name__}"
     raise SoundError(
-        f"The {name} has a sample rate of {shown}; it needs a whole number of Hz from {SLOWEST:,} to "
-        f"{FASTEST:,}."
+        f"The {name} has a sample rate that is {described(rate)}; it needs a whole number of Hz from "
+        f"{SLOWEST:,} to {FASTEST:,}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..config import CODES, EMPTY
+from ..config import CODES, EMPTY, described
 
 STREAMS = 3
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -28,7 +28,7 @@ def codes_of(numbers: object, what: str) -> Tensor:
     """
     advice = "make or load it again"
     if not isinstance(numbers, Tensor):
-        raise CodesError(f"{what} has a {type(numbers).__name__} for codes; {advice}.")
+        raise CodesError(f"{what} has codes that are no tensor but {described(numbers)}; {advice}.")
     kind = str(numbers.dtype).removeprefix("torch.")
     if numbers.layout != torch.strided or numbers.is_nested or numbers.is_meta:
         raise CodesError(f"{what} has codes that are stored in no plain tensor; {advice}.")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..audio.sound import FLOATS, is_sound
+from ..config import described
 from .latents import TAIL, SongLatents, StemDifference, Track
 
 CONTEXT = "levo"  # key of a LATENT that holds what decoding needs beside the samples
@@ -131,12 +132,8 @@ def _samples(latent: object, channels: int, node: str) -> Tensor:
     """The samples of a LATENT, [batch, channels or twice as many, frames] float32 on the CPU."""
     samples = latent.get("samples") if isinstance(latent, Mapping) else None
     if not isinstance(samples, Tensor):
-        what = (
-            f"a {type(latent).__name__}"
-            if samples is None
-            else f"samples that are a {type(samples).__name__}"
-        )
-        raise ValueError(f"{node} was given {what} where latents belong; connect LeVo Render.")
+        given = described(latent if samples is None else samples)
+        raise ValueError(f"{node} needs latents, and what it was given is {given}; connect LeVo Render.")
     if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels) or not samples.numel():
         raise ValueError(
             f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "

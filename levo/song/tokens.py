@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import EMPTY, FRAME_RATE, LelmConfig, Sampling, require_number
+from ..config import EMPTY, FRAME_RATE, LelmConfig, Sampling, described, require_number
 from ..lelm.codes import CodesError, are_codes, codes_of
 from ..lelm.compose import Composition
 
@@ -100,8 +100,8 @@ def checked_tokens(tokens: object, node: str) -> SongTokens:
     """
     if not isinstance(tokens, SongTokens):
         raise CodesError(
-            f"{node} was given a {type(tokens).__name__} where tokens belong; connect LeVo Compose or LeVo "
-            "Load Tokens."
+            f"{node} needs tokens, and what it was given is {described(tokens)}; connect LeVo Compose or "
+            "LeVo Load Tokens."
         )
     codes = codes_of(tokens.codes, f"The song that {node} was given")
     told = {len(tokens.lengths), len(tokens.seeds), len(tokens.ended)}
@@ -125,7 +125,7 @@ def checked_request(request: object, node: str) -> SongRequest:
     """
     if not isinstance(request, SongRequest):
         raise ValueError(
-            f"{node} was given a {type(request).__name__} where a conditioning belongs; connect LeVo "
+            f"{node} needs a conditioning, and what it was given is {described(request)}; connect LeVo "
             "Conditioning."
         )
     return request

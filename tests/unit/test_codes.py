@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "4-D": (GOOD[None], "shape [1, 1, 3, 10]"),
     "no frames": (GOOD[..., :0], "shape [1, 3, 0]"),
     "no takes": (GOOD[:0], "shape [0, 3, 10]"),
-    "None": (None, "NoneType"),
+    "None": (None, "no tensor but nothing"),
     "list": (GOOD.tolist(), "list"),
     "numpy": (GOOD.numpy(), "ndarray"),
 }
@@ -119,7 +119,7 @@ def test_tokens_that_cannot_be_are_one_sentence(tokens: Any):
 @pytest.mark.parametrize("request_", [None, [REQUEST], "lyrics", 3, song()], ids=lambda value: type(value))
 def test_a_conditioning_that_is_none_is_one_sentence(request_: Any):
     assert checked_request(REQUEST, "LeVo Compose") is REQUEST
-    with pytest.raises(ValueError, match="LeVo Compose was given a ") as error:
+    with pytest.raises(ValueError, match="LeVo Compose needs a conditioning") as error:
         checked_request(request_, "LeVo Compose")
     assert_one_sentence(str(error.value))
 
@@ -188,5 +188,5 @@ def test_a_number_of_takes_that_cannot_be_is_one_sentence(count: Any):
 def test_a_number_is_told_with_its_bounds():
     with pytest.raises(SettingError, match="^The length is nan; set it to a number from 0 to 36,000\\.$"):
         require_number("length", nan, 0, 36_000)
-    with pytest.raises(SettingError, match="is a list; set it to a whole number from 1 to 3"):
+    with pytest.raises(SettingError, match="is of type list; set it to a whole number from 1 to 3"):
         require_number("length", [1] * 1_000, 1, 3, whole=True)

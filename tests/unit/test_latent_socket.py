@@ -150,12 +150,12 @@ def with_one(value: float) -> torch.Tensor:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "None": (None, "NoneType"),
+    "None": (None, "is nothing"),
     "list": ([{"samples": SAMPLES}], "list"),
     "tensor": (SAMPLES, "Tensor"),
     "text": ("x.latent", "str"),
-    "empty": ({}, "dict"),
-    "samples None": ({"samples": None}, "dict"),
+    "empty": ({}, "of type dict"),
+    "samples None": ({"samples": None}, "of type dict"),
     "samples list": ({"samples": SAMPLES.tolist()}, "list"),
     "samples of numpy": ({"samples": SAMPLES.numpy()}, "ndarray"),
     "an image's": ({"samples": torch.zeros(1, 4, 64, 64)}, "shape [1, 4, 64, 64]"),
@@ -180,7 +180,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("latent", "why"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_are_no_latents_is_one_sentence(latent: Any, why: str):
-    with pytest.raises(ValueError, match="^LeVo Decode was given ") as error:
+    with pytest.raises(ValueError, match="^LeVo Decode ") as error:
         track_of(latent, CHANNELS, "LeVo Decode")
     assert_one_sentence(str(error.value))
     assert why in str(error.value)
