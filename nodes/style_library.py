@@ -21,6 +21,7 @@ from ..levo.files.style_library import (
 )
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import Kind
+from ..levo.lelm.codes import codes_of
 from .host import folders, reporting
 from .inputs import seed_input
 from .save_checkpoint import free_path
@@ -124,7 +125,7 @@ class LeVoSaveStyle(io.ComfyNode):
     @classmethod
     def execute(cls, style: Style, name: str) -> io.NodeOutput:
         path = free_path("LeVo Save Style", name, folders.folder() / FOLDER)
-        save_style(path, style.codes, style.name)
+        save_style(path, codes_of(style.codes, "The style"), style.name)
         reporting.show_text(
             cls.hidden.unique_id, f"Saved {path}; press R to find it in LeVo Style from Library."
         )

@@ -37,7 +37,8 @@ from ..files import atomic
 from ..files.damage import printable, raise_if_newer, unopened
 from ..files.safetensors_header import HeaderError, read_header
 from ..kinds import Kind
-from .tokens import Composer, SongRequest, SongTokens
+from ..lelm.codes import codes_of
+from .tokens import Composer, SongRequest, SongTokens, checked_tokens
 
 FORMAT = "1"
 TRACKS = 3
@@ -60,9 +61,11 @@ def save(path: Path, tokens: SongTokens) -> None:
         path: of the file, in a folder that exists.
         tokens: to write.
     """
+    tokens = checked_tokens(tokens, "LeVo Save Tokens")  # int16 would make other codes of wrong ones
     tensors = {"codes": tokens.codes.to(torch.int16).contiguous()}
     if tokens.request.style is not None:
-        tensors["style"] = tokens.request.style[0].to(torch.int16).contiguous()
+        style = codes_of(tokens.request.style, "The style of the song")
+        tensors["style"] = style[0].to(torch.int16).contiguous()
     metadata = {
         "levo.part": Kind.SONG_TOKENS.value,
         "levo.format": FORMAT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from levo.config import CODES, EMPTY, RenderSettings, Sampling, SettingError, require_number
 from levo.lelm.codes import CodesError, codes_of
+from levo.song import token_file
 from levo.song.render import seeded_noise
 from levo.song.tokens import Composer, SongRequest, SongTokens, checked_request, checked_tokens, seeds_from
 from levo.tiny import RENDERER
@@ -122,6 +124,18 @@ def test_a_conditioning_that_is_none_is_one_sentence(request_: Any):
     with pytest.raises(ValueError, match="LeVo Compose needs a conditioning") as error:
         checked_request(request_, "LeVo Compose")
     assert_one_sentence(str(error.value))
+
+
+@pytest.mark.parametrize(
+    "codes", [with_one(-1), with_one(99_999), GOOD.float()], ids=["-1", "99999", "float"]
+)
+def test_what_are_no_codes_is_not_saved(tmp_path: Path, codes: Tensor):
+    styled = replace(REQUEST, style=codes.expand(1, 3, -1).repeat(1, 1, 25))
+    for tokens in (song(codes), song(request=styled)):
+        with pytest.raises(CodesError) as error:
+            token_file.save(tmp_path / "x.safetensors", tokens)
+        assert_one_sentence(str(error.value))
+        assert not list(tmp_path.iterdir())
 
 
 # Settings ------------------------------------------------------------------------------------------------
