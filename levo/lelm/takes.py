@@ -85,7 +85,7 @@ class TakeBatch:
     def append_step(self, logits: Tensor) -> None:
         """Sample what is not kept from [2 N, 3, CODES + 1] logits and go one step on."""
         guided = guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance)
-        self._largest.copy_(torch.maximum(self._largest, torch.linalg.vector_norm(guided, torch.inf)))
+        self._largest.copy_(torch.maximum(self._largest, guided.abs().amax()))
         codes = self._sample(guided)
         singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
         kept = self.placed.index_select(2, self._step)[..., 0]
