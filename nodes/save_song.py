@@ -10,6 +10,7 @@ from pathlib import Path
 
 from comfy_api.latest import io, ui
 
+from ..levo.audio.sound import sound_of
 from ..levo.batch import results, saving, song_list
 from .batch import CATEGORY, below_output
 from .host.prompts import upstream
@@ -106,8 +107,9 @@ def _one_by_one(audio: list[dict]) -> Iterator[dict]:
     for sound in audio:
         if sound is None:
             raise ValueError(f"{NAME} got no sound; connect the audio that was made of the song's tokens.")
-        for waveform in sound["waveform"]:
-            yield {**sound, "waveform": waveform[None]}
+        checked = sound_of(sound, "audio")
+        for waveform in checked.waveform:
+            yield {"waveform": waveform[None], "sample_rate": checked.rate}
 
 
 @contextmanager

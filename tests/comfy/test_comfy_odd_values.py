@@ -5,6 +5,7 @@ Beside the pack stands `odd_values`, which puts them there.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from support import songs
+from support import pack, songs
 from support.comfy_server import ComfyServer, Run
 from support.sentences import assert_one_sentence
 
@@ -158,6 +159,17 @@ def test_a_sound_file_with_one_wrong_sample_makes_no_file_and_no_level(odd: Comf
         sentence = refused(odd, make(node("LoadAudio", audio="nan.wav")), "x")
         assert "the first at 0.021 s" in sentence
     assert not list((odd.base / "output").rglob("*nan*"))
+
+
+@pytest.mark.parametrize("name", ["audio, NaN", "audio, int16", "audio, empty", "list"])
+def test_a_sound_that_is_none_is_no_song_of_a_list(odd: ComfyServer, name: str):
+    prompt = json.loads((pack.ROOT / "tests" / "prompts" / "batch_from_jsonl.json").read_text())
+    prompt["list"]["inputs"]["folder"] = "no sound"
+    prompt["compose"]["inputs"]["max_seconds"] = 2
+    prompt["in"] = value(name)
+    prompt["save"]["inputs"]["audio"] = ["in", 0]
+    assert refused(odd, prompt, "save").startswith("The audio ")
+    assert not list((odd.base / "output" / "no sound").rglob("*.flac"))
 
 
 @pytest.mark.parametrize(
