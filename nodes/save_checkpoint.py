@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..levo.files import converted
+from ..levo.files import atomic, converted, names
 from ..levo.files.catalogue import LICENCE
 from ..levo.files.checkpoint import open_checkpoint
 from ..levo.files.converted import Provenance
@@ -74,12 +73,9 @@ def free_path(node: str, name: str, folder: Path) -> Path:
         folder: that the file may not leave.
 
     Raises:
-        ValueError: no name, one that leaves the folder, or one that is taken.
+        ValueError: no name, one that leaves the folder or that no disk can hold, or one that is taken.
     """
-    folder = folder.resolve()
-    path = (folder / f"{name.strip().removesuffix(SAFETENSORS)}{SAFETENSORS}").resolve()
-    if not path.name.removesuffix(SAFETENSORS) or folder not in path.parents:
-        raise ValueError(f"{node} cannot use the name {name!r}; give one that stays in {folder}.")
+    path = names.file_below(node, name, folder, SAFETENSORS)
     if path.exists():
         raise ValueError(f"{node} found {path} there already; choose another name.")
     return path
@@ -94,17 +90,12 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
         dtype: one of DTYPES, or AS_LOADED.
 
     Raises:
-        ValueError: the disk is full, or a number does not fit the dtype.
+        ValueError: the disk is full or cannot be written, or a number does not fit the dtype.
     """
     number = DTYPES.get(dtype)
     module = model.patcher.model
     needed = sum(t.numel() * (number or t.dtype).itemsize for t in module.state_dict().values()) + SPARE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise ValueError(
-            f"{path.parent} has {free / 1e9:.1f} GB free, and the file needs {needed / 1e9:.1f}; make room."
-        )
+    atomic.require_space(path, needed)  # before the source is read for its hash
     origin = provenance(model.file)
     kind = next(kind for kind, known in MODELS.items() if known.config is type(model.config))
     converted.save(path, module, kind, model.config, origin, number, reporting.Progress())

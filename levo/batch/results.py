@@ -67,9 +67,9 @@ def read(folder: Path) -> Records:
 
 def put(folder: Path, records: Records) -> None:
     """Write all results, whole or not at all; for who holds the lock."""
-    text = "".join(f"{_line(record)}\n" for record in records.values())
-    with atomic.writing(folder / RESULTS) as unfinished:
-        unfinished.write_bytes(text.encode())
+    data = "".join(f"{_line(record)}\n" for record in records.values()).encode()
+    with atomic.writing(folder / RESULTS, len(data)) as unfinished:
+        unfinished.write_bytes(data)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ complete and right; until then it is `<name>.part` beside it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from . import atomic
+from . import atomic, names
 from .catalogue import RemoteFile
 from .damage import find_damage
 from .tensor_file import SUFFIXES
@@ -97,6 +98,8 @@ def fetch(
         return _fetch(files, folder, on_step, endpoint)
     except _Stopped as stop:
         stopped = stop.__cause__ or stop
+    except atomic.WriteError as error:
+        raise DownloadError(str(error)) from error
     except OSError as error:
         raise _disk_error(error, folder) from error
     raise stopped  # not in the clause above, which would add to its traceback
@@ -105,7 +108,7 @@ def fetch(
 def _fetch(
     files: Sequence[RemoteFile], folder: Path, on_step: OnStep, endpoint: str | None
 ) -> list[Fetched]:
-    record = _read_record(folder)
+    record = read_record(folder)
     wanted = [
         _ask(file, _local_path(folder, file), record.get(str(file.local_path)), endpoint)
         for file in files
@@ -127,6 +130,8 @@ def _fetch(
 
 def _local_path(folder: Path, file: RemoteFile) -> Path:
     """By name, not by what links resolve to: folders below models/levo may be links to another disk."""
+    if wrong := names.fault(str(file.local_path), atomic.SUFFIX):
+        raise DownloadError(f"{names.shown(str(file.local_path))} cannot be the name of a file, {wrong}.")
     path = Path(os.path.normpath(Path(folder, *file.local_path.parts)))
     if not path.is_relative_to(os.path.normpath(folder)):
         raise DownloadError(f"{file.local_path} would leave {folder}, so it is not downloaded.")
@@ -202,6 +207,7 @@ def _explained(error: Exception, file: RemoteFile, hub: str, lost: str) -> Downl
             f"{hub} has no {what} at revision {file.revision}; check HF_ENDPOINT or update ComfyUI-LeVo",
         ),
         (errors.HfHubHTTPError, f"{hub} answered {status} for {what}; try again later or {token}"),
+        (RecursionError, f"{hub} answered for {what} in a form that cannot be read; check HF_ENDPOINT"),
         (Exception, f"{hub} {lost.format(type(error).__name__)}"),
     )
     return DownloadError(next(sentence for kind, sentence in sentences if isinstance(error, kind)) + ".")
@@ -215,7 +221,10 @@ def _changed(file: RemoteFile, first: dict, sha256: str) -> str:
     )
 
 
-def _disk_error(error: OSError, path: Path) -> DownloadError:
+def _disk_error(error: OSError, path: Path, size: int = 0) -> DownloadError:
+    """What to do about a disk; `size` bytes are still to be written to `path`."""
+    if error.errno == errno.ENOSPC:
+        return DownloadError(atomic.sentence(path, errno.ENOSPC, size))
     trouble = f"{error.filename or path} cannot be read or written ({error.strerror})"
     return DownloadError(f"{trouble}; check the disk and the permissions.")
 
@@ -255,13 +264,17 @@ def _check_space(folder: Path, missing: list[_Wanted]) -> None:
         )
 
 
-def _read_record(folder: Path) -> dict[str, dict]:
-    """What was downloaded here before, by place."""
+def read_record(folder: Path) -> dict[str, dict]:
+    """What was downloaded into a folder before, by place below it.
+
+    Raises:
+        DownloadError: the record cannot be understood.
+    """
     path = folder / RECORD
     try:
         record = json.loads(path.read_text("utf-8")) if path.is_file() else {}
         whole = all(entry.keys() >= RECORDED for entry in record.values())
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         whole = False
     if not whole:
         raise DownloadError(f"{path} cannot be understood; delete it, and files are checked anew.")
@@ -287,8 +300,9 @@ def _note(folder: Path, record: dict[str, dict], wanted: _Wanted, sha256: str) -
         "mtime_ns": wanted.path.stat().st_mtime_ns,
         "time": first["time"] if first and first["sha256"] == sha256 else _now(),
     }
-    with atomic.writing(folder / RECORD) as unfinished:
-        unfinished.write_text(json.dumps(record, indent=2), "utf-8")
+    data = json.dumps(record, indent=2).encode()
+    with atomic.writing(folder / RECORD, len(data)) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def _now() -> str:
@@ -332,7 +346,7 @@ class _Sink:
         try:
             self._file.write(chunk)
         except OSError as error:  # which must not be taken for one of the connection
-            raise _disk_error(error, self._wanted.part) from error
+            raise _disk_error(error, self._wanted.part, self._wanted.size - self.done) from error
         self._count(chunk, self._wanted.path.name)
 
     def tell(self) -> int:
@@ -361,7 +375,7 @@ def _download(wanted: _Wanted, meter: _Meter) -> str:
     if part.is_file() and part.stat().st_size > wanted.size:
         part.unlink()
     try:
-        with part.open("a+b") as file:
+        with atomic.locked(part) as file:
             sink = _Sink(file, wanted, meter)
             _get(wanted, sink)
         if wanted.sha256 not in (None, sink.sha256):

@@ -186,11 +186,15 @@ def save_style(path: Path, codes: Tensor, name: str) -> None:
         path: of the new file.
         codes: [1, 3, 250].
         name: for people.
+
+    Raises:
+        WriteError: the disk is full or cannot be written.
     """
-    metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": name}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(path) as unfinished:
-        save_file({"codes": codes[0].to(torch.int16).contiguous()}, unfinished, metadata)
+    printable = name.encode(errors="replace").decode()  # half a character cannot be written
+    metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": printable}
+    kept = codes[0].to(torch.int16).contiguous()
+    with atomic.writing(path, kept.nbytes) as unfinished:
+        save_file({"codes": kept}, unfinished, metadata)
 
 
 def load_style(path: Path) -> StyleEntry:

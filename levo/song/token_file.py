@@ -58,8 +58,11 @@ def save(path: Path, tokens: SongTokens) -> None:
     """Write a song; the file appears only when it is complete.
 
     Args:
-        path: of the file, in a folder that exists.
+        path: of the file; its folder is made.
         tokens: to write.
+
+    Raises:
+        WriteError: the disk is full or cannot be written.
     """
     tokens = checked_tokens(tokens, "LeVo Save Tokens")  # int16 would make other codes of wrong ones
     tensors = {"codes": tokens.codes.to(torch.int16).contiguous()}
@@ -71,7 +74,7 @@ def save(path: Path, tokens: SongTokens) -> None:
         "levo.format": FORMAT,
         "levo.song": json.dumps(_described(tokens)),
     }
-    with atomic.writing(path) as unfinished:
+    with atomic.writing(path, sum(tensor.nbytes for tensor in tensors.values())) as unfinished:
         save_file(tensors, unfinished, metadata)
 
 

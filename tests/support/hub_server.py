@@ -81,6 +81,7 @@ class Faults:
     status: int = 0  # of every answer about a file, with `code` as X-Error-Code
     code: str = ""
     cdn_status: int = 0  # of the CDN only
+    explanation: bytes = b""  # JSON that comes with cdn_status
     no_commit: bool = False  # answers like a page that is no hub
     cuts: int = 0  # so many answers of the CDN end after `cut_after` bytes
     cut_after: int = 0
@@ -198,7 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = file.content if faults.instead is None else faults.instead
         headers = {"ETag": f'"{file.etag}"', **self._commit(file)}
         if faults.cdn_status and self.command == "GET":
-            self._say(faults.cdn_status)
+            told = faults.explanation
+            self._say(faults.cdn_status, {"Content-Type": "application/json"}, len(told))
+            self.wfile.write(told)
             return
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if asked and not faults.ignore_range:

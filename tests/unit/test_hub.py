@@ -379,12 +379,18 @@ def test_a_disk_that_fails_is_not_taken_for_the_connection(hub: Hub, tmp_path: P
     assert sentence.startswith(f"{tmp_path / PART} cannot be read or written (File too large)")
 
 
+@pytest.mark.parametrize("told", [b"[" * 100_000, b'{"error":' * 100_000, b'{"error": 5}', b"{"])
+def test_an_explanation_of_the_hub_that_cannot_be_read_is_a_sentence(hub: Hub, tmp_path: Path, told: bytes):
+    hub.faults.cdn_status, hub.faults.explanation = 500, told
+    assert " answered " in refusal(hub, tmp_path)
+
+
 def test_a_place_outside_the_folder_is_refused_without_a_request(hub: Hub, tmp_path: Path):
     assert "would leave" in refusal(hub, tmp_path / "levo", remote("../../model.safetensors"))
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"a": 5}', '{"a": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 5}', '{"a": {}}', "[" * 100_000, '{"a":' * 100_000])
 def test_a_record_that_cannot_be_read_is_named(hub: Hub, tmp_path: Path, text: str):
     record = put(tmp_path / "downloads.json", text.encode())
     sentence = refusal(hub, tmp_path)

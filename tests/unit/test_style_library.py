@@ -11,6 +11,7 @@ from support import libraries
 
 from levo import tiny
 from levo.files import parts, style_library
+from levo.files.atomic import WriteError
 from levo.files.style_library import AUTO, CHINESE, ENGLISH, StyleFileError
 from levo.kinds import Kind
 
@@ -243,7 +244,7 @@ def test_a_style_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(style_library, "save_file", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WriteError, match="No space"):
         style_library.save_style(tmp_path / "a.safetensors", tiny.style(), "a")
     assert list(tmp_path.iterdir()) == []
 
