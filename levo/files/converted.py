@@ -1,14 +1,17 @@
 """Our own weight files: a safetensors file with one part under our names, its config and its origin.
 
 Format 1: metadata `levo.format` "1", `levo.part` (a `Kind`), `levo.config` (JSON of
-the config's fields), `levo.source`, `levo.source_sha256` and `levo.licence`; tensors as in the model's
-state dict.
+the config's fields), `levo.source`, `levo.source_sha256`, `levo.licence` and `levo.sha256`; tensors as in
+the model's state dict. `levo.sha256` is the hash of the file itself, computed with zeros in its own place;
+files of earlier versions have none.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,10 +28,12 @@ from . import atomic, config_limits, plain_data, released
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
 from .released import Layout, Source
-from .tensor_file import CheckpointError, Inventory, read
+from .tensor_file import BLOCK, CheckpointError, Inventory, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
+UNHASHED = "0" * 64  # stands for the hash until it is known
+SHA256 = re.compile("[0-9a-f]{64}")
 # safetensors' names
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 SMALL = {torch.int8: "I8", FP8: "F8_E4M3"}  # of matrices only
@@ -98,15 +103,18 @@ def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | 
         device: where the tensors go; None for where the model has them now.
 
     Raises:
-        CheckpointError: a tensor is missing, unexpected or of another shape; the model is then untouched.
+        CheckpointError: as `released.load`.
     """
     sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
-    released.load(model, partial(read, path), Layout(kind, sources, unused=()), device)
+    released.load(
+        model, partial(read, path), Layout(kind, sources, unused=(), dtypes=frozenset(DTYPES)), device
+    )
 
 
 def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
     """Where each tensor of a model comes from, by what is int8: the file, the model, both or neither."""
-    rounded = {name for name, tensor in given.items() if tensor.dtype == torch.int8}
+    # Other bytes are told by `released.check`.
+    rounded = {n for n, tensor in given.items() if tensor.dtype == torch.int8 and n.endswith(".weight")}
     sources = {}
     for name in own:
         if name in rounded and not scales:
@@ -143,6 +151,7 @@ def save(
 
     Raises:
         CheckpointError: a number does not fit `dtype`, or the model is int8 or fp8 and has to stay so.
+        WriteError: the disk is full or cannot be written.
     """
     # Bytes first: mapped from the file they then lie as int8's kernel wants them.
     tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype != torch.int8))
@@ -155,14 +164,51 @@ def save(
         "levo.source": origin.source,
         "levo.source_sha256": origin.sha256,
         "levo.licence": LICENCE,
+        "levo.sha256": UNHASHED,
     }
     header, total = _header(tensors, metadata, dtypes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.writing(path) as unfinished, unfinished.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
+    start = len(header).to_bytes(8, "little") + header
+    with atomic.writing(path, len(start) + total) as unfinished, unfinished.open("wb") as file:
+        file.write(start)
+        digest = hashlib.sha256(start)
         for name in tensors:
-            file.write(_bytes(name, weights.value(model, name), dtypes[name]))
-            on_step(file.tell() - len(header) - 8, total)
+            data = _bytes(name, weights.value(model, name), dtypes[name])
+            file.write(data)
+            digest.update(data)
+            on_step(file.tell() - len(start), total)
+        file.seek(0)
+        file.write(_with_hash(start, UNHASHED, digest.hexdigest()))
+
+
+def recorded_sha256(found: Inventory) -> str | None:
+    """The hash that a converted file says it has, see `sha256_of`; None in files of earlier versions."""
+    said = found.metadata.get("levo.sha256", "")
+    return said if SHA256.fullmatch(said) else None
+
+
+def sha256_of(path: Path, recorded: str, on_step: Callable[[int, int], None]) -> str:
+    """Hash of a converted file as `save` computes it, in hexadecimal.
+
+    Args:
+        path: of the file.
+        recorded: by the file itself, which counts as zeros.
+        on_step: told (done, total) bytes; what it raises stops.
+    """
+    total = path.stat().st_size
+    with path.open("rb") as file:
+        length = file.read(8)
+        start = length + file.read(int.from_bytes(length, "little"))
+        digest = hashlib.sha256(_with_hash(start, recorded, UNHASHED))
+        while block := file.read(BLOCK):
+            digest.update(block)
+            on_step(file.tell(), total)
+    return digest.hexdigest()
+
+
+def _with_hash(start: bytes, old: str, new: str) -> bytes:
+    """The first bytes of a file, up to its tensors, with another hash in them."""
+    key = '"levo.sha256":"'
+    return start.replace(f'{key}{old}"'.encode(), f'{key}{new}"'.encode())
 
 
 def _dtypes(

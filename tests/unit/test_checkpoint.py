@@ -24,8 +24,9 @@ from levo.config import (
     VaeConfig,
 )
 from levo.files import released
-from levo.files.released import Layout, plain_name
+from levo.files.released import Layout
 from levo.files.released import layout as layout_module
+from levo.files.released.loading import plain_name
 from levo.files.tensor_file import CheckpointError
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
@@ -285,7 +286,7 @@ def test_folded_weight_norm_is_torchs_weight(layer):
     with torch.no_grad():
         normed.parametrizations.weight.original0.mul_(torch.linspace(0.5, 2, 4)[:, None, None])
         gain, direction = normed.parametrizations.weight.original0, normed.parametrizations.weight.original1
-        torch.testing.assert_close(released.fold_weight_norm(gain, direction), normed.weight)
+        torch.testing.assert_close(layout_module.fold_weight_norm(gain, direction), normed.weight)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -305,19 +306,23 @@ def test_a_folded_batch_norm_computes_the_same(bias):
 
 def test_latent_statistics_are_mean_and_deviation_of_the_samples():
     samples = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)) * 3 + 2
-    found = released.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
+    found = layout_module.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
     wanted = torch.stack((samples.mean(0), samples.std(0, correction=0)))
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0.0, 9.0])
 def test_too_few_samples_mean_no_normalisation(count):
-    found = released.latent_statistics(torch.tensor([count]), torch.full((3,), 5.0), torch.full((3,), 90.0))
+    found = layout_module.latent_statistics(
+        torch.tensor([count]), torch.full((3,), 5.0), torch.full((3,), 90.0)
+    )
     assert found.tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
 def test_ten_samples_are_enough():
-    found = released.latent_statistics(torch.tensor([10.0]), torch.full((3,), 5.0), torch.full((3,), 90.0))
+    found = layout_module.latent_statistics(
+        torch.tensor([10.0]), torch.full((3,), 5.0), torch.full((3,), 90.0)
+    )
     torch.testing.assert_close(found, torch.tensor([[0.5] * 3, [8.75**0.5] * 3]))
 
 

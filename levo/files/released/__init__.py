@@ -1,9 +1,9 @@
 """Released tensor names to ours: the only package that knows them."""
 
 from .htdemucs import separator_config, separator_layout
-from .layout import Layout, Source, fold_weight_norm, latent_statistics
+from .layout import Layout, Source
 from .lelm import lelm_layout
-from .loading import check, kind_of, load, plain_name, style_rows
+from .loading import check, kind_of, load, style_rows
 from .renderer import renderer_layout
 from .style_encoder import style_encoder_layout
 from .vae import vae_layout
@@ -12,12 +12,9 @@ __all__ = [
     "Layout",
     "Source",
     "check",
-    "fold_weight_norm",
     "kind_of",
-    "latent_statistics",
     "lelm_layout",
     "load",
-    "plain_name",
     "renderer_layout",
     "separator_config",
     "separator_layout",

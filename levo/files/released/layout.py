@@ -11,6 +11,7 @@ from torch import Tensor
 from ...kinds import Kind
 
 BATCH_NORM_EPS = 1e-5
+FLOATS = frozenset((torch.float32, torch.float16, torch.bfloat16))
 
 
 def unchanged(tensor: Tensor) -> Tensor:
@@ -33,14 +34,18 @@ class Layout:
     kind: Kind
     sources: dict[str, Source]  # our name -> released tensors
     unused: tuple[str, ...]  # patterns of released names that the model does not need
+    dtypes: frozenset[torch.dtype] = FLOATS  # that a tensor which is needed may have
 
 
 def fold_weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
-    """Weight of a weight-normalised layer (arXiv:1602.07868), normed over all but the first dimension."""
+    """Weight of a weight-normalised layer (arXiv:1602.07868), normed over all but the first dimension.
+
+    Rows whose direction is all zero are zero.
+    """
     norm = torch.linalg.vector_norm(direction.float(), dim=tuple(range(1, direction.ndim)), keepdim=True)
     if gain.shape != norm.shape:  # broadcasting would hide it
         raise RuntimeError(f"A gain of {list(gain.shape)} does not fit a weight of {list(direction.shape)}")
-    return gain.float() * direction.float() / norm
+    return gain.float() * direction.float() / norm.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def latent_statistics(counts: Tensor, sum_x: Tensor, sum_x2: Tensor) -> Tensor:

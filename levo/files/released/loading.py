@@ -6,7 +6,7 @@ Every tensor of a file is used, listed as known to be unused, or an error that n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from ..tensor_file import CheckpointError
 from .layout import Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
+SHORT = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float8_e4m3fn: "fp8"}  # others hold all
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
 
 
@@ -37,8 +38,8 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
         model: gives the names and shapes that must come out.
 
     Raises:
-        CheckpointError: this is another kind of file, or a tensor is missing, unexpected or of another
-            shape; names up to five of each.
+        CheckpointError: this is another kind of file, or a tensor is missing, unexpected, of another shape
+            or of a dtype that no weight has; names up to five of each.
     """
     kind = kind_of(tensors)
     if kind is not None and layout.kind not in (kind, second_kind(kind)):
@@ -48,10 +49,12 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
     missing = needed - tensors.keys()
     unexpected = [name for name in tensors if name not in needed and not unused.fullmatch(name)]
     if missing or unexpected:
-        raise CheckpointError(_complaint(layout, missing=sorted(missing), unexpected=unexpected))
+        named = [_described(name, tensors) for name in sorted(missing)]
+        raise CheckpointError(_complaint(layout, missing=named, unexpected=unexpected))
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if (shapes.keys() ^ layout.sources.keys()) - int8.scale_names(model):
         raise RuntimeError(f"The layout of {layout.kind} does not fit its model.")
+    _require_numbers({name: tensors[name] for name in needed}, layout, int8.scale_names(model))
     wrong = []
     for ours, source in layout.sources.items():
         parts = [tensors[name].to("meta") for name in source.names]
@@ -59,6 +62,38 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
             wrong += [f"{n} {list(p.shape)}" for n, p in zip(source.names, parts, strict=True)]
     if wrong:
         raise CheckpointError(_complaint(layout, **{"wrong in shape": wrong}))
+
+
+def _described(missing: str, tensors: Mapping[str, Tensor]) -> str:
+    """A tensor that is missing; of a scale also why it is missed."""
+    weight = tensors.get(name := f"{missing.removesuffix('scale')}weight")
+    rounded = missing.endswith(".scale") and weight is not None and weight.dtype == torch.int8
+    return f"{missing} of {name}, which is int8" if rounded else missing
+
+
+def _require_numbers(tensors: Mapping[str, Tensor], layout: Layout, scales: set[str]) -> None:
+    """Raise CheckpointError, with names, for tensors that cannot be weights by their kind."""
+    wrong = [
+        f"{name} {str(tensor.dtype).removeprefix('torch.')}"
+        for name, tensor in sorted(tensors.items())
+        if tensor.dtype not in layout.dtypes or tensor.layout != torch.strided or tensor.is_quantized
+    ]
+    # Bytes mean something by the scale of their rows alone.
+    rounded = {f"{name.removesuffix('.scale')}.weight" for name in scales}
+    rounded |= {name for s in layout.sources.values() if s.build is int8.dequantise for name in s.names[:1]}
+    wrong += [
+        f"{name} int8 without a scale"
+        for name, tensor in sorted(tensors.items())
+        if tensor.dtype == torch.int8 and torch.int8 in layout.dtypes and name not in rounded
+    ]
+    if wrong:
+        dtypes = ", ".join(
+            sorted(str(dtype).removeprefix("torch.") for dtype in layout.dtypes - {torch.int8})
+        )
+        raise CheckpointError(
+            f"This file holds tensors that are no weights ({_listed(wrong)}), and weights are {dtypes}; "
+            "download or make it again."
+        )
 
 
 def _shape(source: Source, parts: list[Tensor]) -> torch.Size | None:
@@ -71,11 +106,14 @@ def _shape(source: Source, parts: list[Tensor]) -> torch.Size | None:
 def _complaint(layout: Layout, **found: Iterable[str]) -> str:
     lists = []
     for what, names in found.items():
-        names = list(names)
-        more = f" and {len(names) - NAMED_IN_ERRORS} more" if len(names) > NAMED_IN_ERRORS else ""
-        if names:
-            lists.append(f"{what}: {', '.join(names[:NAMED_IN_ERRORS])}{more}")
+        if names := list(names):
+            lists.append(f"{what}: {_listed(names)}")
     return f"This file does not hold a {layout.kind} of the expected size ({'; '.join(lists)})."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_IN_ERRORS} more" if len(names) > NAMED_IN_ERRORS else ""
+    return f"{', '.join(names[:NAMED_IN_ERRORS])}{more}"
 
 
 def load(
@@ -95,7 +133,8 @@ def load(
         device: where the tensors go; None for where the model has them now.
 
     Raises:
-        CheckpointError: as `check`; the model is then untouched.
+        CheckpointError: as `check`, the model is then untouched; or a tensor holds NaN, Inf or a number
+            too large for the model's dtype, and layers that pack their matrices may have new ones.
     """
     check(_plain(read()), layout, model)
     with torch.no_grad():
@@ -111,20 +150,40 @@ def _values(
         source = layout.sources.get(ours)
         if source is None:  # a scale, which follows from its weights
             continue
-        stored = kept[source.names[0]]
-        if source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous():
-            yield ours, stored
-            continue
         if taken > MAPPED:
             del passing  # the old mapping, before there is a new one
             passing, taken = _plain(read()), 0
         parts = [passing[name] for name in source.names]
         built = source.build(*parts)
-        # What only looks at the file in another way would hold the mapping.
-        views = built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr()
-        yield ours, built.clone(memory_format=torch.contiguous_format) if views else built
+        _require_finite(built, expected.dtype, source)
+        stored = kept[source.names[0]]
+        if source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous():
+            yield ours, stored
+        else:
+            # What only looks at the file in another way would hold the mapping.
+            views = built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr()
+            yield ours, built.clone(memory_format=torch.contiguous_format) if views else built
         taken += sum(part.nbytes for part in parts)
         del parts, built
+
+
+def _require_finite(built: Tensor, dtype: torch.dtype, source: Source) -> None:
+    """Raise CheckpointError, with the released names, for NaN, Inf and what a model's dtype cannot hold."""
+    if built.numel() == 0 or not built.is_floating_point():
+        return
+    if built.dtype.itemsize == 1:
+        built = built.float()
+    lowest, highest = torch.aminmax(built)  # in one pass and without a copy; one NaN makes both NaN
+    names = " and ".join(source.names)
+    if not (lowest.isfinite() and highest.isfinite()):
+        raise CheckpointError(
+            f"{names} holds numbers that are none (NaN or Inf), so the file is damaged; download or make "
+            "it again."
+        )
+    if dtype.is_floating_point and max(-lowest, highest) > torch.finfo(dtype).max:
+        raise CheckpointError(
+            f"{names} holds numbers too large for {SHORT.get(dtype, dtype)}; choose another dtype."
+        )
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
