@@ -1,6 +1,11 @@
-"""How many bytes a run needs beside the weights, from the sizes of the models."""
+"""How many bytes a run needs beside the weights, by the sizes of models; how to tell that RAM ran out."""
 
 from __future__ import annotations
+
+import errno
+import re
+
+import torch
 
 from .config import (
     CODES,
@@ -15,6 +20,15 @@ from .config import (
 from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
 from .style_encoder.musicfm import EDGE
+
+# What torch, oneDNN, the C++ library and the system say where RAM runs out; for cards torch has an error of
+# its own.
+RAM_RAN_OUT = re.compile(
+    r"alloc_cpu\.cpp|DefaultCPUAllocator|not enough memory|could not create a (primitive|memory)"
+    r"|std::bad_alloc|bad allocation|cannot allocate memory|unable to allocate .*memory",
+    re.IGNORECASE,
+)
+ASKED = re.compile(r"allocate (\d+) bytes")
 
 
 def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0) -> int:
@@ -129,3 +143,22 @@ def separate_bytes(config: SeparatorConfig) -> int:
     """
     positions, heads = 8 * config.window // 1_024, 8  # of the transformer over the spectrogram
     return config.window * (800 + 8 * config.channels) + heads * positions**2 * 4
+
+
+def ran_out_of_ram(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, says that there is no RAM left."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):  # of a card: ComfyUI's to tell
+        return False
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    if isinstance(error, RuntimeError) and RAM_RAN_OUT.search(str(error)):
+        return True
+    return error.__cause__ is not None and ran_out_of_ram(error.__cause__)
+
+
+def bytes_asked(error: BaseException) -> int | None:
+    """How much memory was asked for in vain, where the error or one that it was raised from says so."""
+    found = ASKED.search(str(error))
+    if found:
+        return int(found[1])
+    return None if error.__cause__ is None else bytes_asked(error.__cause__)

@@ -9,7 +9,7 @@ from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continue_song import LeVoContinueSong
 from .download_models import LeVoDownloadModels
 from .finish_song import LeVoFinishSong
-from .host import folders
+from .host import folders, memory
 from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
 from .render import LeVoDecode, LeVoRender
@@ -27,7 +27,7 @@ class LeVoExtension(ComfyExtension):
     """What ComfyUI registers."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
+        nodes = [
             LeVoLoadLeLM,
             LeVoLoadRenderer,
             LeVoLoadVAE,
@@ -56,6 +56,7 @@ class LeVoExtension(ComfyExtension):
             LeVoListen,
             LeVoSplitVocals,
         ]
+        return [memory.telling(node) for node in nodes]
 
 
 def comfy_entrypoint() -> LeVoExtension:

@@ -1,7 +1,8 @@
-"""Devices, patchers and room on them, by ComfyUI's model management."""
+"""Devices, patchers and room on them, by ComfyUI's model management; what nodes say where RAM runs out."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -9,8 +10,10 @@ from typing import Any, TypeVar
 import comfy.model_management as mm
 import comfy.model_patcher
 import torch
+from comfy_api.latest import io
 from torch import nn
 
+from ...levo.memory import bytes_asked, ran_out_of_ram
 from ..sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,26 @@ SMALLER = {  # what to do about a model that does not fit
     f"LeVo Load LeLM, or {OTHERS}",
     "Renderer": f"render fewer takes at once or with guidance 1, or {OTHERS}",
 }
+SMALLER_FILES = f"choose a smaller number format or checkpoint, or {OTHERS}"
+SMALLER_RUNS = {  # what to do about a node that runs out of RAM
+    "LeVoCompose": SMALLER["LeLM"],
+    "LeVoContinueSong": SMALLER["LeLM"],
+    "LeVoSong": SMALLER["LeLM"],
+    "LeVoRender": SMALLER["Renderer"],
+    "LeVoRenderStems": SMALLER["Renderer"],
+    "LeVoDecode": f"decode fewer takes at once, or {OTHERS}",
+    "LeVoDecodeStems": f"decode fewer takes at once, or {OTHERS}",
+    "LeVoSplitVocals": f"split a shorter recording, or {OTHERS}",
+    "LeVoStyleFromAudio": f"give a shorter recording, or {OTHERS}",
+    "LeVoFinishSong": f"finish fewer takes at once, or {OTHERS}",
+    "LeVoLoadLeLM": SMALLER_FILES,
+    "LeVoLoadRenderer": SMALLER_FILES,
+    "LeVoLoadVAE": SMALLER_FILES,
+}
+
+
+class OutOfRam(RuntimeError):
+    """RAM ran out; says in one sentence where, and what to do."""
 
 
 def managed(model: nn.Module, vae: bool = False) -> Any:
@@ -124,10 +147,33 @@ def retry_smaller_on_oom(work: Callable[[int], T], size: int, least: int) -> T:
             return work(size)
         except mm.InterruptProcessingException:  # on some builds running out of memory is any Exception
             raise
-        except mm.OOM_EXCEPTION:
-            if size <= least:
+        except Exception as error:
+            if size <= least or not (isinstance(error, mm.OOM_EXCEPTION) or ran_out_of_ram(error)):
                 raise
         # Out of the `except`, as the error holds all that the work held.
         size = max(least, size // 2)
         log.warning("Memory ran out; trying again with pieces of %d frames.", size)
         mm.soft_empty_cache()
+
+
+def telling(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+    """The same node, which says what to do where RAM runs out; on cards ComfyUI does."""
+    execute = node.execute.__func__
+
+    @functools.wraps(execute)
+    def told(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
+        try:
+            return execute(cls, *args, **kwargs)
+        except Exception as error:
+            if isinstance(error, OutOfRam) or not ran_out_of_ram(error):
+                raise
+            raise OutOfRam(_out_of_ram(cls.GET_SCHEMA(), error)) from error
+
+    node.execute = classmethod(told)
+    return node
+
+
+def _out_of_ram(schema: io.Schema, error: Exception) -> str:
+    asked = bytes_asked(error)
+    more = f" ({asked / 1e6:,.0f} MB more were asked for)" if asked else ""
+    return f"{schema.display_name} ran out of RAM{more}; {SMALLER_RUNS.get(schema.node_id, OTHERS)}."
