@@ -47,6 +47,7 @@ from .sockets import (
     StyleEncoderSocket,
     VaeSocket,
 )
+from .verify import verify_files, verify_input
 
 CATEGORY = "audio/LeVo/loaders"
 DTYPE_CHOICES = [AUTO, *DTYPES]
@@ -109,6 +110,7 @@ class LeVoLoadLeLM(io.ComfyNode):
                     "seconds once; changes speed, and sound by rounding alone. auto: for songs of 30 s and "
                     "more on NVIDIA cards with Triton.",
                 ),
+                verify_input(),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
@@ -119,14 +121,20 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
+        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO, **_: object
     ) -> tuple:
         return folders.fingerprint(Kind.LELM, checkpoint), dtype, attention, compile
 
     @classmethod
     def execute(
-        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO
+        cls,
+        checkpoint: str,
+        dtype: str,
+        attention: str = AUTO,
+        compile: str = graphs.AUTO,
+        verify: bool = False,
     ) -> io.NodeOutput:
+        verify_files(verify, (Kind.LELM, checkpoint))
         return io.NodeOutput(load_lelm(checkpoint, dtype, attention, compile))
 
 
@@ -149,6 +157,7 @@ class LeVoLoadRenderer(io.ComfyNode):
                     FP8,
                 ),
                 _attention_input("as ComfyUI was started."),
+                verify_input(),
             ],
             outputs=[
                 RendererSocket.Output(display_name="renderer", tooltip="The renderer, for LeVo Render.")
@@ -160,11 +169,14 @@ class LeVoLoadRenderer(io.ComfyNode):
         return folders.choice_error(Kind.RENDERER, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> tuple:
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO, **_: object) -> tuple:
         return folders.fingerprint(Kind.RENDERER, checkpoint), dtype, attention
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str, attention: str = AUTO) -> io.NodeOutput:
+    def execute(
+        cls, checkpoint: str, dtype: str, attention: str = AUTO, verify: bool = False
+    ) -> io.NodeOutput:
+        verify_files(verify, (Kind.RENDERER, checkpoint))
         return io.NodeOutput(load_renderer(checkpoint, dtype, attention))
 
 
@@ -181,6 +193,7 @@ class LeVoLoadVAE(io.ComfyNode):
             inputs=[
                 _file_input(Kind.VAE),
                 _dtype_input("fp32, because rounding is audible here."),
+                verify_input(),
             ],
             outputs=[VaeSocket.Output(display_name="vae", tooltip="The autoencoder, for LeVo Decode.")],
         )
@@ -190,11 +203,12 @@ class LeVoLoadVAE(io.ComfyNode):
         return folders.choice_error(Kind.VAE, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str) -> tuple:
+    def fingerprint_inputs(cls, checkpoint: str, dtype: str, **_: object) -> tuple:
         return folders.fingerprint(Kind.VAE, checkpoint), dtype
 
     @classmethod
-    def execute(cls, checkpoint: str, dtype: str) -> io.NodeOutput:
+    def execute(cls, checkpoint: str, dtype: str, verify: bool = False) -> io.NodeOutput:
+        verify_files(verify, (Kind.VAE, checkpoint))
         return io.NodeOutput(load_vae(checkpoint, dtype))
 
 
@@ -208,7 +222,7 @@ class LeVoLoadSeparator(io.ComfyNode):
             display_name="LeVo Load Separator",
             category=CATEGORY,
             description="Loads HTDemucs, which splits a song into vocals, drums, bass and the rest.",
-            inputs=[_file_input(Kind.SEPARATOR)],
+            inputs=[_file_input(Kind.SEPARATOR), verify_input()],
             outputs=[
                 SeparatorSocket.Output(
                     display_name="separator",
@@ -222,11 +236,12 @@ class LeVoLoadSeparator(io.ComfyNode):
         return folders.choice_error(Kind.SEPARATOR, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str) -> tuple:
+    def fingerprint_inputs(cls, checkpoint: str, **_: object) -> tuple:
         return folders.fingerprint(Kind.SEPARATOR, checkpoint)
 
     @classmethod
-    def execute(cls, checkpoint: str) -> io.NodeOutput:
+    def execute(cls, checkpoint: str, verify: bool = False) -> io.NodeOutput:
+        verify_files(verify, (Kind.SEPARATOR, checkpoint))
         return io.NodeOutput(load_separator(checkpoint))
 
 
@@ -251,6 +266,7 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
                     "one_rvq",
                     "The 1rvq file, model_2_fixed.safetensors: encodes the mix.",
                 ),
+                verify_input(),
             ],
             outputs=[
                 StyleEncoderSocket.Output(
@@ -265,12 +281,13 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
         return folders.choice_error(Kind.TRACK_ENCODER, septoken) or True
 
     @classmethod
-    def fingerprint_inputs(cls, septoken: str, one_rvq: str) -> tuple:
+    def fingerprint_inputs(cls, septoken: str, one_rvq: str, **_: object) -> tuple:
         chosen = ((Kind.TRACK_ENCODER, septoken), (Kind.MIXED_ENCODER, one_rvq))
         return tuple(folders.fingerprint(kind, choice) for kind, choice in chosen)
 
     @classmethod
-    def execute(cls, septoken: str, one_rvq: str) -> io.NodeOutput:
+    def execute(cls, septoken: str, one_rvq: str, verify: bool = False) -> io.NodeOutput:
+        verify_files(verify, (Kind.TRACK_ENCODER, septoken), (Kind.MIXED_ENCODER, one_rvq))
         tracks = load_encoder(Kind.TRACK_ENCODER, septoken)
         mixed = load_encoder(Kind.MIXED_ENCODER, one_rvq)
         return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))

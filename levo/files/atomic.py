@@ -34,7 +34,11 @@ OCCUPIED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 
 
 class WriteError(OSError, ValueError):
-    """Why a file could not be written, and what to do, in one sentence."""
+    """Why a file could not be written, and what to do, in one sentence; `strerror` is the reason alone."""
+
+    def __init__(self, told: str, reason: str):
+        super().__init__(told)
+        self.strerror = reason
 
 
 def unfinished(path: Path) -> Path:
@@ -60,7 +64,7 @@ def writing(path: Path, size: int = 0) -> Iterator[Path]:
         with told(path, size):
             path.parent.mkdir(parents=True, exist_ok=True)
             require_space(path, size)
-            _remove_leftovers(path)
+            remove_leftovers(path)
             with _partial(path) as partial:
                 yield partial
     except BaseException:
@@ -87,7 +91,7 @@ def told(path: Path, size: int = 0) -> Iterator[None]:
         code = error_number(error)
         if code is None or code == errno.ENOMEM:
             raise
-        raise WriteError(sentence(path, code, size)) from error
+        raise WriteError(sentence(path, code, size), os.strerror(code)) from error
 
 
 @contextmanager
@@ -99,7 +103,7 @@ def locked(path: Path) -> Iterator[BinaryIO]:
     """
     file = _locked(path, "a+b")
     if file is None:
-        raise WriteError(f"{path} is being written by another program; wait until it is done.")
+        raise WriteError(f"{path} is being written by another program; wait until it is done.", "in use")
     with file:
         yield file
 
@@ -107,7 +111,7 @@ def locked(path: Path) -> Iterator[BinaryIO]:
 def require_space(path: Path, size: int) -> None:
     """Raise WriteError unless so many bytes are free where `path` belongs, in a folder that exists."""
     if size and _free(path) < size:
-        raise WriteError(sentence(path, errno.ENOSPC, size))
+        raise WriteError(sentence(path, errno.ENOSPC, size), os.strerror(errno.ENOSPC))
 
 
 def error_number(error: BaseException) -> int | None:
@@ -222,7 +226,7 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def _remove_leftovers(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove partial files of `path` that nobody is writing, with names that this pack ever gave them."""
     names = [unfinished(path), path.with_name(f".{path.name}.partial")]
     for name in (lambda n: _hidden(path, n + 1), lambda n: _core_partial(path, n)):

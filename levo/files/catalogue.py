@@ -90,3 +90,10 @@ MIXED_ENCODER = (
     ),
 )
 SEPARATOR = (_runtime("third_party/demucs/ckpt/htdemucs.pth", 168_140_000, None),)
+FILES = (
+    *(file for release in RELEASES.values() for file in release),
+    *RENDERER,
+    *VAE,
+    *MIXED_ENCODER,
+    *SEPARATOR,
+)

@@ -51,6 +51,11 @@ def folder() -> Path:
     return Path(folder_paths.get_folder_paths(KEY)[0])
 
 
+def roots() -> list[Path]:
+    """Where files are looked for."""
+    return [Path(place) for place in folder_paths.get_folder_paths(KEY)]
+
+
 def choices(kind: Kind) -> list[str]:
     """What the combo of a loader offers: the files of a kind, then the tiny set."""
     return [*(found(kind) or [NONE_FOUND]), TINY]

@@ -10,6 +10,7 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ...levo.text import status
@@ -73,6 +74,15 @@ def as_shown(text: str) -> str:
     """
     text = escape(text.encode("utf-8", "replace").decode("utf-8"), quote=False)
     return text.replace("[[", "[&#91;").replace("__LNK", "_&#95;LNK")
+
+
+def say(text: str) -> None:
+    """Show lines of text on the node that runs now.
+
+    For nodes that do not ask for their id: asking would make two alike in different workflows load twice.
+    """
+    context = get_executing_context()
+    show_text(context.node_id if context else None, text)
 
 
 class Report:
