@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from comfy_api.latest import io
 
@@ -13,6 +13,12 @@ from ..levo.kinds import MODELS, Kind
 from .host import folders, reporting
 
 NONE = "none"
+PARTS = {  # by input
+    "renderer": Kind.RENDERER,
+    "vae": Kind.VAE,
+    "style_encoder": Kind.MIXED_ENCODER,
+    "separator": Kind.SEPARATOR,
+}
 TEXT_SECONDS = 0.5  # between two lines of text on the node
 UNACCEPTED = (
     f"LeVo Download Models runs when accept_licence is ticked; read the licence on {LICENCE_PAGE} first: "
@@ -104,55 +110,46 @@ class LeVoDownloadModels(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(
-        cls,
-        lelm: str,
-        renderer: bool,
-        vae: bool,
-        accept_licence: bool,
-        style_encoder: bool = False,
-        separator: bool = False,
-    ) -> io.NodeOutput:
+    def execute(cls, lelm: str, accept_licence: bool, **parts: bool) -> io.NodeOutput:
         if not accept_licence:
             raise ValueError(UNACCEPTED)
-        parts = (
-            (Kind.RENDERER, renderer),
-            (Kind.VAE, vae),
-            (Kind.MIXED_ENCODER, style_encoder),
-            (Kind.SEPARATOR, separator),
-        )
-        chosen = [
-            *LELM_CHOICES[lelm],
-            *(file for kind, wanted in parts if wanted for file in MODELS[kind].published),
-        ]
-        if not chosen:
-            raise ValueError(
-                "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."
-            )
         node_id = cls.hidden.unique_id
-        report = report_of(hub.fetch(chosen, folders.folder(), progress_on(node_id)))
+        report = report_of(hub.fetch(chosen_files(lelm, parts), folders.folder(), Speedometer(node_id)))
         reporting.show_text(node_id, report)
         return io.NodeOutput(report)
 
 
-def progress_on(node_id: str | None) -> hub.OnStep:
-    """The node's progress bar, Cancel, and a line of text with bytes and speed."""
-    bar = reporting.Progress()
-    last, before = time.monotonic(), 0
+def chosen_files(lelm: str, parts: Mapping[str, bool]) -> list[RemoteFile]:
+    """The files of a LeLM, by its label, and of the parts that are wanted, by their inputs.
 
-    def on_step(done: int, total: int, what: str) -> None:
-        nonlocal last, before
-        bar(done, total)
-        now = time.monotonic()
-        if now - last < TEXT_SECONDS:
-            return
-        speed = max(done - before, 0) / (now - last)
-        last, before = now, done
-        reporting.show_text(
-            node_id, f"{what}: {done / 1e9:.1f} of {total / 1e9:.1f} GB in all, {speed / 1e6:.0f} MB/s"
+    Raises:
+        ValueError: there is none.
+    """
+    kinds = [kind for part, kind in PARTS.items() if parts.get(part)]
+    chosen = [*LELM_CHOICES[lelm], *(file for kind in kinds for file in MODELS[kind].published)]
+    if not chosen:
+        raise ValueError(
+            "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."
         )
+    return chosen
 
-    return on_step
+
+class Speedometer:
+    """The node's progress bar, Cancel, and a line of text with bytes and speed."""
+
+    def __init__(self, node_id: str | None) -> None:
+        self._node_id, self._bar = node_id, reporting.Progress()
+        self._told, self._before = time.monotonic(), 0  # when the last line was shown, and the bytes then
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Show bytes done and in all, and which file they are of."""
+        self._bar(done, total)
+        now = time.monotonic()
+        if (seconds := now - self._told) >= TEXT_SECONDS:
+            speed = max(done - self._before, 0) / seconds
+            self._told, self._before = now, done
+            text = f"{what}: {done / 1e9:.1f} of {total / 1e9:.1f} GB in all, {speed / 1e6:.0f} MB/s"
+            reporting.show_text(self._node_id, text)
 
 
 def report_of(fetched: Sequence[hub.Fetched]) -> str:

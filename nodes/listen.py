@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..levo.audio.sound import sound_of
 from ..levo.config import TRACKS
@@ -52,9 +52,7 @@ class LeVoListen(io.ComfyNode):
         tracks = takes_of({"mix": mix, "vocals": vocals, "accompaniment": accompaniment})
         if not tracks:
             reporting.show_text(cls.hidden.unique_id, "No audio, so nothing to play.")
-        files = {
-            name: [ui.PreviewAudio(take, cls=cls).values[0] for take in tracks[name]] for name in tracks
-        }
+        files = {name: [reporting.preview(take, cls) for take in tracks[name]] for name in tracks}
         takes = shown(tracks, files, next((song for song in tokens or () if song is not None), None))
         every = [file for take in takes for file in take["tracks"].values()]
         return io.NodeOutput(ui={"audio": every, "takes": takes})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.config import FRAME_RATE, SAMPLE_RATE, RenderSettings, Sampling
+from ..levo.files.atomic import WriteError
 from ..levo.song.latent_socket import latent_of
 from ..levo.song.pipeline import SongRun
 from ..levo.song.preview import EarlySound
@@ -174,8 +175,13 @@ class WindowPlayer:
         self._early.add(latents, lambda *_: reporting.raise_if_cancelled())
         if self._early.sound.shape[2]:
             audio = {"waveform": self._early.sound, "sample_rate": SAMPLE_RATE}
-            file = ui.PreviewAudio(audio).values[0]
-            reporting.send_event("levo.early", {"node": self._node_id, "file": file})
+            try:
+                file = reporting.preview(audio)
+            except WriteError as error:  # the song is made all the same
+                self._report.note(f"Nothing more is heard early, because {error}")
+                self._early = None
+            else:
+                reporting.send_event("levo.early", {"node": self._node_id, "file": file})
 
 
 def renderer_of(

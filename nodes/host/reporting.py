@@ -1,18 +1,24 @@
-"""What people see of a run: progress and Cancel, lines on a node, events for the editor."""
+"""What people see and hear of a run: progress and Cancel, lines on a node, events and sound for editors."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+import folder_paths
+from comfy_api.latest import io, ui
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
+from ...levo.files import atomic
 from ...levo.text import status
 
 log = logging.getLogger(__name__)
@@ -83,6 +89,27 @@ def say(text: str) -> None:
     """
     context = get_executing_context()
     show_text(context.node_id if context else None, text)
+
+
+def preview(audio: dict[str, Any], node: type[io.ComfyNode] | None = None) -> ui.SavedResult:
+    """Write an AUDIO of one take into ComfyUI's temporary folder as FLAC; gives what the editor plays.
+
+    Args:
+        audio: to hear.
+        node: whose workflow goes into the file.
+
+    Raises:
+        WriteError: the disk is full or cannot be written; nothing is left behind.
+    """
+    folder, prefix = Path(folder_paths.get_temp_directory()), f"LeVo_{secrets.token_hex(8)}"
+    try:
+        with atomic.told(folder, 2 * audio["waveform"].numel()):
+            return ui.AudioSaveHelper.save_audio(audio, prefix, io.FolderType.temp, node)[0]
+    except BaseException:
+        for path in folder.glob(f"{prefix}*"):
+            with suppress(OSError):
+                path.unlink()
+        raise
 
 
 class Report:
