@@ -18,6 +18,7 @@ from .layout import Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
 SHORT = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float8_e4m3fn: "fp8"}  # others hold all
+AT_ONCE = 1 << 22  # fp8 numbers that are looked at
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
 
 
@@ -155,35 +156,35 @@ def _values(
             passing, taken = _plain(read()), 0
         parts = [passing[name] for name in source.names]
         built = source.build(*parts)
-        _require_finite(built, expected.dtype, source)
         stored = kept[source.names[0]]
-        if source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous():
-            yield ours, stored
-        else:
-            # What only looks at the file in another way would hold the mapping.
-            views = built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr()
-            yield ours, built.clone(memory_format=torch.contiguous_format) if views else built
+        stays = source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous()
+        # What only looks at the file in another way would hold the mapping.
+        if not stays and built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr():
+            built = built.clone(memory_format=torch.contiguous_format)
+        _require_finite(built, expected.dtype, source)
+        yield ours, stored if stays else built
         taken += sum(part.nbytes for part in parts)
         del parts, built
 
 
 def _require_finite(built: Tensor, dtype: torch.dtype, source: Source) -> None:
     """Raise CheckpointError, with the released names, for NaN, Inf and what a model's dtype cannot hold."""
-    if built.numel() == 0 or not built.is_floating_point():
+    if built.numel() == 0 or not built.is_floating_point() or built.is_meta:
         return
-    if built.dtype.itemsize == 1:
-        built = built.float()
-    lowest, highest = torch.aminmax(built)  # in one pass and without a copy; one NaN makes both NaN
+    small = built.dtype.itemsize == 1  # fp8, which torch compares in another dtype alone
     names = " and ".join(source.names)
-    if not (lowest.isfinite() and highest.isfinite()):
-        raise CheckpointError(
-            f"{names} holds numbers that are none (NaN or Inf), so the file is damaged; download or make "
-            "it again."
-        )
-    if dtype.is_floating_point and max(-lowest, highest) > torch.finfo(dtype).max:
-        raise CheckpointError(
-            f"{names} holds numbers too large for {SHORT.get(dtype, dtype)}; choose another dtype."
-        )
+    for piece in built.reshape(-1).split(AT_ONCE) if small else (built,):
+        # In one pass, and without a copy of what is contiguous; one NaN makes both NaN.
+        extremes = torch.stack(torch.aminmax(piece.float() if small else piece))
+        if not extremes.isfinite().all():
+            raise CheckpointError(
+                f"{names} holds numbers that are none (NaN or Inf), so the file is damaged; download or "
+                "make it again."
+            )
+        if dtype.is_floating_point and extremes.abs().max() > torch.finfo(dtype).max:
+            raise CheckpointError(
+                f"{names} holds numbers too large for {SHORT.get(dtype, dtype)}; choose another dtype."
+            )
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
