@@ -3,7 +3,7 @@
 from .htdemucs import separator_config, separator_layout
 from .layout import Layout, Source
 from .lelm import lelm_layout
-from .loading import check, kind_of, load, style_rows
+from .loading import check, kind_of, load, plain_name, style_rows
 from .renderer import renderer_layout
 from .style_encoder import style_encoder_layout
 from .vae import vae_layout
@@ -15,6 +15,7 @@ __all__ = [
     "kind_of",
     "lelm_layout",
     "load",
+    "plain_name",
     "renderer_layout",
     "separator_config",
     "separator_layout",
