@@ -63,7 +63,7 @@ def sound_of(audio: object, name: str) -> Sound:
 
 def is_sound(numbers: Tensor) -> bool:
     """Whether floats, if any, are numbers that a sound may have: not NaN, infinite or above LARGEST."""
-    if not numbers.numel():
+    if numbers.is_meta or not numbers.numel():
         return True
     low, high = torch.stack(numbers.aminmax()).tolist()  # NaN, if any; ten times as fast as `isfinite`
     return bool(low >= -LARGEST and high <= LARGEST)
