@@ -87,9 +87,7 @@ def main() -> None:
     nodes = {n.__name__: n for n in asyncio.run(levo_pack.nodes.LeVoExtension().get_node_list())}
 
     def run(node: str, **inputs: Any) -> Any:
-        hidden = {"prompt": None, "unique_id": None, "extra_pnginfo": None}
-        clone = nodes[node].PREPARE_CLASS_CLONE(hidden)
-        return clone.EXECUTE_NORMALIZED(**inputs).args
+        return nodes[node].PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**inputs).args
 
     lelm, renderer, vae = (
         run(f"LeVoLoad{name}", checkpoint=TINY, dtype="fp32")[0] for name in ("LeLM", "Renderer", "VAE")

@@ -113,9 +113,10 @@ def test_a_prompt_that_is_run_again_loads_nothing_again(server: ComfyServer):
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_weight_that_is_no_number_is_told(server: ComfyServer, models: Path, loader: str, number: float):
-    damaged(saved(server, loader, "mine"), number)
-    sentence = sentence_of(server.run(loading(loader, verify=None, checkpoint="mine")))
-    assert sentence.startswith("levo/mine.safetensors: ")
+    name = f"with {number}"  # its own, as ComfyUI writes nothing again that it has written
+    damaged(saved(server, loader, name), number)
+    sentence = sentence_of(server.run(loading(loader, verify=None, checkpoint=name)))
+    assert sentence.startswith(f"levo/{name}.safetensors: ")
     assert " holds numbers that are none (NaN or Inf), so the file is damaged; download " in sentence
 
 
