@@ -17,7 +17,8 @@ import torch
 from .plain_data import PlainDataError, from_json
 
 LENGTH = 8  # bytes that say how long the header is
-MAX_HEADER = 2_000_000  # bytes, which take 1.5 s at most; the largest released one has 150 kB
+MAX_HEADER = 2_000_000  # bytes; the largest released one has 150 kB
+MAX_LISTS = 100_000  # lists and objects in it, three a tensor: a million take seconds to read
 MAX_AXES = 16
 MAX_ELEMENTS = 1 << 50
 DTYPES = {
@@ -91,6 +92,8 @@ def read_header(path: Path) -> Header:
         text = file.read(length)
     if len(text) < length:
         raise HeaderCut(LENGTH + length)
+    if text.count(b"[") + text.count(b"{") > MAX_LISTS:
+        raise HeaderError("the header describes more than any model has")
     try:
         said = from_json(text.decode("utf-8"))
     except (UnicodeDecodeError, PlainDataError) as error:
