@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from ..files.claims import ClaimError, claim, locked
+from ..files.names import fault
 from . import names, results
 from .names import key
 from .results import FILE, SUFFIX
@@ -44,6 +45,8 @@ def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
     """
     if names.IMPOSSIBLE.search(asked):
         raise SongListError(f"cannot use the folder {shown(asked)}; type its name anew.")
+    if wrong := fault(asked):
+        raise SongListError(f"cannot use the folder {shown(asked)}, {wrong}.")
     try:
         path = Path(os.path.abspath(output / names.dated(asked.strip(), now)))
     except ValueError as error:

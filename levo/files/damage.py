@@ -103,8 +103,9 @@ def raise_if_newer(name: str, written: str | None, known: str, error: type[Excep
         error: to raise.
     """
     if written != known:
+        shown = written if written is None or len(written) <= 20 else f"{written[:20]}..."
         raise error(
-            f"{name} has format {written}, and this version of ComfyUI-LeVo reads {known}; update it."
+            f"{name} has format {shown}, and this version of ComfyUI-LeVo reads {known}; update it."
         )
 
 

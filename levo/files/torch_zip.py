@@ -7,6 +7,7 @@ models. torch writes its records without compression and maps them, so no record
 from __future__ import annotations
 
 import pickletools
+import os
 import re
 import struct
 import zipfile
@@ -56,6 +57,8 @@ def texts_in_first_pickle(path: Path) -> list[str]:
         OSError: the file cannot be opened.
     """
     size = struct.calcsize(BEGIN_FORMAT)
+    if not os.path.isfile(path):  # reading a pipe would wait for ever
+        return []
     with path.open("rb") as file:
         head = file.read(size)
         if len(head) < size or not head.startswith(BEGIN):

@@ -193,7 +193,7 @@ def _saved(names: list[str], folder: str = "names") -> dict[str, bytes]:
     for n, song in enumerate(listed):
         sound = {"waveform": torch.full((1, 2, 4800), (n + 1) / 100), "sample_rate": 48000}
         file = nodes.run("LeVoSaveSong", song=song, audio=sound, tokens=nodes.tokens())[0]
-        files[song.song.idx] = file
+        files[song.planned.song.idx] = file
     contents = {name: Path(file).read_bytes() for name, file in files.items()}
     if len(set(contents.values())) != len(contents):
         raise Silent("one song has overwritten another")

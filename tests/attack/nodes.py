@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import server
 import torch
 from levo_pack import nodes
 from levo_pack.nodes.host import folders
 from support.pack_nodes import NODES
 
 logging.disable(logging.CRITICAL)
+server.PromptServer.instance = None  # as nodes see it where there is no server
 
 MEMORY = 8_000_000_000  # bytes of its own that this process may have; more is a traceback
 resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))

@@ -126,7 +126,23 @@ def test_a_folder_is_named_by_the_day_it_is_made(tmp_path: Path):
     assert folder_of("%year%/batch %month%-%day%", tmp_path, NOW) == tmp_path / "2026" / "batch 03-04"
 
 
-@pytest.mark.parametrize("asked", ["..", "", ".", "%year%/..", "a/../..", "/etc", "x\0", "\ud83d", "a\nb"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "..",
+        "",
+        ".",
+        "%year%/..",
+        "a/../..",
+        "/etc",
+        "x\0",
+        "\ud83d",
+        "a\nb",
+        "a/" * 1500,
+        "x" * 300,
+        "名" * 90,
+    ],
+)
 def test_a_folder_stays_below_the_output_folder(tmp_path: Path, asked: str):
     with pytest.raises(SongListError, match="cannot use the folder"):
         folder_of(asked, tmp_path, NOW)

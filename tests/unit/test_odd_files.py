@@ -28,6 +28,7 @@ from levo.vae.oobleck import Vae
 
 ODD = {f"{name}.safetensors": write for name, write in odd_files.SAFETENSORS.items()}
 ODD |= {f"{name}.pt": write for name, write in odd_files.PICKLES.items()}
+ODD |= {"a pipe.pt": odd_files.SAFETENSORS["a pipe"], "a pipe.ckpt": odd_files.SAFETENSORS["a pipe"]}
 SECONDS = 3.0  # of computing for one file; a pipe that is waited for takes none, and never ends
 MEMORY = 400_000_000  # bytes of address space for listing all of them, beside what the process has
 
