@@ -18,7 +18,7 @@ from .plain_data import PlainDataError, from_json
 
 LENGTH = 8  # bytes that say how long the header is
 MAX_HEADER = 2_000_000  # bytes; the largest released one has 150 kB
-MAX_LISTS = 100_000  # lists and objects in it, three a tensor: a million take seconds to read
+MAX_LISTS = 200_000  # lists and objects in it, three a tensor: a million take seconds to read
 MAX_AXES = 16
 MAX_ELEMENTS = 1 << 50
 DTYPES = {

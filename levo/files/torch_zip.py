@@ -6,8 +6,8 @@ models. torch writes its records without compression and maps them, so no record
 
 from __future__ import annotations
 
-import pickletools
 import os
+import pickletools
 import re
 import struct
 import zipfile

@@ -192,7 +192,7 @@ def _saved(names: list[str], folder: str = "names") -> dict[str, bytes]:
     files = {}
     for n, song in enumerate(listed):
         sound = {"waveform": torch.full((1, 2, 4800), (n + 1) / 100), "sample_rate": 48000}
-        file = nodes.run("LeVoSaveSong", song=song, audio=sound, tokens=nodes.tokens())[0]
+        file = nodes.run("LeVoSaveSong", song=song, audio=sound, tokens=nodes.tokens())[0][0]
         files[song.planned.song.idx] = file
     contents = {name: Path(file).read_bytes() for name, file in files.items()}
     if len(set(contents.values())) != len(contents):

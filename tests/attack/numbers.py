@@ -186,7 +186,8 @@ def _listened(node: str, audio: Any, inputs: dict[str, Any]) -> None:
 
 
 def _decoded(node: str, latent: Any) -> None:
-    for result in nodes.run(node, vae=nodes.tiny("VAE"), latent=latent):
+    names = ("latent",) if node == "LeVoDecode" else ("mix", "vocals", "accompaniment")
+    for result in nodes.run(node, vae=nodes.tiny("VAE"), **dict.fromkeys(names, latent)):
         _all_sound(result, node)
 
 
