@@ -28,7 +28,6 @@ from levo.vae.oobleck import Vae
 
 ODD = {f"{name}.safetensors": write for name, write in odd_files.SAFETENSORS.items()}
 ODD |= {f"{name}.pt": write for name, write in odd_files.PICKLES.items()}
-ODD |= {"a pipe.pt": odd_files.SAFETENSORS["a pipe"], "a pipe.ckpt": odd_files.SAFETENSORS["a pipe"]}
 SECONDS = 3.0  # of computing for one file; a pipe that is waited for takes none, and never ends
 MEMORY = 400_000_000  # bytes of address space for listing all of them, beside what the process has
 
@@ -314,3 +313,11 @@ def test_a_file_without_rights_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(CheckpointError) as error:
         open_checkpoint(path)
     assert str(error.value) == sentence
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="This system has no pipes.")
+@pytest.mark.parametrize("name", ["y.pt", "v2-medium/model.pt", "y.ckpt"])
+def test_a_pipe_under_any_name_is_not_waited_for(tmp_path: Path, name: str):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert [file.path for file in Listing().files([tmp_path])] == [tmp_path / name]
