@@ -20,14 +20,10 @@ from typing import BinaryIO
 
 from safetensors import SafetensorError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from .claims import open_locked
+from .names import NAME_BYTES
 
 SUFFIX = ".part"
-NAME_BYTES = 255  # what file systems allow
-FAR = 1 << 40  # a byte behind all content: on Windows a locked one cannot be written
 CODE = re.compile(r"os error (\d+)")  # of safetensors' errors
 RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 OCCUPIED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
@@ -101,7 +97,7 @@ def locked(path: Path) -> Iterator[BinaryIO]:
     Raises:
         WriteError: another process is writing it.
     """
-    file = _locked(path, "a+b")
+    file = open_locked(path, "a+b")
     if file is None:
         raise WriteError(f"{path} is being written by another program; wait until it is done.", "in use")
     with file:
@@ -185,7 +181,7 @@ def _close_on_windows(file: BinaryIO) -> None:
 def _claimed(path: Path) -> tuple[Path, BinaryIO]:
     """The first partial file that nobody else is writing, empty, and the handle that keeps it locked."""
     number = 1
-    while (file := _locked(_hidden(path, number), "ab")) is None:
+    while (file := open_locked(_hidden(path, number), "ab")) is None:
         number += 1
     partial = _hidden(path, number)
     os.truncate(partial, 0)
@@ -197,33 +193,6 @@ def _hidden(path: Path, number: int) -> Path:
     tail = f".{number}{SUFFIX}" if number > 1 else SUFFIX
     name = path.name.encode(errors="surrogateescape")[: NAME_BYTES - len(tail) - 1]
     return path.with_name(f".{name.decode(errors='ignore')}{tail}")
-
-
-def _locked(path: Path, mode: str) -> BinaryIO | None:
-    """A handle that locks a file until it is closed; None where another one has it locked."""
-    while True:
-        file: BinaryIO = path.open(mode)  # type: ignore[assignment]
-        if not _lock(file):
-            file.close()
-            return None
-        with suppress(FileNotFoundError):  # whoever had it finished between opening and locking
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()
-
-
-def _lock(file: BinaryIO) -> bool:
-    try:
-        if sys.platform == "win32":
-            file.seek(FAR)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (
-        OSError
-    ) as error:  # some network disks have no locks: then two who write at once are on their own
-        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-    return True
 
 
 def remove_leftovers(path: Path) -> None:
@@ -243,7 +212,7 @@ def _core_partial(path: Path, number: int) -> Path:
 
 
 def _remove_unused(path: Path) -> None:
-    if file := _locked(path, "rb"):
+    if file := open_locked(path, "rb"):
         with file:
             _close_on_windows(file)
             path.unlink()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 if sys.platform == "win32":
     import msvcrt
@@ -20,6 +21,7 @@ else:
 
 PATIENCE = 60.0  # seconds: locks are held for as long as a small file is written
 PAUSE = 0.01
+FAR = 1 << 40  # a byte behind all content: on Windows a locked one cannot be written
 BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)  # what systems say of a file that another has locked
 
 
@@ -69,7 +71,7 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
         ClaimError: another program holds it all that time.
     """
     end = time.monotonic() + patience
-    while (handle := _lock(path)) is None:
+    while (file := _open_lock(path)) is None:
         if time.monotonic() > end:
             raise ClaimError(f"Another program has held {path} for {patience:g} s; end it, or wait.")
         time.sleep(PAUSE)
@@ -78,36 +80,41 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     finally:
         if sys.platform != "win32":
             path.unlink(missing_ok=True)
-        os.close(handle)
+        file.close()
         if sys.platform == "win32":  # which removes no open file, and none that others wait for
             with suppress(OSError):
                 path.unlink()
 
 
-def _lock(path: Path) -> int | None:
-    """A handle that holds the lock until it is closed; None while another one does."""
+def open_locked(path: Path, mode: str) -> BinaryIO | None:
+    """Open a file in a binary mode, locked until it is closed; None where another one has it locked."""
+    while True:
+        file: BinaryIO = path.open(mode)  # type: ignore[assignment]
+        if not _lock(file):
+            file.close()
+            return None
+        with suppress(FileNotFoundError):  # whoever had it removed it between opening and locking
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _open_lock(path: Path) -> BinaryIO | None:
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return open_locked(path, "ab")
     except PermissionError:
         if sys.platform == "win32":  # it is being removed
             return None
         raise
+
+
+def _lock(file: BinaryIO) -> bool:
     try:
-        _lock_handle(handle)
-        # Whoever had the lock may have removed the file between opening and locking.
-        if os.path.samestat(os.fstat(handle), os.stat(path)):
-            return handle
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        if error.errno not in BUSY:  # a file system without locks: names are still claimed one by one
-            return handle
-    os.close(handle)
-    return None
-
-
-def _lock_handle(handle: int) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if sys.platform == "win32":
+            file.seek(FAR)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # some network disks have no locks: names are still claimed one by one
+        return error.errno not in BUSY
+    return True
