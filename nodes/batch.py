@@ -15,6 +15,7 @@ from ..levo.batch import results, saving, song_list
 from ..levo.batch.attempts import left
 from ..levo.batch.saving import Planned
 from ..levo.batch.song_list import Fault, Hear, Song, SongList, SongListError
+from ..levo.files.names import shown
 from ..levo.files.style_library import Entries, language_of, pick, read_library
 from ..levo.kinds import Kind
 from . import list_runs
@@ -228,7 +229,7 @@ def summary(found: SongList, missing: int, failed: list[Fault], now: list[Song])
 
 
 def _named(songs: list[Song]) -> str:
-    names = [f"line {song.line} ({song_list.shown(song.idx)})" for song in songs[:NAMED]]
+    names = [f"line {song.line} ({shown(song.idx)})" for song in songs[:NAMED]]
     more = len(songs) - len(names)
     return f"This run: {', '.join(names)}{f' and {more} more' if more else ''}."
 

@@ -20,6 +20,7 @@ from ..levo.config import RELEASED_CONFIGS
 from ..levo.files.checkpoint import open_checkpoint
 from ..levo.kinds import MODELS, Kind
 from ..levo.text import editing, lyrics, style
+from ..levo.text.tags import shortened
 from .host import folders
 
 MAX_BYTES = 65_536  # of a question
@@ -75,7 +76,7 @@ def description_report(question: dict[str, Any]) -> dict[str, Any]:
     try:
         answer = {"description": style.describe(**fields), "problem": None}
     except style.StyleError as error:
-        answer = {"description": None, "problem": _shown(str(error))}
+        answer = {"description": None, "problem": shortened(str(error), MAX_SHOWN)}
     _refuse_long(answer)
     return answer
 
@@ -93,11 +94,7 @@ def limit_of(checkpoint: str) -> float:
 
 
 def _problem(error: lyrics.LyricsError) -> dict[str, Any]:
-    return {"line": error.line, "text": _shown(str(error))}
-
-
-def _shown(sentence: str) -> str:
-    return sentence if len(sentence) <= MAX_SHOWN else f"{sentence[: MAX_SHOWN - 3]}..."
+    return {"line": error.line, "text": shortened(str(error), MAX_SHOWN)}
 
 
 def _text(question: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 
 from ..levo.audio.sound import sound_of
 from ..levo.batch import results, saving, song_list
+from ..levo.files.names import shown
 from .batch import CATEGORY, below_output
 from .host.prompts import upstream
 from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
@@ -129,6 +130,6 @@ def _sentence(listed: ListedSong, error: Exception) -> str:
         return str(error)
     planned = listed.planned
     return (
-        f"{song_list.shown(planned.song.idx)} cannot be saved in {planned.folder} ({error.strerror}); make "
+        f"{shown(planned.song.idx)} cannot be saved in {planned.folder} ({error.strerror}); make "
         "room or change the folder's rights, and run it again."
     )

@@ -19,7 +19,6 @@ LONGEST = 1_000  # characters of a text that are looked at: normalising takes ti
 JOINERS = "\u200c\u200d"  # which letters of some scripts need between them
 ENDS = f". {JOINERS}"  # which are invisible, or lost on Windows
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)", re.IGNORECASE)  # of Windows
-IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # in a path of some system, or of all
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')  # on Windows, or on every system
 FIELD = re.compile(r"%([A-Za-z_][\w.]*(?::[^%/\\]*)?)%")
 TIMES = {  # ComfyUI's own

@@ -14,11 +14,11 @@ from itertools import chain
 from pathlib import Path
 
 from ..files.claims import ClaimError, claim, locked
-from ..files.names import fault
+from ..files.names import fault, shown
 from . import names, results
 from .names import key
 from .results import FILE, SUFFIX
-from .song_list import Song, SongListError, shown
+from .song_list import Song, SongListError
 
 CORE = ".partial_00001_.flac"  # what ComfyUI puts behind the name that it is given
 PROBE_BYTES = 4_096
@@ -43,8 +43,6 @@ def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
     Raises:
         SongListError: it leads elsewhere, or has a name in it that means nothing.
     """
-    if names.IMPOSSIBLE.search(asked):
-        raise SongListError(f"cannot use the folder {shown(asked)}; type its name anew.")
     if wrong := fault(asked):
         raise SongListError(f"cannot use the folder {shown(asked)}, {wrong}.")
     try:

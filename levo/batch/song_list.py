@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files.names import SHOWN, shown
 from ..text.lyrics import LyricsError, parse
 from ..text.style import describe
 from .names import file_name
@@ -20,7 +21,6 @@ from .names import file_name
 IDX, LYRICS, DESCRIPTION = "idx", "gt_lyric", "descriptions"
 AUDIO, STYLE = "prompt_audio_path", "auto_prompt_audio_type"
 FIELDS = (IDX, LYRICS, DESCRIPTION, AUDIO, STYLE)
-SHOWN = 60  # characters of a text in a sentence
 LISTED = 20  # faults that are told one by one
 PARTED = re.compile(r"\s*;\s*\[")
 Hear = Callable[[Path], None]
@@ -105,11 +105,6 @@ class _LineError(ValueError):
     def __init__(self, error: ValueError, idx: str) -> None:
         super().__init__(str(error))
         self.idx, self.clip = idx, isinstance(error, _ClipError)
-
-
-def shown(text: str) -> str:
-    """A text as a sentence quotes it, not without end."""
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def told(sentences: Sequence[object], what: str = "faulty lines") -> list[str]:

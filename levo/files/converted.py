@@ -28,7 +28,7 @@ from . import atomic, config_limits, plain_data, released
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
 from .released import Layout, Source
-from .tensor_file import BLOCK, CheckpointError, Inventory, read
+from .tensor_file import CheckpointError, Inventory, hash_of_rest, read
 
 FORMAT = "1"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
@@ -194,15 +194,11 @@ def sha256_of(path: Path, recorded: str, on_step: Callable[[int, int], None]) ->
         recorded: by the file itself, which counts as zeros.
         on_step: told (done, total) bytes; what it raises stops.
     """
-    total = path.stat().st_size
     with path.open("rb") as file:
         length = file.read(8)
         start = length + file.read(int.from_bytes(length, "little"))
         digest = hashlib.sha256(_with_hash(start, recorded, UNHASHED))
-        while block := file.read(BLOCK):
-            digest.update(block)
-            on_step(file.tell(), total)
-    return digest.hexdigest()
+        return hash_of_rest(file, digest, on_step)
 
 
 def _with_hash(start: bytes, old: str, new: str) -> bytes:

@@ -6,9 +6,11 @@ Knows safetensors files and torch's zip checkpoints, nothing of the models in th
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import load_file
@@ -85,12 +87,17 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def sha256_of(path: Path, on_step: Callable[[int, int], None]) -> str:
     """Hash of a file in hexadecimal; `on_step` is told (done, total) bytes, and what it raises stops."""
-    total, digest = path.stat().st_size, hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-            on_step(file.tell(), total)
-    return digest.hexdigest()
+        return hash_of_rest(file, hashlib.sha256(), on_step)
+
+
+def hash_of_rest(file: BinaryIO, digest: Any, on_step: Callable[[int, int], None]) -> str:
+    """What hashlib's `digest` comes to with all that is still to be read of a file; see `sha256_of`."""
+    total = os.fstat(file.fileno()).st_size
+    while block := file.read(BLOCK):
+        digest.update(block)
+        on_step(file.tell(), total)
+    return str(digest.hexdigest())
 
 
 def _unreadable(path: Path) -> CheckpointError:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from .lyrics import half_width
+from .tags import shortened
 from .unicode import composed, half_character, half_named
 
 # The model was trained on short tags; longer ones are sentences, which it reads as noise.
@@ -153,9 +154,10 @@ def _refuse_sentence(field: str, piece: str) -> None:
     listed = [item for inner in inside for item in re.split("[,、;]", inner)]
     words = max(map(_word_count, [_IN_ROUND.sub(" ", piece), *listed]))
     if words > MAX_WORDS or _SENTENCE_END.search(piece):
-        shown = piece if len(piece) <= 60 else f"{piece[:57]}..."
         advice = 'write short tags separated by commas, such as "sad, folk, piano"'
-        raise StyleError(f"Description field '{field}': \"{shown}\" reads like a sentence; {advice}.")
+        raise StyleError(
+            f"Description field '{field}': \"{shortened(piece, 60)}\" reads like a sentence; {advice}."
+        )
 
 
 def _word_count(text: str) -> int:

@@ -184,11 +184,11 @@ def _missing(kind: Kind, choice: str, there: dict[str, Path], files: Sequence[Fo
             f"(with git lfs) to {folder()} and press R, or write styles of your own with LeVo Save Style."
         )
     published = catalogue.RELEASES.get(SIZE.sub("", choice), MODELS[kind].published)
-    files = " and ".join(Path(file.path).name for file in published)
+    names = " and ".join(Path(file.path).name for file in published)
     first = published[0]
     source = f"https://huggingface.co/{first.repository}"
     inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
     return (
-        f"{nothing}: run the node LeVo Download Models, or download {files} from "
+        f"{nothing}: run the node LeVo Download Models, or download {names} from "
         f"{source}{inside} to {folder() / first.local_path.parent} and press R."
     )
