@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
+from support import hosted  # first: it starts ComfyUI and imports the pack
 
 # isort: split
 import atexit
@@ -17,9 +17,7 @@ from typing import Any
 import folder_paths
 import server
 import torch
-from levo_pack import nodes
 from levo_pack.nodes.host import folders
-from support.pack_nodes import NODES
 
 logging.disable(logging.CRITICAL)
 server.PromptServer.instance = None  # as nodes see it where there is no server
@@ -43,23 +41,21 @@ RENDER = {"track": "mix", "seed": 2, "steps": 1}
 
 
 def run(node: str, **inputs: Any) -> tuple[Any, ...]:
-    """Execute a node, with the defaults of inputs that are not named."""
-    kind = getattr(nodes, node)
-    schema = kind.define_schema()
-    defaults = {each.id: each.default for each in schema.inputs if hasattr(each, "default")}
-    given = {name: value for name, value in defaults.items() if value is not None} | inputs
+    """Execute a node, with the defaults of inputs that are not named; lists of inputs have one entry."""
+    schema = hosted.nodes()[node].define_schema()
     if schema.is_input_list:
-        given = {name: [value] for name, value in given.items()}
+        defaults = {each.id: each.default for each in schema.inputs if hasattr(each, "default")}
+        inputs = {name: [value] for name, value in (defaults | inputs).items()}
     with torch.inference_mode():
-        return kind.PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**given).result
+        return hosted.run(node, **inputs)
 
 
 def describe_all() -> None:
     """Describe all nodes, as every start of ComfyUI and every press of R does."""
     folder_paths.cache_helper.clear()
     folder_paths.filename_list_cache.clear()
-    for name in NODES:
-        getattr(nodes, name).GET_NODE_INFO_V1()
+    for node in hosted.nodes().values():
+        node.GET_NODE_INFO_V1()
 
 
 @cache

@@ -16,13 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
+from support.hosted import run  # first: it starts ComfyUI and imports the pack
 
 # isort: split
 import comfy.model_management as mm
 import folder_paths
 import torch
-from levo_pack import nodes
 from levo_pack.levo import kinds, tiny
 from levo_pack.nodes import loaders
 from levo_pack.nodes.host import folders, memory, reporting
@@ -44,14 +43,6 @@ COMPOSE = {
     "cuda_graph": True,
 }
 RENDER = {"track": "mix", "seed": 2, "steps": 2, "guidance": 1.5}
-
-
-def run(node: str, **inputs: Any) -> tuple[Any, ...]:
-    """Execute a node as ComfyUI does, with the defaults of inputs that are not named."""
-    kind = getattr(nodes, node)
-    given = {each.id: each.default for each in kind.define_schema().inputs if hasattr(each, "default")}
-    out = kind.PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**given | inputs)
-    return out.result
 
 
 def tensors(value: Any) -> list[Tensor]:

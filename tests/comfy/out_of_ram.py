@@ -5,7 +5,6 @@ Run by test_comfy_out_of_ram.py in a process of its own, because it imports Comf
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import resource
@@ -15,11 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the pack
+from support.hosted import nodes, run  # first: it starts ComfyUI and imports the pack
 
 # isort: split
 import folder_paths
-import levo_pack
 import torch
 from comfy_api.latest import io
 from levo_pack.levo.song.tokens import SongRequest
@@ -84,11 +82,7 @@ def come_out(error: Exception, wrapped: bool = False) -> str:
 
 
 def main() -> None:
-    nodes = {n.__name__: n for n in asyncio.run(levo_pack.nodes.LeVoExtension().get_node_list())}
-
-    def run(node: str, **inputs: Any) -> Any:
-        return nodes[node].PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**inputs).args
-
+    folders.register()
     lelm, renderer, vae = (
         run(f"LeVoLoad{name}", checkpoint=TINY, dtype="fp32")[0] for name in ("LeLM", "Renderer", "VAE")
     )
@@ -116,7 +110,7 @@ def main() -> None:
         "limited": said,
         "told": [come_out(error, wrapped) for error in RUNNING_OUT for wrapped in (False, True)],
         "others": [come_out(error) for error in OTHERS],
-        "untold": [name for name, node in nodes.items() if not hasattr(node.execute, "__wrapped__")],
+        "untold": [name for name, node in nodes().items() if not hasattr(node.execute, "__wrapped__")],
     }
     json.dump(found, sys.stdout)
 
