@@ -58,7 +58,8 @@ PARTS = {
     "renderer": Part("flow", 90),
     "memory": Part("memory", 120),
     "song": Part("song", 150),
-    "server": Part("served", 560),
+    "server": Part("served", 280),
+    "static server": Part("served", 280, "run_static"),
 }
 
 
@@ -70,7 +71,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--dry", action="store_true", help="try the script itself, on the CPU")
     parser.add_argument("--out", type=Path, help="file for all figures, as JSON")
-    parser.add_argument("--comfyui", type=Path, help="ComfyUI's folder, for the part `server`")
+    parser.add_argument("--comfyui", type=Path, help="ComfyUI's folder, for the parts that start its server")
     parser.add_argument("--limit", type=float, default=3600, help="seconds for everything")
     parser.add_argument("--figures", type=Path, help=argparse.SUPPRESS)  # of a part in its own process
     asked = parser.parse_args()
@@ -96,7 +97,7 @@ def run_here(asked: argparse.Namespace) -> None:
 def run_apart(name: str, asked: argparse.Namespace, folder: Path, left: float) -> list[Figure]:
     """Run one part in a process of its own, and give its figures; that it failed is one of them."""
     part, file = PARTS[name], folder / f"{name}.jsonl"
-    if name == "server" and asked.comfyui is None:
+    if PARTS[name].module == "served" and asked.comfyui is None:
         return [Figure(name, "all", verdict=SKIPPED, note="no --comfyui")]
     if left < STARTING:
         return [Figure(name, "all", verdict=SKIPPED, note="no time is left")]

@@ -30,7 +30,7 @@ from levo.memory import compose_bytes
 TESTS = Path(__file__).resolve().parents[2]
 PROMPT = TESTS / "prompts" / "text_to_song.json"
 COMPOSING = ("LeVoLoadLeLM", "LeVoLyrics", "LeVoDescription", "LeVoConditioning", "LeVoCompose")
-SERVERS = {"stock": (), "static": ("--disable-dynamic-vram",)}
+STATIC = ("--disable-dynamic-vram",)
 NEEDED = ("requests", "websocket", "safetensors")
 FILES = {"fp16": "large-fp16.safetensors", "int8": "large-int8.safetensors"}
 SECONDS, SHORT, LEFT_BEHIND = 60, 4, 8  # of songs: timed, compared, and with half of the weights
@@ -51,7 +51,17 @@ class Sung:
 
 
 def run(report: Report, setting: Setting) -> None:
-    """Write the models, then start one server after the other."""
+    """ComfyUI as it comes: with dynamic VRAM."""
+    serve(report, setting, "stock", ())
+
+
+def run_static(report: Report, setting: Setting) -> None:
+    """ComfyUI without dynamic VRAM."""
+    serve(report, setting, "static", STATIC)
+
+
+def serve(report: Report, setting: Setting, name: str, arguments: tuple[str, ...]) -> None:
+    """Write the models, then start a server with room for all weights, and one with room for half."""
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         report.skip("all", f"{', '.join(missing)} cannot be imported")
         return
@@ -60,13 +70,12 @@ def run(report: Report, setting: Setting) -> None:
         base = Path(folder)
         if not written(report, setting, base / "weights"):
             return
-        for name, arguments in SERVERS.items():
-            with report.case(f"{name} server"), started(setting, base / name, arguments) as server:
-                whole(report, server, name)
-            left = (*arguments, "--reserve-vram", f"{reserve(setting):.2f}")
-            name = f"{name}, half of the weights"
-            with report.case(f"{name} server"), started(setting, base / name, left) as server:
-                half(report, server, name)
+        with report.case(f"{name} server"), started(setting, base / name, arguments) as server:
+            whole(report, server, name)
+        left = (*arguments, "--reserve-vram", f"{reserve(setting):.2f}")
+        name = f"{name}, half of the weights"
+        with report.case(f"{name} server"), started(setting, base / name, left) as server:
+            half(report, server, name)
 
 
 def written(report: Report, setting: Setting, folder: Path) -> bool:
