@@ -20,7 +20,7 @@ from .config import (
     StyleEncoderConfig,
     VaeConfig,
 )
-from .layers import int8, weights
+from .layers import quantised, weights
 
 LELM = LelmConfig(
     version="v2",
@@ -62,7 +62,7 @@ def init_weights(model: nn.Module, device: torch.device | str | None = None) -> 
         device: where the tensors go; None for where the model has them now.
     """
     names = model.state_dict().items()
-    scales = int8.scale_names(model)  # follow from their weights
+    scales = quantised.scale_names(model)  # follow from their weights
     values = ((name, _weight(name, tensor.shape)) for name, tensor in names if name not in scales)
     weights.assign(model, values, device)
 

@@ -30,6 +30,7 @@ from .host.precision import (
     DTYPES,
     FLASH,
     FP8,
+    INT4,
     INT8,
     SDPA,
     Precision,
@@ -96,8 +97,9 @@ class LeVoLoadLeLM(io.ComfyNode):
                 _dtype_input(
                     "fp16 where the GPU is fast at it, else bf16; on a CPU fp16, computed in fp32; else "
                     "fp32. int8: large matrices take half the memory of fp16 and are rounded more. "
-                    "fp8_e4m3fn: as small, and rounded far more.",
+                    "int4: a quarter, and rounded far more. fp8_e4m3fn: as large as int8, rounded more.",
                     INT8,
+                    INT4,
                     FP8,
                 ),
                 _attention_input("flash_attn where it is installed and fits, else sdpa."),

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,11 @@ from torch import Tensor, nn
 
 from ..config import LelmConfig, RendererConfig, VaeConfig
 from ..kinds import MODELS, Kind
-from ..layers import int8, weights
+from ..layers import weights
 from ..layers.fp8 import FP8
+from ..layers.int4 import Int4Linear
+from ..layers.int8 import Int8Linear
+from ..layers.quantised import QuantisedLinear
 from . import atomic, config_limits, plain_data, released
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
@@ -36,7 +39,9 @@ UNHASHED = "0" * 64  # stands for the hash until it is known
 SHA256 = re.compile("[0-9a-f]{64}")
 # safetensors' names
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
-SMALL = {torch.int8: "I8", FP8: "F8_E4M3"}  # of matrices only
+SMALL = {torch.int8: "I8", torch.uint8: "U8", FP8: "F8_E4M3"}  # of matrices only
+SAID = {torch.int8: "int8", torch.uint8: "int4", FP8: "fp8"}  # as loaders call them
+FORMS: dict[torch.dtype, type[QuantisedLinear]] = {torch.int8: Int8Linear, torch.uint8: Int4Linear}
 DTYPES |= SMALL
 
 
@@ -94,7 +99,7 @@ def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
 def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:
     """Give `model` the tensors of a converted file; those that are as the model has them stay mapped.
 
-    An int8 file fits a float model and the other way round.
+    A file of int8 or int4 fits a float model, and one of the other, and the other way round.
 
     Args:
         model: whose tensors are replaced.
@@ -105,24 +110,42 @@ def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | 
     Raises:
         CheckpointError: as `released.load`.
     """
-    sources = _sources(model.state_dict(), read(path), int8.scale_names(model))
+    sources = _sources(model, read(path))
     released.load(
         model, partial(read, path), Layout(kind, sources, unused=(), dtypes=frozenset(DTYPES)), device
     )
 
 
-def _sources(own: Iterable[str], given: Mapping[str, Tensor], scales: set[str]) -> dict[str, Source]:
-    """Where each tensor of a model comes from, by what is int8: the file, the model, both or neither."""
-    # Other bytes are told by `released.check`.
-    rounded = {n for n, tensor in given.items() if tensor.dtype == torch.int8 and n.endswith(".weight")}
+def _sources(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Source]:
+    """Where each tensor of a model comes from, by what the file and the model store in few bits."""
+    layers = {f"{n}.weight": m for n, m in model.named_modules() if isinstance(m, QuantisedLinear)}
+    # Other whole numbers are told by `released.check`.
+    forms = {n: FORMS[t.dtype] for n, t in given.items() if t.dtype in FORMS and n.endswith(".weight")}
     sources = {}
-    for name in own:
-        if name in rounded and not scales:
-            scale = name.removesuffix("weight") + "scale"
-            sources[name] = Source((name, scale), int8.dequantise)
-        elif rounded or name not in scales:
+    for name, tensor in model.state_dict().items():
+        layer, form = layers.get(name), forms.get(name)
+        scale = f"{name.removesuffix('weight')}scale"
+        if form is not None and not isinstance(layer, form):
+            width = (tensor if layer is None else layer).shape[1]
+            sources[name] = Source((name, scale), partial(_floats, form, width))
+        elif not _follows(name, layers, forms):
             sources[name] = Source((name,))
     return sources
+
+
+def _follows(
+    name: str, layers: Mapping[str, QuantisedLinear], forms: Mapping[str, type[QuantisedLinear]]
+) -> bool:
+    """Whether a tensor of a model is a scale that follows from weights that the file holds otherwise."""
+    weight = f"{name.removesuffix('scale')}weight"
+    if not name.endswith(".scale") or weight not in layers:
+        return False
+    return weight not in forms or not isinstance(layers[weight], forms[weight])
+
+
+def _floats(form: type[QuantisedLinear], width: int, weight: Tensor, scale: Tensor) -> Tensor:
+    """[out, width] float32 numbers that a matrix in few bits stands for."""
+    return form.dequantise(weight, scale)[:, :width]
 
 
 def save(
@@ -146,15 +169,15 @@ def save(
         config: the model's.
         origin: where its weights came from.
         dtype: of the numbers in the file, but for those that stay float32 in a model of that dtype; None
-            keeps each tensor's, which an int8 or fp8 model needs.
+            keeps each tensor's, which a model in few bits needs.
         on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
 
     Raises:
-        CheckpointError: a number does not fit `dtype`, or the model is int8 or fp8 and has to stay so.
+        CheckpointError: a number does not fit `dtype`, or the model is in few bits and has to stay so.
         WriteError: the disk is full or cannot be written.
     """
-    # Bytes first: mapped from the file they then lie as int8's kernel wants them.
-    tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype != torch.int8))
+    # Whole numbers first: mapped from the file they then lie as kernels want them.
+    tensors = dict(sorted(model.state_dict().items(), key=lambda item: item[1].dtype not in FORMS))
     dtypes = _dtypes(tensors, model, kind, config, dtype)
     metadata = {
         "format": "pt",
@@ -213,11 +236,10 @@ def _dtypes(
     """The dtype that each tensor has in a file of `dtype`; see `save`."""
     if dtype is None:
         return {name: tensor.dtype for name, tensor in tensors.items()}
-    if any(tensor.dtype in SMALL for tensor in tensors.values()):
-        small = "int8" if int8.scale_names(model) else "fp8"
+    if small := {SAID[tensor.dtype] for tensor in tensors.values() if tensor.dtype in SAID}:
         raise CheckpointError(
-            f"The {kind} was loaded as {small}, which is written only as it is; choose `as loaded`, or "
-            "load it in the dtype that the file should have."
+            f"The {kind} was loaded as {small.pop()}, which is written only as it is; choose `as loaded`, "
+            "or load it in the dtype that the file should have."
         )
     like = type(model)(config, device="meta", dtype=dtype).state_dict()
     return {name: tensor.dtype for name, tensor in like.items()}

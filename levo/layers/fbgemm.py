@@ -26,7 +26,7 @@ def is_available() -> bool:
     return "fbgemm" in torch.backends.quantized.supported_engines
 
 
-class _Packed(nn.Module):
+class PackedLinear(nn.Module):
     """A layer whose matrix no tensor can show: its parameter `weight` has shape and dtype, but no numbers.
 
     x is float32, and so is what comes out. `levo.layers.weights` sets and reads the numbers.
@@ -34,11 +34,19 @@ class _Packed(nn.Module):
 
     _packed: Any = None
 
+    def pack(self, weight: Tensor) -> None:
+        """Take the numbers of a matrix."""
+        raise NotImplementedError
+
+    def matrix(self) -> Tensor:
+        """A copy of the numbers."""
+        raise NotImplementedError
+
     def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
         return self  # for one device and one dtype: who moves the model does not move it
 
 
-class Fp16Linear(_Packed):
+class Fp16Linear(PackedLinear):
     """A linear layer with fp16 weights.
 
     bf16 numbers of the size of weights fit fp16 exactly; below 2e-5 they lose something.
@@ -63,7 +71,7 @@ class Fp16Linear(_Packed):
         return y if self.bias is None else y.add_(self.bias)
 
 
-class PackedInt8Linear(_Packed, Int8Linear):
+class PackedInt8Linear(PackedLinear, Int8Linear):
     """A linear layer without bias with int8 weights and a scale a row.
 
     x is split into two numbers of 7 bits each, by the largest number of its row; both are multiplied by the

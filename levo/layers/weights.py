@@ -8,8 +8,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from . import int8
-from .fbgemm import Fp16Linear, PackedInt8Linear
+from .fbgemm import PackedLinear
+from .quantised import QuantisedLinear
 
 
 def declare(model: nn.Module, expected: Mapping[str, Tensor]) -> None:
@@ -35,8 +35,9 @@ def assign(
 
     Args:
         model: of any layers; may be on the meta device.
-        values: name in its state dict -> tensor of that shape, of any dtype. All but the scales of int8
-            weights that are given as floats. What has the right dtype is not copied.
+        values: name in its state dict -> tensor of that shape, of any dtype. Matrices that the model stores
+            in few bits may be given as floats; their scales then follow from them and are not given. What
+            has the right dtype is not copied.
         device: where the tensors go; None for where the model has them now.
 
     Raises:
@@ -51,8 +52,8 @@ def assign(
         if _is_matrix(layer, leaf):
             layer.pack(value)
             followed |= {name, scale} if value.is_floating_point() else {name}
-        elif expected[name].dtype == torch.int8 and value.is_floating_point():
-            numbers = int8.quantise(value)
+        elif leaf == "weight" and isinstance(layer, QuantisedLinear) and value.is_floating_point():
+            numbers = layer.quantise(value)
             state |= {n: _fit(t, expected[n], device) for n, t in zip((name, scale), numbers, strict=True)}
         else:
             state[name] = _fit(value, expected[name], device)
@@ -78,9 +79,20 @@ def is_packed(model: nn.Module, name: str) -> bool:
     return _is_matrix(*_owner(model, name))
 
 
-def _is_matrix(layer: nn.Module, leaf: str) -> TypeGuard[Fp16Linear | PackedInt8Linear]:
+def shape_of(model: nn.Module, name: str, tensor: Tensor) -> torch.Size:
+    """Shape that a tensor must have to become the one of this name in the state dict of a model.
+
+    Matrices that a model stores in few bits may be given as floats, which have one number a weight.
+    """
+    layer, leaf = _owner(model, name)
+    if leaf == "weight" and isinstance(layer, QuantisedLinear) and tensor.is_floating_point():
+        return layer.shape
+    return model.get_parameter(name).shape
+
+
+def _is_matrix(layer: nn.Module, leaf: str) -> TypeGuard[PackedLinear]:
     """Whether a layer's tensor of this name is the matrix that it keeps packed."""
-    return leaf == "weight" and isinstance(layer, Fp16Linear | PackedInt8Linear)
+    return leaf == "weight" and isinstance(layer, PackedLinear)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -28,8 +29,11 @@ from ...levo.lelm.model import LeLM, Run, in_turn, plainly
 from ..sockets import LoadedLelm
 from . import memory
 
+log = logging.getLogger(__name__)
+
 AUTO, ON, OFF = "auto", "on", "off"  # whether steps are compiled
 COMPILED_SECONDS = 30  # of a song from which compiling is worth its time
+ASYNC = "cudaMallocAsync"  # the allocator that ComfyUI starts torch with on most cards
 OLDEST_CARD = (7, 0)  # that Triton, which makes the kernels, runs on
 
 
@@ -37,7 +41,7 @@ def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     """How to run the steps of a song of `frames` frames with a model that was placed."""
     device, dynamic = lelm.patcher.load_device, memory.is_dynamic(lelm.patcher)
     graph = cuda_graph and memory.is_on_cuda(lelm) and not getattr(args, "disable_cuda_graphs", False)
-    block = FusedBlocks(borrowed) if is_compiled(lelm.compile, frames, device) else plainly
+    block = FusedBlocks(borrowed) if is_compiled(lelm.compile, frames, device, graph) else plainly
     if dynamic:
         pages = _pages_module() if graph else None
         residency = PagedWeights(lelm.patcher.model, pages) if pages else None
@@ -45,8 +49,16 @@ def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     return Execution(Resident() if graph and memory.is_resident(lelm) else None, Run(block))
 
 
-def is_compiled(choice: str, frames: int, device: torch.device) -> bool:
+def is_compiled(choice: str, frames: int, device: torch.device, graph: bool) -> bool:
     """Whether to compile steps for a choice made by name; `auto` does so where it is sure to pay."""
+    if graph and choice != OFF and torch.cuda.get_allocator_backend() == ASYNC:
+        # Its kernels take what is allocated in a capture for memory of the CPU; see `quantised_triton`.
+        if choice == ON:
+            log.warning(
+                "LeLM runs without compiled steps, which CUDA graphs hold only if ComfyUI is started with "
+                "--disable-cuda-malloc."
+            )
+        return False
     if choice != AUTO:
         return choice == ON
     return (

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
-from ...levo.layers import fbgemm, fp8, int8, int8_triton
+from ...levo.layers import fbgemm, fp8, int4, int4_cpu, int8, quantised, quantised_triton
 from ...levo.layers.attention import (
     Attention,
     CacheMask,
@@ -28,9 +27,8 @@ from ...levo.layers.attention import (
 log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUTO, INT8, FP8 = "auto", "int8", "fp8_e4m3fn"
+AUTO, INT8, INT4, FP8 = "auto", "int8", "int4", "fp8_e4m3fn"
 SDPA, FLASH = "sdpa", "flash_attn"
-KITCHEN_ROWS = 4  # up to which its product took less time than fp16's; measured on an H200
 
 
 @dataclass(frozen=True)
@@ -51,62 +49,52 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
     """
     dtype, on_cpu = _lelm_dtype(choice), _is_packed(choice)
 
-    def layers(base: Any, int8_linear: Callable[..., nn.Module]) -> Any:
+    def layers(base: Any, small: Mapping[str, type[nn.Module]]) -> Any:
         if choice == FP8:  # as with int8, the bridge stays
             return fp8.operations(base, biased=False)
         if on_cpu:
-            base, int8_linear = fbgemm.operations(base), fbgemm.PackedInt8Linear
-        return int8.operations(base, int8_linear) if choice == INT8 else base
+            base, small = fbgemm.operations(base), PACKED
+        if choice not in small:
+            return base
+        kernel = {} if on_cpu else {"kernel": few_rows_kernel(small[choice], dtype)}
+        return quantised.operations(base, partial(small[choice], **kernel))
 
     base = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
     attend = _lelm_attention(attention, dtype, head_width, matmul_attention if on_cpu else torch_attention)
-    int8_linear = partial(Int8Linear, kernel=int8_kernel(dtype) if choice == INT8 else None)
-    return Precision(dtype, layers(base, int8_linear), layers(nn, int8.Int8Linear), attend)
+    return Precision(dtype, layers(base, STREAMING), layers(nn, PLAIN), attend)
 
 
-def int8_kernel(dtype: torch.dtype) -> int8.Kernel | None:
-    """What multiplies by bytes on the device, for activations of a dtype; says so in the log."""
+def few_rows_kernel(layer: type[nn.Module], dtype: torch.dtype) -> quantised.Kernel | None:
+    """What multiplies by few bits on the device, for a kind of layer and activations of a dtype.
+
+    Says in the log what it is, or that there is none.
+    """
     device = mm.get_torch_device()
-    if device.type != "cuda":
-        return None
-    kernel = next((each for each in _int8_kernels(device, dtype) if _works(each, device, dtype)), None)
-    if kernel is None:
-        log.warning(
-            "int8 is for memory alone on this card: no kernel multiplies by bytes, so each step turns all "
-            "matrices into %s, which takes longer than reading them as %s would.",
-            *(str(dtype).removeprefix("torch."),) * 2,
-        )
-    else:
-        log.info("int8 matrices are multiplied by %s.", kernel.name)
-    return kernel
+    if device.type == "cuda" and dtype != torch.float32 and quantised_triton.is_available(device):
+        kernel = quantised.Kernel("a Triton kernel", quantised_triton.MAX_ROWS, quantised_triton.product)
+        if _works(kernel, layer, device, dtype):
+            log.info("Matrices in few bits are multiplied by %s.", kernel.name)
+            return kernel
+    log.warning(
+        "int8 and int4 are for memory alone on this machine: no kernel multiplies by them, so each step "
+        "turns all matrices into %s, which takes longer than reading them as %s would.",
+        *(str(dtype).removeprefix("torch."),) * 2,
+    )
+    return None
 
 
-def _int8_kernels(device: torch.device, dtype: torch.dtype) -> Iterator[int8.Kernel]:
-    """The best first: ours keeps activations as they are, ComfyUI's rounds them to bytes."""
-    if dtype != torch.float32 and int8_triton.is_available(device):
-        yield int8.Kernel("a Triton kernel", int8_triton.MAX_ROWS, int8_triton.product)
-    with suppress(ImportError, AttributeError):
-        import comfy_kitchen
-
-        multiply = comfy_kitchen.int8_linear
-        yield int8.Kernel(
-            "comfy_kitchen, which rounds activations to bytes too",
-            KITCHEN_ROWS,
-            lambda x, weight, scale: multiply(x, weight, scale, out_dtype=x.dtype),
-            error=0.03,
-        )
-
-
-def _works(kernel: int8.Kernel, device: torch.device, dtype: torch.dtype) -> bool:
+def _works(
+    kernel: quantised.Kernel, layer: type[nn.Module], device: torch.device, dtype: torch.dtype
+) -> bool:
     try:
-        if kernel.is_right(device, dtype):
+        if kernel.is_right(layer, device, dtype):
             return True
         reason = "it gives wrong numbers"
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # kernels and the compilers behind them raise errors of every kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    log.warning("int8: %s cannot be used here (%s).", kernel.name, reason)
+    log.warning("%s cannot be used here (%s).", kernel.name.capitalize(), reason)
     return False
 
 
@@ -154,8 +142,8 @@ def _operations_for(dtype: torch.dtype) -> type:
     return comfy.ops.pick_operations(dtype, dtype, load_device=mm.get_torch_device())
 
 
-class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
-    """An int8 layer that ComfyUI can leave behind: its bytes are moved as they are, call by call."""
+class Streaming(quantised.QuantisedLinear, comfy.ops.CastWeightBiasOp):
+    """A layer in few bits that ComfyUI can leave behind: its numbers are moved as they are, each call."""
 
     bias = None  # ComfyUI looks for it in every layer that it casts
 
@@ -168,16 +156,29 @@ class Int8Linear(int8.Int8Linear, comfy.ops.CastWeightBiasOp):
             self, dtype=self.weight.dtype, device=x.device, offloadable=True
         )
         scale = mm.cast_to_device(self.scale, x.device, self.scale.dtype)
-        y = int8.product(x, weight, scale, self.kernel)
+        y = self.product(x, weight, scale)
         comfy.ops.uncast_bias_weight(self, weight, None, stream)
         return y
 
 
+class Int8Linear(Streaming, int8.Int8Linear):
+    pass
+
+
+class Int4Linear(Streaming, int4.Int4Linear):
+    pass
+
+
+STREAMING: dict[str, type[nn.Module]] = {INT8: Int8Linear, INT4: Int4Linear}
+PLAIN: dict[str, type[nn.Module]] = {INT8: int8.Int8Linear, INT4: int4.Int4Linear}
+PACKED: dict[str, type[nn.Module]] = {INT8: fbgemm.PackedInt8Linear, INT4: int4_cpu.PackedInt4Linear}
+
+
 def _is_packed(choice: str) -> bool:
     """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
-    return (
-        choice in (AUTO, "fp16", INT8) and mm.is_device_cpu(mm.get_torch_device()) and fbgemm.is_available()
-    )
+    if not mm.is_device_cpu(mm.get_torch_device()) or not fbgemm.is_available():
+        return False
+    return choice in (AUTO, "fp16", INT8) or (choice == INT4 and int4_cpu.is_available())
 
 
 def _casting_operations(dtype: torch.dtype) -> type:

@@ -19,12 +19,14 @@ import torch
 from bench import published_lelm
 from bench.begun import Begin, between, random_conditions
 from bench.models import (
+    ON_CARD,
+    ON_CPU,
+    few_bits_on_card,
     in_dtype,
+    in_few_bits,
     in_fp16,
-    in_int8,
-    int8_kernel,
-    int8_on_card,
     random_model,
+    triton_kernel,
     without_layers,
 )
 from bench.published_lelm import PublishedLeLM
@@ -77,13 +79,12 @@ def kinds_of(model: LeLM, takes: tuple[int, ...]) -> Iterator[tuple[str, LeLM, i
     plainly, graph = Execution(), Execution(Resident()) if on_card() else None
     if graph:
         half = in_dtype(model, torch.float16)
-        kernel = int8_kernel(device(), torch.float16)
-        small = int8_on_card(half, kernel)
+        kernel = triton_kernel(device())
         yield "ours, fp16, without graph", half, 1, plainly
-        kinds = {"fp16 (auto)": half, f"int8 by {kernel.name if kernel else 'blocks'}": small}
+        kinds = {"fp16 (auto)": half} | {form: few_bits_on_card(half, form, kernel) for form in ON_CARD}
     else:
         yield "ours, fp32", model, 1, plainly
-        kinds = {"fp16 (auto)": in_fp16(model), "int8": in_int8(model)}
+        kinds = {"fp16 (auto)": in_fp16(model)} | {form: in_few_bits(model, form) for form in ON_CPU}
     yield from ((f"ours, {name}", kind, n, graph or plainly) for name, kind in kinds.items() for n in takes)
     # On a CPU without its instructions bf16 takes minutes.
     if on_card() or torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -54,7 +54,7 @@ PARTS = {
     "loop": Part("loop", 240),
     "allocator": Part("loop", 60, "run_suspects"),
     "async allocator": Part("loop", 60, "run_suspects", ASYNC),
-    "int8 products": Part("products", 150),
+    "products": Part("products", 150),
     "renderer": Part("flow", 90),
     "memory": Part("memory", 120),
     "song": Part("song", 150),
@@ -71,7 +71,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--dry", action="store_true", help="try the script itself, on the CPU")
     parser.add_argument("--out", type=Path, help="file for all figures, as JSON")
-    parser.add_argument("--comfyui", type=Path, help="ComfyUI's folder, for the parts that start its server")
+    parser.add_argument("--comfyui", type=Path, help="ComfyUI's folder, for the parts with a server")
     parser.add_argument("--limit", type=float, default=3600, help="seconds for everything")
     parser.add_argument("--figures", type=Path, help=argparse.SUPPRESS)  # of a part in its own process
     asked = parser.parse_args()

@@ -5,7 +5,6 @@ Numbers are of the size that trained ones have: no activation overflows, and rou
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -14,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from levo.config import END, LelmConfig
-from levo.layers import fbgemm, int8, int8_triton, weights
+from levo.layers import fbgemm, int4, int4_cpu, int8, quantised, quantised_triton, weights
 from levo.layers.attention import Attention, matmul_attention, sdpa
 from levo.lelm.model import LeLM
 from levo.tiny import LOUDNESS
 
 Model = TypeVar("Model", bound=nn.Module)
-KITCHEN_ROWS = 16  # for measuring; nodes use comfy_kitchen for fewer
+ON_CARD = {"int8": int8.Int8Linear, "int4": int4.Int4Linear}
+ON_CPU = {"int8": fbgemm.PackedInt8Linear, "int4": int4_cpu.PackedInt4Linear}
 
 
 def random_model(
@@ -84,11 +84,9 @@ def in_dtype(model: LeLM, dtype: torch.dtype) -> LeLM:
     return copied(model, LeLM(model.config, device="meta", dtype=dtype))
 
 
-def in_int8(model: LeLM) -> LeLM:
-    """A copy of a LeLM as nodes load int8 on a CPU: the bridge is fp16, norms and tables stay float32."""
-    return with_layers(
-        model, int8.operations(fbgemm.operations(nn), fbgemm.PackedInt8Linear), matmul_attention
-    )
+def in_few_bits(model: LeLM, form: str) -> LeLM:
+    """A copy of a LeLM as nodes load int8 or int4 on a CPU: the bridge is fp16, norms and tables stay."""
+    return with_layers(model, quantised.operations(fbgemm.operations(nn), ON_CPU[form]), matmul_attention)
 
 
 def in_fp16(model: LeLM) -> LeLM:
@@ -96,9 +94,9 @@ def in_fp16(model: LeLM) -> LeLM:
     return with_layers(model, fbgemm.operations(nn), matmul_attention)
 
 
-def int8_on_card(model: LeLM, kernel: int8.Kernel | None) -> LeLM:
-    """A copy of a LeLM as nodes load int8 on a card; all but the large matrices keep their dtype."""
-    return with_layers(model, int8.operations(nn, partial(int8.Int8Linear, kernel=kernel)), sdpa)
+def few_bits_on_card(model: LeLM, form: str, kernel: quantised.Kernel | None) -> LeLM:
+    """A copy of a LeLM as nodes load int8 or int4 on a card; all but large matrices keep their dtype."""
+    return with_layers(model, quantised.operations(nn, partial(ON_CARD[form], kernel=kernel)), sdpa)
 
 
 def with_layers(model: LeLM, operations: Any, attention: Attention) -> LeLM:
@@ -120,27 +118,8 @@ def without_layers(model: LeLM) -> LeLM:
     return bare
 
 
-def int8_kernel(device: torch.device, dtype: torch.dtype) -> int8.Kernel | None:
-    """The first of `int8_kernels` that gives right numbers, as nodes choose it."""
-    for kernel in int8_kernels(device).values():
-        with suppress(Exception):  # kernels and the compilers behind them raise errors of every kind
-            if kernel.is_right(device, dtype):
-                return kernel
-    return None
-
-
-def int8_kernels(device: torch.device) -> dict[str, int8.Kernel]:
-    """What multiplies by bytes on a card, by short names; unlike the nodes, without trying any."""
-    found = {}
-    if int8_triton.is_available(device):
-        found["Triton"] = int8.Kernel("a Triton kernel", int8_triton.MAX_ROWS, int8_triton.product)
-    try:
-        from comfy_kitchen import int8_linear
-    except ImportError:
-        return found
-
-    def multiply(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-        return int8_linear(x, weight, scale, out_dtype=x.dtype)
-
-    found["comfy_kitchen"] = int8.Kernel("comfy_kitchen", KITCHEN_ROWS, multiply, error=0.03)
-    return found
+def triton_kernel(device: torch.device) -> quantised.Kernel | None:
+    """What multiplies by few bits on a card, without trying it; None where there is no such card."""
+    if not quantised_triton.is_available(device):
+        return None
+    return quantised.Kernel("a Triton kernel", quantised_triton.MAX_ROWS, quantised_triton.product)

@@ -16,7 +16,7 @@ import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the 
 import comfy.model_management as mm
 import pytest
 import torch
-from levo_pack.levo.layers import int8
+from levo_pack.levo.layers import int8, quantised
 from levo_pack.nodes.host import precision
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def dtypes(device: str, fp16: bool, bf16: bool, packed: bool = False) -> dict[st
         patch.setattr(mm, "should_use_bf16", lambda device: bf16)
         patch.setattr(precision, "_operations_for", lambda dtype: torch.nn)
         patch.setattr(precision, "_casting_operations", lambda dtype: torch.nn)
-        patch.setattr(precision, "int8_kernel", lambda dtype: None)
+        patch.setattr(precision, "few_rows_kernel", lambda layer, dtype: None)
         patch.setattr(precision.fbgemm, "is_available", lambda: packed)
         made = {
             f"lelm {name}": precision.lelm_precision(name, "sdpa", 16) for name in ("auto", "int8", "bf16")
@@ -59,15 +59,16 @@ def broken(*_: Tensor) -> Tensor:
     raise ImportError("no compiler\nat all")
 
 
+IS_RIGHT = quantised.Kernel.is_right
 KERNELS = {
-    "right": int8.Kernel("one that is right", 4, right),
-    "wrong": int8.Kernel("one that is wrong", 4, lambda *given: right(*given) * 1.1),
-    "broken": int8.Kernel("one that is broken", 4, broken),
+    "right": quantised.Kernel("one that is right", 4, right),
+    "wrong": quantised.Kernel("one that is wrong", 4, lambda *given: right(*given) * 1.1),
+    "broken": quantised.Kernel("one that is broken", 4, broken),
 }
 
 
-def kernel(*names: str) -> dict[str, Any]:
-    """Which of some kernels is chosen on a card, and what is said."""
+def kernel(name: str) -> dict[str, Any]:
+    """Whether a kernel is chosen on a card, and what is said."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
@@ -76,13 +77,14 @@ def kernel(*names: str) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         # The check that follows runs on the CPU.
         patch.setattr(mm, "get_torch_device", lambda: torch.device("cuda"))
-        patch.setattr(precision, "_int8_kernels", lambda device, dtype: (KERNELS[name] for name in names))
+        patch.setattr(precision.quantised_triton, "is_available", lambda device: name != "none")
+        patch.setattr(precision.quantised, "Kernel", lambda *_: KERNELS[name])
         patch.setattr(
-            int8.Kernel,
+            type(KERNELS["right"]),
             "is_right",
-            lambda self, _, dtype, check=int8.Kernel.is_right: check(self, CPU, dtype),
+            lambda self, layer, _, dtype, check=IS_RIGHT: check(self, layer, CPU, dtype),
         )
-        chosen = precision.int8_kernel(torch.float16)
+        chosen = precision.few_rows_kernel(int8.Int8Linear, torch.float16)
     precision.log.removeHandler(handler)
     return {"name": chosen and chosen.name, "said": lines}
 
@@ -92,11 +94,7 @@ def main() -> None:
     """Print the findings, as JSON."""
     findings: dict[str, Any] = {name: dtypes(*machine) for name, machine in MACHINES.items()}
     findings["a CPU with FBGEMM"] = dtypes(*MACHINES["a CPU"], packed=True)
-    findings["kernels"] = {
-        names: kernel(*filter(None, names.split(", ")))
-        for names in ("right, wrong", "wrong, right", "broken, right", "broken, wrong", "")
-    }
-    findings["on a CPU"] = precision.int8_kernel(torch.float32) is None
+    findings["kernels"] = {name: kernel(name) for name in (*KERNELS, "none")}
     sys.stdout.write(json.dumps(findings))
 
 

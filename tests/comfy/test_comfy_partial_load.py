@@ -11,7 +11,7 @@ from support.inside import findings_of
 from torch import nn
 
 from levo import tiny
-from levo.layers import int8
+from levo.layers import int8, quantised
 from levo.lelm.model import LeLM
 
 MODELS = [
@@ -22,7 +22,7 @@ MODELS = [
 MODELS += ["lelm int8", "renderer fp8"]
 TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
 ALL = "2.0"
-SMALL = LeLM(tiny.LELM, int8.operations(nn), device="meta").state_dict()
+SMALL = LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear), device="meta").state_dict()
 ROUNDED = {name for name, tensor in SMALL.items() if tensor.dtype == torch.int8}
 SHAPES = {name: tensor.shape for name, tensor in LeLM(tiny.LELM, device="meta").state_dict().items()}
 

@@ -10,7 +10,15 @@ from itertools import count
 import pytest
 import torch
 from bench import composing, published_lelm, rendering
-from bench.composing import at_depth, in_dtype, in_fp16, in_int8, pace, random_conditions, without_layers
+from bench.composing import (
+    at_depth,
+    in_dtype,
+    in_few_bits,
+    in_fp16,
+    pace,
+    random_conditions,
+    without_layers,
+)
 from bench.published_lelm import PublishedLeLM
 from bench.table import in_turns, show
 from support.small_models import filled
@@ -118,7 +126,7 @@ def test_an_fp16_copy_has_the_same_weights_rounded():
 
 def test_an_int8_copy_has_all_but_the_bridge_rounded():
     made = composing.random_model(SMALL)
-    small = in_int8(made)
+    small = in_few_bits(made, "int8")
     rounded = [tensor for tensor in small.state_dict().values() if tensor.dtype == torch.int8]
     assert len(rounded) == 4 * (SMALL.layers + SMALL.layers_sub) + len(small.heads)
     layer, own = small.stage2.blocks[1].down, made.stage2.blocks[1].down

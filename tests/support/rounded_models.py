@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from levo import tiny
 from levo.files import released
 from levo.files.converted import Provenance
-from levo.layers import fp8, int8, weights
+from levo.layers import fp8, quantised, weights
 from levo.layers.int8 import Int8Linear
+from levo.layers.quantised import QuantisedLinear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
 from support import golden_outputs as golden
@@ -35,8 +36,8 @@ def fp8_lelm(dtype: torch.dtype = torch.float32, config=tiny.LELM) -> LeLM:
     return LeLM(config, fp8.operations(CastingLayers, biased=False), dtype=dtype)
 
 
-def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
-    """A float model, its int8 counterpart and codes [2, 3, T] to read."""
+def models(name: str, linear: type[QuantisedLinear] = Int8Linear) -> tuple[LeLM, LeLM, Tensor]:
+    """A float model, its counterpart in few bits and codes [2, 3, T] to read."""
     if name == "tiny":
         plain, codes = LeLM(tiny.LELM), torch.arange(48).view(1, 3, 16) * 331
         tiny.init_weights(plain)
@@ -46,7 +47,7 @@ def models(name: str, linear: type[Int8Linear] = Int8Linear) -> tuple[LeLM, LeLM
             golden.build_lelm(file, golden.lelm_config(file.meta)),
             file.tensors["tokens"][..., :16],
         )
-    model = LeLM(plain.config, int8.operations(nn, linear))
+    model = LeLM(plain.config, quantised.operations(nn, linear))
     weights.assign(model, plain.state_dict().items())
     return plain, model, codes.expand(2, -1, -1)
 

@@ -12,7 +12,7 @@ from support.small_models import SMALL_LELM as SMALL
 from support.small_models import filled
 from torch import nn
 
-from levo.layers import int8
+from levo.layers import int8, quantised
 from levo.lelm import fused
 from levo.lelm.compose import Execution, compose
 from levo.lelm.fused import FusedBlocks
@@ -26,7 +26,7 @@ def small(operations=nn) -> LeLM:
 
 
 def test_blocks_with_other_matrices_run_as_they_are():
-    model, blocks = small(int8.operations(nn)), Counting()
+    model, blocks = small(quantised.operations(nn, int8.Int8Linear)), Counting()
     (plain,) = compose(model, asked(SMALL), 8)
     (song,) = compose(model, asked(SMALL), 8, execution=Execution(run=Run(blocks)))
     assert torch.equal(song.raw, plain.raw)

@@ -18,7 +18,7 @@ from levo import tiny
 from levo.files import converted
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.kinds import Kind
-from levo.layers import int8
+from levo.layers import int8, quantised
 from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
 from levo.lelm.model import LeLM
 
@@ -26,7 +26,7 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
 def rounded(dtype: torch.dtype = torch.float32, device: str = "cpu", config=tiny.LELM) -> LeLM:
-    return LeLM(config, int8.operations(nn), device=device, dtype=dtype)
+    return LeLM(config, quantised.operations(nn, int8.Int8Linear), device=device, dtype=dtype)
 
 
 def tiny_int8(dtype: torch.dtype = torch.float32) -> LeLM:
@@ -119,7 +119,7 @@ def test_a_kernel_takes_as_many_rows_as_it_can(rows: int, used: bool):
 
     numbers, scale = int8.quantise(torch.randn(8, 32))
     x = torch.randn(rows, 1, 32)
-    made = int8.product(x, numbers, scale, int8.Kernel("", 4, multiply))
+    made = int8.product(x, numbers, scale, quantised.Kernel("", 4, multiply))
     assert relative(made, x @ int8.dequantise(numbers, scale).t()) < 5e-3
     assert calls == ([(rows, 32)] if used else [])
 
@@ -127,8 +127,8 @@ def test_a_kernel_takes_as_many_rows_as_it_can(rows: int, used: bool):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("wrong", "right"), [(1.0, True), (1.02, False), (float("nan"), False)])
 def test_a_kernel_is_tried_before_it_is_trusted(dtype: torch.dtype, wrong: float, right: bool):
-    kernel = int8.Kernel("", 4, lambda *given: dequantised(*given) * wrong)
-    assert kernel.is_right(torch.device("cpu"), dtype) == right
+    kernel = quantised.Kernel("", 4, lambda *given: dequantised(*given) * wrong)
+    assert kernel.is_right(Int8Linear, torch.device("cpu"), dtype) == right
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -136,11 +136,11 @@ def test_a_kernel_is_tried_before_it_is_trusted(dtype: torch.dtype, wrong: float
 def test_a_matrix_is_dequantised_block_by_block(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, cached: int
 ):
-    monkeypatch.setattr(int8, "CACHED_BYTES", cached)
+    monkeypatch.setattr(quantised, "CACHED_BYTES", cached)
     random = torch.Generator().manual_seed(0)
     numbers, scale = int8.quantise(torch.randn(37, 48, generator=random))
     x = torch.randn(20, 48, generator=random).to(dtype)
-    made = int8._by_blocks(x, numbers, scale)
+    made = quantised.by_blocks(x, numbers, scale, int8.dequantise)
     wanted = x.double() @ int8.dequantise(numbers, scale).double().t()
     assert (made.shape, made.dtype) == ((20, 37), dtype)
     assert relative(made, wanted.float()) < 2 * torch.finfo(dtype).eps
@@ -148,7 +148,7 @@ def test_a_matrix_is_dequantised_block_by_block(
 
 def test_sums_of_bytes_that_fp16_could_not_hold_are_scaled_first():
     numbers, scale = int8.quantise(torch.full((3, 11_008), 0.02))
-    made = int8._by_blocks(torch.full((2, 11_008), 2.0).half(), numbers, scale)
+    made = quantised.by_blocks(torch.full((2, 11_008), 2.0).half(), numbers, scale, int8.dequantise)
     torch.testing.assert_close(made.float(), torch.full((2, 3), 440.32), rtol=5e-3, atol=0)
 
 

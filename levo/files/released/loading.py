@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ...kinds import MODELS, Kind, second_kind
-from ...layers import int8, weights
+from ...layers import quantised, weights
 from ..tensor_file import CheckpointError
 from .layout import Layout, Source, unchanged
 
 NAMED_IN_ERRORS = 5
 SHORT = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float8_e4m3fn: "fp8"}  # others hold all
+SMALL = {torch.int8: "int8", torch.uint8: "int4"}  # whole numbers that matrices are stored as
 AT_ONCE = 1 << 22  # fp8 numbers that are looked at
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
 
@@ -52,14 +53,15 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
     if missing or unexpected:
         named = [_described(name, tensors) for name in sorted(missing)]
         raise CheckpointError(_complaint(layout, missing=named, unexpected=unexpected))
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    if (shapes.keys() ^ layout.sources.keys()) - int8.scale_names(model):
+    scales = quantised.scale_names(model)
+    if (model.state_dict().keys() ^ layout.sources.keys()) - scales:
         raise RuntimeError(f"The layout of {layout.kind} does not fit its model.")
-    _require_numbers({name: tensors[name] for name in needed}, layout, int8.scale_names(model))
+    _require_numbers({name: tensors[name] for name in needed}, layout, scales)
     wrong = []
     for ours, source in layout.sources.items():
         parts = [tensors[name].to("meta") for name in source.names]
-        if _shape(source, parts) != shapes[ours]:
+        built = _built(source, parts)
+        if built is None or built.shape != weights.shape_of(model, ours, built):
             wrong += [f"{n} {list(p.shape)}" for n, p in zip(source.names, parts, strict=True)]
     if wrong:
         raise CheckpointError(_complaint(layout, **{"wrong in shape": wrong}))
@@ -68,8 +70,9 @@ def check(tensors: Mapping[str, Tensor], layout: Layout, model: nn.Module) -> No
 def _described(missing: str, tensors: Mapping[str, Tensor]) -> str:
     """A tensor that is missing; of a scale also why it is missed."""
     weight = tensors.get(name := f"{missing.removesuffix('scale')}weight")
-    rounded = missing.endswith(".scale") and weight is not None and weight.dtype == torch.int8
-    return f"{missing} of {name}, which is int8" if rounded else missing
+    if not missing.endswith(".scale") or weight is None or weight.dtype not in SMALL:
+        return missing
+    return f"{missing} of {name}, which is {SMALL[weight.dtype]}"
 
 
 def _require_numbers(tensors: Mapping[str, Tensor], layout: Layout, scales: set[str]) -> None:
@@ -79,17 +82,17 @@ def _require_numbers(tensors: Mapping[str, Tensor], layout: Layout, scales: set[
         for name, tensor in sorted(tensors.items())
         if tensor.dtype not in layout.dtypes or tensor.layout != torch.strided or tensor.is_quantized
     ]
-    # Bytes mean something by the scale of their rows alone.
+    # Whole numbers mean something by their scales alone.
     rounded = {f"{name.removesuffix('.scale')}.weight" for name in scales}
-    rounded |= {name for s in layout.sources.values() if s.build is int8.dequantise for name in s.names[:1]}
+    rounded |= {s.names[0] for s in layout.sources.values() if s.names[-1].endswith(".scale")}
     wrong += [
-        f"{name} int8 without a scale"
+        f"{name} {SMALL[tensor.dtype]} without a scale"
         for name, tensor in sorted(tensors.items())
-        if tensor.dtype == torch.int8 and torch.int8 in layout.dtypes and name not in rounded
+        if tensor.dtype in SMALL and tensor.dtype in layout.dtypes and name not in rounded
     ]
     if wrong:
         dtypes = ", ".join(
-            sorted(str(dtype).removeprefix("torch.") for dtype in layout.dtypes - {torch.int8})
+            sorted(str(dtype).removeprefix("torch.") for dtype in layout.dtypes - SMALL.keys())
         )
         raise CheckpointError(
             f"This file holds tensors that are no weights ({_listed(wrong)}), and weights are {dtypes}; "
@@ -97,9 +100,9 @@ def _require_numbers(tensors: Mapping[str, Tensor], layout: Layout, scales: set[
         )
 
 
-def _shape(source: Source, parts: list[Tensor]) -> torch.Size | None:
+def _built(source: Source, parts: list[Tensor]) -> Tensor | None:
     try:
-        return source.build(*parts).shape
+        return source.build(*parts)
     except (RuntimeError, IndexError):  # shapes that do not go together
         return None
 

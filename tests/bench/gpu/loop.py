@@ -16,7 +16,7 @@ import torch
 from bench.begun import Begin, Enough, between
 from bench.gpu.report import Report, clear
 from bench.gpu.setting import LARGE, MEDIUM, Setting, longest
-from bench.models import endless, in_dtype, int8_kernels, int8_on_card, random_model
+from bench.models import endless, few_bits_on_card, in_dtype, random_model, triton_kernel
 from bench.table import clock, seconds
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
@@ -50,7 +50,7 @@ def run(report: Report, setting: Setting) -> None:
         with report.case(size):
             half = endless(random_model(setting.lelm[size], setting.device, setting.dtype("fp16")))
             measure_half(report, setting, size, half)
-            measure_int8(report, setting, size, half)
+            measure_few_bits(report, setting, size, half)
             full = in_dtype(half, setting.dtype("bf16"))
             del half
             clear()
@@ -94,21 +94,25 @@ def measure_half(report: Report, setting: Setting, size: str, model: LeLM) -> No
             measure(report, setting, Case(size, "fp16", way, 4, kept), model)
 
 
-def measure_int8(report: Report, setting: Setting, size: str, half: LeLM) -> None:
-    """int8 by all its kernels, beside fp16 once more, in the same minute."""
+def measure_few_bits(report: Report, setting: Setting, size: str, half: LeLM) -> None:
+    """int8 and int4 by the kernel and by blocks, beside fp16 once more, in the same minute."""
     plain = measure(report, setting, Case(size, "fp16 again", "graph"), half)
-    kernels = int8_kernels(setting.device)
-    for name in {"Triton", "comfy_kitchen"} - kernels.keys():
-        report.skip(f"{size} int8 by {name}", "it is not there")
-    for name, kernel in {**kernels, "blocks": None}.items():
-        with report.case(f"{size} int8 by {name}"):
-            small = int8_on_card(half, kernel)
-            speed = measure(report, setting, Case(size, f"int8 by {name}", "graph", steps=SHORT), small)
-            if speed and plain and name == "Triton":
-                ratio = plain.step / speed.step
-                report.add(f"{size} int8 by Triton: speed of fp16's", ratio, "x", least=1)
-                measure(report, setting, Case(size, f"int8 by {name}", "graph", kept=LATER), small)
-            del small
+    kernel = triton_kernel(setting.device)
+    if kernel is None:
+        report.skip(f"{size} by Triton", "it is not there")
+    for form in ("int8", "int4"):
+        for by, chosen in (("Triton", kernel), ("blocks", None)):
+            if by == "Triton" and kernel is None:
+                continue
+            with report.case(f"{size} {form} by {by}"):
+                small = few_bits_on_card(half, form, chosen)
+                speed = measure(report, setting, Case(size, f"{form} by {by}", "graph", steps=SHORT), small)
+                if speed and plain and chosen:
+                    ratio = plain.step / speed.step
+                    report.add(f"{size} {form} by {by}: speed of fp16's", ratio, "x", least=1)
+                    measure(report, setting, Case(size, f"{form} by {by}", "graph", kept=LATER), small)
+                    measure(report, setting, Case(size, f"{form} by {by}", "graph", takes=4), small)
+                del small
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""The int8 product at every matrix of a step: microseconds, error, and whether its bits stay the same.
+"""Products by int8 and int4 at every matrix of a step: microseconds, error, whether bits stay the same.
 
 Matrices of one shape take turns, so many that the card's cache does not hold them, as in a step.
 """
@@ -14,18 +14,19 @@ from statistics import median
 import torch
 from bench.gpu.report import Report
 from bench.gpu.setting import LARGE, MEDIUM, Setting
-from bench.models import int8_kernels
+from bench.models import ON_CARD, triton_kernel
 from bench.table import seconds, show
 from torch import Tensor
 from torch.nn import functional as F
 
 from levo.config import CODES, LelmConfig
-from levo.layers import int8
+from levo.layers import quantised
 
 ROWS = (2, 4, 8, 16)
-COLD_BYTES = 256_000_000  # of int8 matrices that take turns; an H100 caches 50 MB
+COLD_BYTES = 128_000_000  # of int4 matrices that take turns; an H100 caches 50 MB
 ROUNDS, REPLAYS = 5, 4
-FLOATS, BLOCKS = "fp16", "blocks"
+FLOATS = "fp16"
+BLOCKS = {form: f"{form} by blocks" for form in ON_CARD}
 
 # x [rows, in] and the number of a matrix -> [rows, out].
 Product = Callable[[Tensor, int], Tensor]
@@ -33,9 +34,10 @@ Product = Callable[[Tensor, int], Tensor]
 
 def run(report: Report, setting: Setting) -> None:
     """Measure all ways at all shapes, and report what a step takes of each."""
-    kernels = int8_kernels(setting.device)
-    for name in {"Triton", "comfy_kitchen"} - kernels.keys():
-        report.skip(name, "it is not there")
+    kernel = triton_kernel(setting.device)
+    if kernel is None:
+        report.skip("Triton", "it is not there")
+    kernels = {form: kernel for form in ON_CARD} if kernel else {}
     for size in (LARGE, MEDIUM):
         step: dict[tuple[str, int], float] = defaultdict(float)  # (way, rows) -> microseconds
         errors: dict[str, float] = defaultdict(float)
@@ -46,12 +48,12 @@ def run(report: Report, setting: Setting) -> None:
                     table.append([f"{name} {[*shape]}", str(rows), *(f"{us:.1f}" for us in spent.values())])
                     for way, us in spent.items():
                         step[way, rows] += us * times
-        ways = [FLOATS, *kernels, BLOCKS]
+        ways = [FLOATS, *kernels, *BLOCKS.values()]
         show(f"{size}: microseconds of one product", ["matrix", "rows", *ways], table)
         for (way, rows), us in step.items():
             report.add(f"{size} {way}, {rows} rows: matrices of a step", us / 1e3, "ms")
-        for way in (*kernels, BLOCKS):
-            most = kernels[way].error if way in kernels else int8.Kernel.error
+        for way in ways[1:]:
+            most = quantised.Kernel.error
             report.add(f"{size} {way}: largest error", errors[way], "of its deviation", most=most)
 
 
@@ -72,7 +74,7 @@ def measured(
     name: str,
     shape: tuple[int, int],
     setting: Setting,
-    kernels: Mapping[str, int8.Kernel],
+    kernels: Mapping[str, quantised.Kernel],
     errors: dict[str, float],
 ) -> list[tuple[int, dict[str, float]]]:
     """For each number of rows, microseconds of each way; a way that fails takes NaN and is reported.
@@ -82,32 +84,36 @@ def measured(
         name: of the shape.
         shape: of the matrices.
         setting: where they are.
-        kernels: to measure beside floats and blocks.
+        kernels: by form, to measure beside floats and blocks.
         errors: by way; the largest is kept.
     """
-    count = 2 if setting.dry else max(4, ceil(COLD_BYTES / (shape[0] * shape[1])))
+    count = 2 if setting.dry else max(4, ceil(2 * COLD_BYTES / (shape[0] * shape[1])))
     like = {"device": setting.device, "dtype": setting.dtype("fp16")}
     floats = [torch.randn(shape, **like).div_(shape[1] ** 0.5) for _ in range(count)]
-    numbers = [int8.quantise(matrix) for matrix in floats]
+    numbers = {form: [layer.quantise(matrix) for matrix in floats] for form, layer in ON_CARD.items()}
     ways: dict[str, Product] = {FLOATS: lambda x, n: F.linear(x, floats[n])}
-    ways |= {way: by_bytes(kernel.multiply, numbers) for way, kernel in kernels.items()}
-    ways[BLOCKS] = by_bytes(int8._by_blocks, numbers)
+    ways |= {form: by_few_bits(kernel.multiply, numbers[form]) for form, kernel in kernels.items()}
+    for form, layer in ON_CARD.items():
+        multiply = partial(quantised.by_blocks, dequantise=layer.dequantise)
+        ways[BLOCKS[form]] = by_few_bits(multiply, numbers[form])
     made = []
     for rows in ROWS:
         x = torch.randn(rows, shape[1], **like)
-        wanted = x.float() @ int8.dequantise(*numbers[0]).t()
+        exact = {
+            form: x.float() @ layer.dequantise(*numbers[form][0]).t() for form, layer in ON_CARD.items()
+        }
         spent = dict.fromkeys(ways, float("nan"))
         for way, product in ways.items():
             with report.case(f"{name}, {rows} rows, {way}", tidy=False):
                 spent[way] = microseconds(partial(product, x), count, setting.dry)
                 if way != FLOATS:
-                    errors[way] = max(errors[way], checked(product, x, wanted))
+                    errors[way] = max(errors[way], checked(product, x, exact[way.split()[0]]))
         made.append((rows, spent))
     return made
 
 
-def by_bytes(multiply: Callable[..., Tensor], numbers: Sequence[tuple[Tensor, Tensor]]) -> Product:
-    """A product by int8 matrices and their scales."""
+def by_few_bits(multiply: Callable[..., Tensor], numbers: Sequence[tuple[Tensor, Tensor]]) -> Product:
+    """A product by matrices in few bits and their scales."""
     return lambda x, n: multiply(x, *numbers[n])
 
 

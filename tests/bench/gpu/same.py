@@ -8,7 +8,7 @@ import torch
 from bench.begun import random_conditions
 from bench.gpu.report import Report
 from bench.gpu.setting import MEDIUM, Setting
-from bench.models import endless, int8_kernels, int8_on_card, random_model
+from bench.models import endless, few_bits_on_card, random_model, triton_kernel
 from torch import Tensor
 
 from levo.config import LelmConfig, Sampling
@@ -26,10 +26,11 @@ def run(report: Report, setting: Setting) -> None:
     """Compose short songs in all ways and compare their codes."""
     config = short_song(setting.lelm[MEDIUM])
     plain = endless(random_model(config, setting.device, setting.dtype("fp16")))
-    kernel = int8_kernels(setting.device).get("Triton")
+    kernel = triton_kernel(setting.device)
     if kernel is None:
-        report.skip("Triton", "there is none; int8 is multiplied by blocks")
-    for kind, model in {"fp16": plain, "int8": int8_on_card(plain, kernel)}.items():
+        report.skip("Triton", "there is none; int8 and int4 are multiplied by blocks")
+    for kind in ("fp16", "int8", "int4"):
+        model = plain if kind == "fp16" else few_bits_on_card(plain, kind, kernel)
         for takes in (1, 4):
             for sampling in SAMPLINGS:
                 name = f"{kind}, {takes} take{'s' * (takes > 1)}, {sampling}"

@@ -12,7 +12,7 @@ import pytest
 
 def test_the_kernels_compute_the_product_in_tritons_interpreter():
     pytest.importorskip("triton")
-    checks = Path(__file__).with_name("interpreted_int8.py")
+    checks = Path(__file__).with_name("interpreted_quantised.py")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", str(checks)],
         env=os.environ | {"TRITON_INTERPRET": "1"},

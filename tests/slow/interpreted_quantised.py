@@ -1,4 +1,4 @@
-"""The kernels of the int8 product in Triton's interpreter: numbers, edges, strides, repetition.
+"""The kernels of products with few bits in Triton's interpreter: numbers, edges, strides, repetition.
 
 `test_int8_interpreted.py` runs this file in a process of its own, with TRITON_INTERPRET=1, which Triton
 reads when it is imported. There the kernels widen weights and x to fp32, since the interpreter knows
@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from levo.layers import int8_triton
-from levo.layers.int8_triton import STEP, Tiling, tiling
+from levo.layers import int4, quantised_triton
+from levo.layers.quantised_triton import STEP, Tiling, tiling
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -39,21 +39,40 @@ def example(rows: int, width_out: int, width_in: int, dtype: torch.dtype) -> tup
     return x, weight, torch.rand(width_out, generator=seed) / 64
 
 
+def example_of_halves(rows: int, width_out: int, width_in: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    seed = torch.Generator().manual_seed(rows + width_out + width_in)
+    x = torch.randn(rows, width_in, generator=seed).to(dtype)
+    groups = int4.groups(width_in)
+    weight = torch.randint(0, 256, (width_out, groups * int4.HALF), generator=seed).to(torch.uint8)
+    return x, weight, torch.randn(width_out, groups, generator=seed).bfloat16()
+
+
+def as_floats(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """[out, in] float64 that weights stand for."""
+    if weight.dtype == torch.int8:
+        return weight.double() * scale.double()[:, None]
+    return int4.dequantise(weight, scale)[:, : x.shape[1]].double()
+
+
 def assert_right(y: Tensor, x: Tensor, weight: Tensor, scale: Tensor) -> None:
     """Compare with float64.
 
-    A product has 11 + 7 bits at most, so fp32 holds it. Each of width_in - 1 sums, in whatever order, and
+    A product has 11 + 8 bits at most, so fp32 holds it. Each of width_in - 1 sums, in whatever order, and
     the scaling may round by 2**-24 of the sizes summed; y is rounded to its dtype once. The interpreter
     cuts bf16 off, so there it is a whole step and not half of one.
     """
-    exact = (x.double() @ weight.double().T) * scale.double()
-    sizes = (x.double().abs() @ weight.double().abs().T) * scale.double()
+    matrix = as_floats(x, weight, scale)
+    exact = x.double() @ matrix.T
+    sizes = x.double().abs() @ matrix.abs().T
     dtype = torch.finfo(y.dtype)
     step = dtype.eps if y.dtype == torch.bfloat16 else dtype.eps / 2
     summed = sizes * x.shape[1] * 2.0**-24
     limit = summed + (exact.abs() + summed) * step + dtype.smallest_normal * step
     assert y.shape == exact.shape and y.dtype == x.dtype
     assert ((y.double() - exact).abs() <= limit).all()
+
+
+EXAMPLES = [example, example_of_halves]
 
 
 @pytest.fixture(autouse=True)
@@ -68,23 +87,25 @@ def dirty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "new_empty", dirtied)
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("width_in", WIDTHS_IN)
 @pytest.mark.parametrize("width_out", WIDTHS_OUT)
 @pytest.mark.parametrize("rows", ROWS)
-def test_numbers(rows: int, width_out: int, width_in: int, splits: int, dtype: torch.dtype):
+def test_numbers(rows: int, width_out: int, width_in: int, splits: int, dtype: torch.dtype, example):
     given = example(rows, width_out, width_in, dtype)
-    y = int8_triton._launch(*given, divided(rows, width_in, splits))
+    y = quantised_triton._launch(*given, divided(rows, width_in, splits))
     assert_right(y, *given)
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
 @pytest.mark.parametrize("parts", [1, 2, 4])
 @pytest.mark.parametrize("splits", [1, 2])
-def test_parts_of_a_row_of_weights_side_by_side(parts: int, splits: int):
+def test_parts_of_a_row_of_weights_side_by_side(parts: int, splits: int, example):
     given = example(2, 37, 1_100, torch.float16)
     steps = -(-1_100 // (parts * STEP * splits))
-    assert_right(int8_triton._launch(*given, Tiling(False, parts, splits, steps)), *given)
+    assert_right(quantised_triton._launch(*given, Tiling(False, parts, splits, steps)), *given)
 
 
 @pytest.mark.parametrize("splits", [1, 2, 4])
@@ -93,7 +114,7 @@ def test_bits_are_the_same_every_time(splits: int, dtype: torch.dtype):
     given = example(8, 70, 1_300, dtype)
     plan = divided(8, 1_300, splits)
     assert plan.splits == splits
-    once, again = (int8_triton._launch(*given, plan) for _ in range(2))
+    once, again = (quantised_triton._launch(*given, plan) for _ in range(2))
     assert torch.equal(once.view(torch.int16), again.view(torch.int16))
 
 
@@ -106,11 +127,11 @@ def test_rows_may_lie_apart_and_begin_anywhere(rows: int):
     )
     wide_x[:, 3:333], wide_weight[:, 5:335] = x, weight
     given = wide_x[:, 3:333], wide_weight[:, 5:335], scale
-    assert_right(int8_triton._launch(*given, divided(rows, 330, 2)), *given)
+    assert_right(quantised_triton._launch(*given, divided(rows, 330, 2)), *given)
 
 
 def test_a_product_divides_itself_by_the_size_of_the_card(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(int8_triton, "_multiprocessors", lambda device: 132)
+    monkeypatch.setattr(quantised_triton, "_multiprocessors", lambda device: 132)
     given = example(16, 65, 8_200, torch.float16)
     assert tiling(16, 65, 8_200, 132).splits > 1
-    assert_right(int8_triton.product(*given), *given)
+    assert_right(quantised_triton.product(*given), *given)

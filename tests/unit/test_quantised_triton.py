@@ -1,4 +1,4 @@
-"""The int8 product by Triton, without a card: how it is divided, its kernels interpreted and compiled."""
+"""Products with few bits by Triton, without a card: how they are divided, kernels compiled."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from levo.layers import int8_triton
-from levo.layers.int8_triton import (
+from levo.layers import quantised_triton
+from levo.layers.quantised_triton import (
     CARD_RATE,
     COLUMNS,
     LAUNCH,
@@ -67,10 +67,10 @@ DIVISIONS = {
 EVERY = [(rows, *matrix) for rows in range(1, MAX_ROWS + 1) for matrix in LARGE + MEDIUM]
 
 # Of `multiply`, as the compiler knows it: types, and which numbers are multiples of 16.
-POINTERS = {"x_pointer": "*{x}", "weight_pointer": "*i8", "scale_pointer": "*fp32", "y_pointer": "*{y}"}
+ADDRESSES = dict.fromkeys(("x_address", "weight_address", "scale_address", "y_address"), "i64")
 NUMBERS = dict.fromkeys(("rows", "width_out", "width_in", "x_stride", "weight_stride"), "i32")
-EVEN = (*POINTERS, "width_in", "x_stride", "weight_stride")
-ODD_WIDTH = (*POINTERS,)
+EVEN = (*ADDRESSES, "width_in", "x_stride", "weight_stride")
+ODD_WIDTH = (*ADDRESSES,)
 
 
 def table(text: str) -> list[list[tuple[int, ...]]]:
@@ -99,7 +99,7 @@ def test_splits_cover_a_row_and_none_is_empty(multiprocessors: int):
         assert (splits - 1) * each < width_in <= splits * each
         assert wide == (rows > COLUMNS)
         assert parts == 1 or parts * rows <= COLUMNS
-        assert splits == 1 or steps >= STAGES - 1
+        assert splits == 1 or steps >= STAGES[8] - 1
 
 
 @pytest.mark.parametrize("multiprocessors", CARDS)
@@ -108,7 +108,7 @@ def test_no_program_outlasts_the_reading_of_all_weights_by_more_than_a_launch(mu
         plan = tiling(rows, width_out, width_in, multiprocessors)
         program = plan.steps * TILE * STEP / PROGRAM_RATE
         memory = width_out * width_in / (CARD_RATE * multiprocessors)
-        shortest = (2 * (STAGES - 1) - 1) * TILE * STEP / PROGRAM_RATE  # longer ones can be split
+        shortest = (2 * (STAGES[8] - 1) - 1) * TILE * STEP / PROGRAM_RATE  # longer ones can be split
         assert program <= max(memory, shortest) + LAUNCH
 
 
@@ -117,7 +117,7 @@ def test_a_split_makes_a_program_for_every_multiprocessor_or_is_as_fine_as_can_b
     for rows, width_out, width_in in EVERY:
         plan = tiling(rows, width_out, width_in, multiprocessors)
         programs = -(-width_out * plan.parts // TILE) * plan.splits
-        assert plan.splits == 1 or programs >= multiprocessors or plan.steps == STAGES - 1
+        assert plan.splits == 1 or programs >= multiprocessors or plan.steps == STAGES[8] - 1
 
 
 # ------------------------------------------------------------------ where it runs, and with what
@@ -126,29 +126,29 @@ def test_a_split_makes_a_program_for_every_multiprocessor_or_is_as_fine_as_can_b
 @pytest.fixture
 def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
-    monkeypatch.setattr(int8_triton, "_kernels", lambda: ModuleType("kernels"))
+    monkeypatch.setattr(quantised_triton, "_kernels", lambda: ModuleType("kernels"))
 
 
 def test_it_runs_on_a_card_of_ampere_or_newer(ampere: None, monkeypatch: pytest.MonkeyPatch):
-    assert int8_triton.is_available(torch.device("cuda", 0))
-    assert not int8_triton.is_available(torch.device("cpu"))
+    assert quantised_triton.is_available(torch.device("cuda", 0))
+    assert not quantised_triton.is_available(torch.device("cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert not int8_triton.is_available(torch.device("cuda", 0))
+    assert not quantised_triton.is_available(torch.device("cuda", 0))
 
 
 def test_it_does_not_run_without_triton_or_with_rocm(ampere: None, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.version, "hip", "6.4")
-    assert not int8_triton.is_available(torch.device("cuda"))
+    assert not quantised_triton.is_available(torch.device("cuda"))
     monkeypatch.setattr(torch.version, "hip", None)
-    monkeypatch.setattr(int8_triton, "_kernels", lambda: None)
-    assert not int8_triton.is_available(torch.device("cuda"))
+    monkeypatch.setattr(quantised_triton, "_kernels", lambda: None)
+    assert not quantised_triton.is_available(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("triton", [None, SimpleNamespace(__version__="3.4.0+git")])
 def test_a_missing_or_old_triton_is_noticed_only_when_asked_for(triton, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "triton", triton)
-    assert runpy.run_path(int8_triton.__file__)["MAX_ROWS"] == MAX_ROWS
-    assert int8_triton._kernels.__wrapped__() is None
+    assert runpy.run_path(quantised_triton.__file__)["MAX_ROWS"] == MAX_ROWS
+    assert quantised_triton._kernels.__wrapped__() is None
 
 
 def arguments(**other: torch.Tensor) -> list[torch.Tensor]:
@@ -180,8 +180,8 @@ def arguments(**other: torch.Tensor) -> list[torch.Tensor]:
     ids=lambda other: ", ".join(f"{name} {[*x.shape]} {x.dtype} {x.device}" for name, x in other.items()),
 )
 def test_other_tensors_are_refused(other: dict[str, torch.Tensor]):
-    with pytest.raises(ValueError, match="^(The int8 kernel|An int8 product)"):
-        int8_triton.product(*arguments(**other))
+    with pytest.raises(ValueError, match="^(The kernel|A product)"):
+        quantised_triton.product(*arguments(**other))
 
 
 # ------------------------------------------------------------------ the kernels
@@ -198,19 +198,19 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
-    def compile_(card: int, even: tuple[str, ...], x: str, y: str, **constants: object) -> str:
-        kernel = int8_triton._kernels().multiply
-        constants = {"PTX": True} | constants
-        types = POINTERS | NUMBERS | dict.fromkeys(constants, "constexpr")
-        signature = {name: types[name].format(x=x, y=y) for name in kernel.arg_names}
+    def compile_(card: int, even: tuple[str, ...], x: str, y: str, bits: int, **constants: object) -> str:
+        kernel = quantised_triton._kernels().multiply
+        number, sum_ = (getattr(triton.language, TRITONS[name]) for name in (x, y))
+        constants = {"PTX": True, "ALIGNED": True, "NUMBER": number, "SUM": sum_, "BITS": bits} | constants
+        types = ADDRESSES | NUMBERS | dict.fromkeys(constants, "constexpr")
         place = kernel.arg_names.index
         source = ASTSource(
             kernel,
-            signature,
+            {name: types[name] for name in kernel.arg_names},
             {(place(name),): value for name, value in constants.items()},
             {(place(name),): [["tt.divisibility", 16]] for name in even},
         )
-        options = {"num_warps": TILE // 16, "num_stages": STAGES}
+        options = {"num_warps": TILE // 16, "num_stages": STAGES[bits]}
         made = triton.compile(source, target=GPUTarget("cuda", card, 32), options=options)
         assert made.asm["cubin"]
         return made.asm["ptx"]
@@ -218,31 +218,36 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return compile_
 
 
+TRITONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 FEW = {"y": "bf16", "STEPS": 22, "PARTS": 4, "WIDE": False, "WHOLE": True}
 MANY = {"y": "fp32", "STEPS": 15, "PARTS": 1, "WIDE": True, "WHOLE": False}
 
 
 @pytest.mark.parametrize("card", [80, 89, 90])
+@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize(("x", "shape"), [("bf16", FEW), ("fp16", MANY)], ids=["few", "many"])
 def test_cards_load_16_bytes_a_thread_and_multiply_by_tensor_cores(
-    compiler, card: int, x: str, shape: dict
+    compiler, card: int, x: str, shape: dict, bits: int
 ):
-    ptx = compiler(card, EVEN, x, **shape)
+    ptx = compiler(card, EVEN, x, bits=bits, **shape)
     copies = re.findall(r"cp\.async\.c[ag]\.shared\.global .*?, (0x\w+),", ptx)
-    tiles = TILE * STEP // (16 * 32 * (TILE // 16)) + 1 + shape["WIDE"]  # of a step, by each thread
-    assert copies == ["0x10"] * (tiles * STAGES)  # as many in the loop as for each of 4 steps before it
+    weights = TILE * STEP * bits // 8 // (16 * 32 * (TILE // 16))  # copies of a step, by each thread
+    x_copies = (1 + shape["WIDE"]) * (8 // bits)  # half bytes take x in halves, 8 bytes a thread
+    assert len(copies) == (weights + x_copies) * STAGES[bits]  # in the loop, and in each step before it
+    assert copies.count("0x10") == (weights + (x_copies if bits == 8 else 0)) * STAGES[bits]
+    assert set(copies) <= {"0x10", "0x8"}
     number = x.replace("fp", "f")
     product = f"mma.sync.aligned.m16n8k16.row.col.f32.{number}.{number}.f32"
     assert ptx.count(product) == ptx.count("mma") == STEP // 16 * (1 + shape["WIDE"])
 
 
 def test_rows_that_begin_anywhere_compile_too(compiler):
-    assert "mma.sync" in compiler(80, ODD_WIDTH, "fp16", **MANY)
+    assert "mma.sync" in compiler(80, ODD_WIDTH, "fp16", bits=8, **MANY, ALIGNED=False)
 
 
 @pytest.mark.parametrize("x", ["fp16", "bf16"])
 def test_every_weight_is_widened_exactly(compiler, x: str):
-    ptx = compiler(80, EVEN, x, **MANY)
+    ptx = compiler(80, EVEN, x, bits=8, **MANY)
     block = next(block for block in ptx.split("// begin inline asm") if "prmt" in block)
     for first in range(0, 256, 4):
         four = bytes(range(first, first + 4))
@@ -250,8 +255,18 @@ def test_every_weight_is_widened_exactly(compiler, x: str):
         assert widened(block, int.from_bytes(four, "little"), x) == expected
 
 
-def widened(block: str, word: int, x: str) -> list[float]:
-    """Run the instructions that widen four bytes; the numbers in the two registers written last."""
+@pytest.mark.parametrize("x", ["fp16", "bf16"])
+def test_every_half_byte_is_widened_exactly(compiler, x: str):
+    ptx = compiler(80, EVEN, x, bits=4, **MANY)
+    block = next(block for block in ptx.split("// begin inline asm") if "prmt" in block)
+    for first in range(0, 256, 4):
+        four = range(first, first + 4)
+        expected = [byte % 16 - 8 for byte in four] + [byte // 16 - 8 for byte in four]
+        assert widened(block, int.from_bytes(bytes(four), "little"), x, 4) == expected
+
+
+def widened(block: str, word: int, x: str, results: int = 2) -> list[float]:
+    """Run the instructions that widen four bytes; the numbers in the registers written last."""
     dtype = torch.float16 if x == "fp16" else torch.bfloat16
     registers: dict[str, int] = {}
 
@@ -271,6 +286,7 @@ def widened(block: str, word: int, x: str) -> list[float]:
     instructions = {
         "mov.b32": value,
         "and.b32": lambda one, other: value(one) & value(other),
+        "shr.u32": lambda one, count: value(one) >> int(count),
         "xor.b32": lambda one, other: value(one) ^ value(other),
         "prmt.b32": permuted,
         "sub.f16x2": lambda one, other: bits(pair(one) - pair(other)),
@@ -281,4 +297,4 @@ def widened(block: str, word: int, x: str) -> list[float]:
         target, *others = operands.split(", ")
         registers[target] = instructions[name](*others)
         written.append(target)
-    return [number for target in written[-2:] for number in pair(target).tolist()]
+    return [number for target in written[-results:] for number in pair(target).tolist()]
