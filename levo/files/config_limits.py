@@ -23,6 +23,7 @@ from ..config import (
     SeparatorConfig,
     VaeConfig,
 )
+from ..layers import int4
 from .plain_data import shown
 
 MAX_SECONDS = 600
@@ -229,8 +230,14 @@ def disagreement(config: Any, tensors: Mapping[str, Tensor]) -> str | None:
             numbers = {match[1] for tensor in tensors if (match := re.fullmatch(name, tensor))}
             found = len(numbers)
         else:
-            shape = tensors[name].shape if name in tensors else ()
+            tensor = tensors.get(name)
+            shape = () if tensor is None else tensor.shape
             found = shape[axis] if axis < len(shape) else 0
+            if tensor is not None and axis == 1 and tensor.dtype == int4.LAYOUT:
+                said = int4.groups(getattr(config, field)) * int4.HALF
+                if found != said:
+                    return f"its config asks for {said:,} bytes a row of {name}, which has {found:,}"
+                continue
         said = getattr(config, field)
         if found and found != said:
             return f"its config says {said:,} for {field}, and its weights have {found:,}"

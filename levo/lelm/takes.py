@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import CODES, EMPTY, END, Sampling
 from . import delay
-from .sampling import guide, penalise_repetition, sample
+from .sampling import guide, likeliest, penalise_repetition, sample
 
 NEVER = 1 << 40  # a step that does not come
 LARGEST = 1e9  # logits beyond it are no logits
@@ -127,7 +127,7 @@ class TakeBatch:
         mixed = logits[:, 0].masked_fill(self._banned, -torch.inf)
         chance = self._chances.index_select(1, self._step)[:, 0]
         mixed = sample(mixed, chance, how.temperature, how.top_k, how.top_p)
-        return torch.cat((mixed[:, None], logits[:, 1:].argmax(-1)), dim=1)
+        return torch.cat((mixed[:, None], likeliest(logits[:, 1:])), dim=1)
 
     def _is_over(self) -> Tensor:
         ended = self._ends != NEVER
