@@ -31,11 +31,13 @@ RAM_RAN_OUT = re.compile(
 ASKED = re.compile(r"allocate (\d+) bytes")
 
 
-def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0) -> int:
+def compose_bytes(
+    config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0, small_cache: bool = False
+) -> int:
     """Keys and values of both stages, and the widest activations beside them.
 
-    One take is prefilled into the cache that it goes on with. For more, a cache of the known positions is
-    filled once and copied into theirs, when the activations of the prefill are gone.
+    One take is prefilled into the cache that it goes on with. For more, and for a cache of bytes, a cache
+    of the known positions is filled once and copied, when the activations of the prefill are gone.
 
     Args:
         config: of LeLM.
@@ -43,21 +45,24 @@ def compose_bytes(config: LelmConfig, frames: int, item: int, takes: int = 1, ke
         item: bytes of one number.
         takes: composed at once; the prefill is theirs together.
         kept: frames of a song to go on from, which the prefill runs too.
+        small_cache: keys and values are kept as bytes.
     """
     rows = 2  # with guidance
     capacity = capacity_for(config.prefix_length + steps_for(frames, config.delays))
     known = config.prefix_length + 1 + kept
-    each = 2 * (config.layers + config.layers_sub) * config.width * rows * item  # keys, values
+    numbers = 2 * (config.layers + config.layers_sub) * config.width * rows  # keys, values of a position
+    each = numbers * item
+    kept_each = numbers + numbers // config.head_width * 4 if small_cache else each  # bytes and scales
     # At the widest point a block of stage 2 holds gate and up side by side, the gate's curve and what comes
     # of them; around it live the prefix of both stages, both streams and stage 1's result.
     prefill = (7 * config.width + 3 * config.inner) * known * rows * item
     tables = 2 * 2 * config.head_width * capacity * item  # rotary, of both stages
-    # Logits, the same in float32 with and without guidance, and what sorts them.
-    sampling = 3 * CODES * rows * takes * (item + 5 * 4)
-    growing, fixed = each * known, each * capacity * takes + tables
+    # Logits, the same in float32 with and without guidance, and the keys that sort them.
+    sampling = 3 * CODES * rows * takes * (item + 5 * 4 + 8)
+    growing, fixed = each * known, kept_each * capacity * takes + tables
     return (
         fixed + max(prefill, sampling)
-        if takes == 1
+        if takes == 1 and not small_cache
         else max(growing + prefill, fixed + growing, fixed + sampling)
     )
 

@@ -52,6 +52,7 @@ from .verify import verify_files, verify_input
 
 CATEGORY = "audio/LeVo/loaders"
 DTYPE_CHOICES = [AUTO, *DTYPES]
+AS_WEIGHTS = "as weights"  # of keys and values
 FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
 
 
@@ -113,6 +114,15 @@ class LeVoLoadLeLM(io.ComfyNode):
                     "more on NVIDIA cards with Triton.",
                 ),
                 verify_input(),
+                io.Combo.Input(
+                    "cache",
+                    options=[AS_WEIGHTS, INT8],
+                    default=AS_WEIGHTS,
+                    optional=True,  # prompts from before it was there still run
+                    tooltip="Number format of what LeLM keeps of a song as it composes: keys and values. "
+                    "int8: half the memory of fp16, for long songs and many takes on small cards; rounds "
+                    "more. Meant for NVIDIA cards: elsewhere each step takes longer.",
+                ),
             ],
             outputs=[LelmSocket.Output(display_name="lelm", tooltip="The language model.")],
         )
@@ -123,9 +133,15 @@ class LeVoLoadLeLM(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, checkpoint: str, dtype: str, attention: str = AUTO, compile: str = graphs.AUTO, **_: object
+        cls,
+        checkpoint: str,
+        dtype: str,
+        attention: str = AUTO,
+        compile: str = graphs.AUTO,
+        cache: str = AS_WEIGHTS,
+        **_: object,
     ) -> tuple:
-        return folders.fingerprint(Kind.LELM, checkpoint), dtype, attention, compile
+        return folders.fingerprint(Kind.LELM, checkpoint), dtype, attention, compile, cache
 
     @classmethod
     def execute(
@@ -135,9 +151,10 @@ class LeVoLoadLeLM(io.ComfyNode):
         attention: str = AUTO,
         compile: str = graphs.AUTO,
         verify: bool = False,
+        cache: str = AS_WEIGHTS,
     ) -> io.NodeOutput:
         verify_files(verify, (Kind.LELM, checkpoint))
-        return io.NodeOutput(load_lelm(checkpoint, dtype, attention, compile))
+        return io.NodeOutput(load_lelm(checkpoint, dtype, attention, compile, cache == INT8))
 
 
 class LeVoLoadRenderer(io.ComfyNode):
@@ -295,7 +312,13 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
         return io.NodeOutput(LoadedStyleEncoder(tracks, mixed))
 
 
-def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = graphs.AUTO) -> LoadedLelm:
+def load_lelm(
+    choice: str,
+    dtype: str,
+    attention: str = AUTO,
+    compiled: str = graphs.AUTO,
+    small_cache: bool = False,
+) -> LoadedLelm:
     """Build LeLM and load it from the file chosen in the combo."""
     path = folders.path_of(Kind.LELM, choice)
     file, config = open_file(Kind.LELM, path)
@@ -303,7 +326,8 @@ def load_lelm(choice: str, dtype: str, attention: str = AUTO, compiled: str = gr
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     load_or_init(model, file, released.lelm_layout(config))
     tokenizer = Tokenizer(folders.tokenizer_folder(), config.version)
-    return LoadedLelm(memory.managed(model), config, path, precision.dtype, tokenizer, compiled)
+    managed = memory.managed(model)
+    return LoadedLelm(managed, config, path, precision.dtype, tokenizer, compiled, small_cache)
 
 
 def load_renderer(choice: str, dtype: str, attention: str = AUTO) -> LoadedModel:

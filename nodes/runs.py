@@ -67,7 +67,7 @@ def prepared(lelm: LoadedLelm, request: SongRequest, report: Report) -> Conditio
 
 def memory_to_compose(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) -> int:
     """Bytes that composing needs beside the weights; see `compose_bytes`."""
-    return compose_bytes(lelm.config, frames, lelm.dtype.itemsize, takes, kept)
+    return compose_bytes(lelm.config, frames, lelm.dtype.itemsize, takes, kept, lelm.small_cache)
 
 
 def composer_of(lelm: LoadedLelm) -> Composer:

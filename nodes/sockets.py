@@ -44,6 +44,7 @@ class LoadedLelm(LoadedModel):
 
     tokenizer: Tokenizer
     compile: str  # whether steps are compiled; see `nodes.host.graphs`
+    small_cache: bool  # whether keys and values of a song are kept as bytes
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from . import quantised_triton
 
 TILE = tl.constexpr(quantised_triton.TILE)
 STEP = tl.constexpr(quantised_triton.STEP)
+HALF = tl.constexpr(quantised_triton.STEP // 2)
 COLUMNS = tl.constexpr(quantised_triton.COLUMNS)
 BLOCK = tl.constexpr(quantised_triton.BLOCK)
 ALIGNMENT = tl.constexpr(quantised_triton.ALIGNMENT)
@@ -123,55 +124,108 @@ def multiply(
         ALIGNED: x and weights begin at multiples of ALIGNMENT bytes.
         PTX: see `_widened`.
     """
-    x_pointer = x_address.to(tl.pointer_type(NUMBER))
-    weight_pointer = weight_address.to(tl.pointer_type(tl.int8 if BITS == 8 else tl.uint8))
-    if ALIGNED:
-        x_pointer = tl.multiple_of(x_pointer, [ALIGNMENT])
-        weight_pointer = tl.multiple_of(weight_pointer, [ALIGNMENT])
-    SPAN: tl.constexpr = STEP * BITS // 8  # bytes of a row that a step reads, and columns of a product
     begin = tl.program_id(1) * (STEPS * PARTS * STEP)
-    row, column, run = tl.arange(0, TILE), tl.arange(0, COLUMNS), tl.arange(0, SPAN)
+    row = tl.arange(0, TILE)
     out = tl.minimum(tl.program_id(0) * (TILE // PARTS) + row // PARTS, width_out - 1).to(tl.int64)
-    x_row = (column // PARTS)[None, :]
+    x, rest = _pointer(x_address, NUMBER, ALIGNED) + begin, width_in - begin
+    if BITS == 8:
+        weights = _pointer(weight_address, tl.int8, ALIGNED) + out[:, None] * weight_stride + begin
+        low, high = _by_bytes(weights, x, rows, rest, x_stride, NUMBER, STEPS, PARTS, WIDE, PTX)
+    else:
+        weights = _pointer(weight_address, tl.uint8, ALIGNED) + out[:, None] * weight_stride + begin // 2
+        scales = _pointer(scale_address, tl.bfloat16, False) + out * tl.cdiv(width_in, STEP) + begin // STEP
+        low, high = _by_halves(weights, scales, x, rows, rest, x_stride, NUMBER, STEPS, PARTS, WIDE, PTX)
+    scale, y = _pointer(scale_address, tl.float32, False), _pointer(y_address, SUM, False)
+    _store(low, scale, y, 0, rows, width_out, PARTS, WHOLE, WHOLE and BITS == 8)
+    if WIDE:
+        _store(high, scale, y, COLUMNS, rows, width_out, PARTS, WHOLE, WHOLE and BITS == 8)
+
+
+@triton.jit
+def _pointer(address, dtype: tl.constexpr, ALIGNED: tl.constexpr):
+    """A pointer to numbers; that it is a multiple of ALIGNMENT lets a thread read more at once."""
+    pointer = address.to(tl.pointer_type(dtype))
+    if ALIGNED:
+        pointer = tl.multiple_of(pointer, [ALIGNMENT])
+    return pointer
+
+
+@triton.jit
+def _by_bytes(
+    weights,
+    x,
+    rows,
+    rest,
+    x_stride,
+    NUMBER: tl.constexpr,
+    STEPS: tl.constexpr,
+    PARTS: tl.constexpr,
+    WIDE: tl.constexpr,
+    PTX: tl.constexpr,
+):
+    """Sums [TILE, COLUMNS] of int8 weights by rows 0 to 7 of x, and by rows 8 to 15 if WIDE.
+
+    Args:
+        weights: [TILE, 1] pointers to the row of each row of a tile, where the program begins.
+        x: pointer to the first row, there.
+        rest: columns from there on.
+    """
+    row, column, run = tl.arange(0, TILE), tl.arange(0, COLUMNS), tl.arange(0, STEP)
     weight_in = (row % PARTS)[:, None] * STEP + run[None, :]  # counted from the beginning of a step
     x_in = (column % PARTS)[None, :] * STEP + run[:, None]
-    byte = begin * BITS // 8 + (row % PARTS)[:, None] * SPAN + run[None, :]
-    weights = weight_pointer + out[:, None] * weight_stride + byte
-    low_x = x_pointer + x_row.to(tl.int64) * x_stride + (begin + x_in)
-    high_x = low_x + COLUMNS * x_stride
-    low = tl.zeros((TILE, COLUMNS), tl.float32)
-    high = tl.zeros((TILE, COLUMNS), tl.float32)
-    groups = tl.cdiv(width_in, STEP)
-    group = begin // STEP + row % PARTS
-    scales = scale_address.to(tl.pointer_type(tl.bfloat16)) + out * groups + group
-    if BITS == 4:
-        scale = tl.load(scales, mask=group < groups, other=0.0)
-    for step in range(STEPS):
-        rest = width_in - begin - step * (PARTS * STEP)
-        packed = tl.load(weights, mask=weight_in < rest, other=0)
-        if BITS == 8:
-            tile = _widened(packed, NUMBER, PTX)
-            low = _added(low, tile, low_x, (x_row < rows) & (x_in < rest))
-            if WIDE:
-                high = _added(high, tile, high_x, (x_row + COLUMNS < rows) & (x_in < rest))
-        else:
-            after = group + (step + 1) * PARTS  # on its way while this step is multiplied
-            next_scale = tl.load(scales + (step + 1) * PARTS, mask=after < groups, other=0.0)
-            factor = scale.to(tl.float32)[:, None]
-            lower, upper = _halves(packed, NUMBER, PTX)
-            low += factor * _both(lower, upper, low_x, x_row < rows, x_in, rest, SPAN)
-            if WIDE:
-                high += factor * _both(lower, upper, high_x, x_row + COLUMNS < rows, x_in, rest, SPAN)
-            scale = next_scale
-        weights += PARTS * SPAN
+    x_row = (column // PARTS)[None, :]
+    weights += weight_in
+    low_x = x + x_row.to(tl.int64) * x_stride + x_in
+    low, high = tl.zeros((TILE, COLUMNS), tl.float32), tl.zeros((TILE, COLUMNS), tl.float32)
+    for _ in range(STEPS):
+        tile = _widened(tl.load(weights, mask=weight_in < rest, other=0), NUMBER, PTX)
+        low = _added(low, tile, low_x, (x_row < rows) & (x_in < rest))
+        if WIDE:
+            high = _added(high, tile, low_x + COLUMNS * x_stride, (x_row + COLUMNS < rows) & (x_in < rest))
+        weights += PARTS * STEP
         low_x += PARTS * STEP
-        high_x += PARTS * STEP
-    scale_pointer = scale_address.to(tl.pointer_type(tl.float32))
-    y_pointer = y_address.to(tl.pointer_type(SUM))
-    SCALED: tl.constexpr = WHOLE and BITS == 8
-    _store(low, scale_pointer, y_pointer, 0, rows, width_out, PARTS, WHOLE, SCALED)
-    if WIDE:
-        _store(high, scale_pointer, y_pointer, COLUMNS, rows, width_out, PARTS, WHOLE, SCALED)
+        rest -= PARTS * STEP
+    return low, high
+
+
+@triton.jit
+def _by_halves(
+    weights,
+    scales,
+    x,
+    rows,
+    rest,
+    x_stride,
+    NUMBER: tl.constexpr,
+    STEPS: tl.constexpr,
+    PARTS: tl.constexpr,
+    WIDE: tl.constexpr,
+    PTX: tl.constexpr,
+):
+    """As `_by_bytes`, of int4 weights; `scales` are [TILE] pointers to the first scale of each row."""
+    row, column, run = tl.arange(0, TILE), tl.arange(0, COLUMNS), tl.arange(0, HALF)
+    group = row % PARTS
+    weight_in = group[:, None] * STEP + run[None, :]
+    x_in = (column % PARTS)[None, :] * STEP + run[:, None]
+    x_row = (column // PARTS)[None, :]
+    weights += group[:, None] * HALF + run[None, :]
+    scales += group
+    low_x = x + x_row.to(tl.int64) * x_stride + x_in
+    low, high = tl.zeros((TILE, COLUMNS), tl.float32), tl.zeros((TILE, COLUMNS), tl.float32)
+    scale = tl.load(scales, mask=group * STEP < rest, other=0.0)
+    for _ in range(STEPS):
+        lower, upper = _halves(tl.load(weights, mask=weight_in < rest, other=0), NUMBER, PTX)
+        factor = scale.to(tl.float32)[:, None]
+        scales += PARTS  # the next is on its way while this step is multiplied
+        scale = tl.load(scales, mask=(group + PARTS) * STEP < rest, other=0.0)
+        low += factor * _both(lower, upper, low_x, x_row < rows, x_in, rest)
+        if WIDE:
+            high_x = low_x + COLUMNS * x_stride
+            high += factor * _both(lower, upper, high_x, x_row + COLUMNS < rows, x_in, rest)
+        weights += PARTS * HALF
+        low_x += PARTS * STEP
+        rest -= PARTS * STEP
+    return low, high
 
 
 @triton.jit
@@ -182,11 +236,11 @@ def _added(sums, tile, x, mask):
 
 
 @triton.jit
-def _both(lower, upper, x, row_mask, x_in, rest, SPAN: tl.constexpr):
-    """The product [TILE, COLUMNS] of both halves of a group [TILE, SPAN] each by their columns of x."""
+def _both(lower, upper, x, row_mask, x_in, rest):
+    """The product [TILE, COLUMNS] of both halves of a group, [TILE, HALF] each, by their columns of x."""
     sums = tl.zeros((lower.shape[0], x.shape[1]), tl.float32)
     sums = _added(sums, lower, x, row_mask & (x_in < rest))
-    return _added(sums, upper, x + SPAN, row_mask & (x_in + SPAN < rest))
+    return _added(sums, upper, x + HALF, row_mask & (x_in + HALF < rest))
 
 
 @triton.jit

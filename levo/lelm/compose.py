@@ -32,6 +32,7 @@ class Execution:
     # Whether the weights are there: then steps are captured as CUDA graphs. None where that is not wanted.
     residency: Residency | None = None
     run: Run = Run()  # the blocks of a step that is not captured
+    small_cache: bool = False  # keys and values are kept as bytes; see `levo.lelm.kv_cache.Int8Cache`
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,10 @@ class ComposeRun:
         prefix = model.condition(self._conditions.to(takes.placed.device))
         known, count = model.config.prefix_length + takes.first, len(takes.placed)
         capacity = capacity_for(model.config.prefix_length + takes.steps)
-        growing = model.caches(2, capacity if count == 1 else known, prefix.stage1)
+        small = self._execution.small_cache
+        growing = model.caches(2, known if small or count > 1 else capacity, prefix.stage1)
         logits = model(takes.known(), growing, prefix)
-        self._caches = tuple(cache.fixed(capacity, count) for cache in growing)
+        self._caches = tuple(cache.fixed(capacity, count, small) for cache in growing)
         takes.append_step(logits.repeat_interleave(count, dim=0))
         self.done = takes.first
         self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)

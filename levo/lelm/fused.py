@@ -75,7 +75,7 @@ class FusedBlocks:
     def _run(self, block: Block, x: Tensor, shared: Pass, layer: int, store: FixedCache) -> None:
         with self._weights(x, block.attention_norm, block.qkv) as weights:
             turned = _call(0, x, *weights, shared.factors, block.heads)
-        attended = block.attend(turned[0], *store.extend(layer, turned[1:]), False, shared.mask)
+        attended = store.attend(layer, turned, block.attend, shared.mask)
         with self._weights(x, block.out, block.mlp_norm, block.gate_up, block.down) as weights:
             _call(1, x, attended, *weights)
 

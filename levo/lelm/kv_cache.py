@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..layers.attention import CacheMask
+from ..layers import int8_attention, int8_attention_triton
+from ..layers.attention import Attention, CacheMask
 
 SPAN = 256  # a fixed cache is read in multiples of so many positions
 
@@ -93,17 +95,25 @@ class KVCache:
         keys, values = self.store[layer][..., :end, :]
         return keys, values
 
+    def attend(self, layer: int, turned: Tensor, attention: Attention, mask: CacheMask | None) -> Tensor:
+        """[rows, T, heads * head width]: what this pass attends to, by query, key and value [3, ...]."""
+        # A pass of several positions is a prefill and starts from nothing, so "causal" hides enough.
+        return attention(turned[0], *self.extend(layer, turned[1:]), turned.shape[3] > 1, mask)
+
     def advance(self, positions: int) -> None:
         self.length += positions
 
-    def fixed(self, capacity: int, copies: int = 1) -> FixedCache:
+    def fixed(self, capacity: int, copies: int = 1, small: bool = False) -> FixedCache:
         """A cache that goes on from here, each row repeated `copies` times; this one is used no more.
 
         Args:
             capacity: of the new cache, a multiple of SPAN.
             copies: how many rows there will be for each.
+            small: keep bytes.
         """
         table = self.rotary(0, capacity)
+        if small:
+            return Int8Cache(self.store[..., : self.length, :], table, capacity, copies)
         if copies == 1 and capacity == self.capacity:
             return FixedCache(self.store, self.length, table)
         layers, _, rows, heads, _, width = self.store.shape
@@ -131,10 +141,10 @@ class FixedCache:
         _, _, rows, heads, capacity, width = store.shape
         self.store, self.span = store, 0
         self._at = torch.full((1,), length, device=store.device)
-        self._x = store.new_empty(rows, 1, heads * width)
+        self._x = table.new_empty(rows, 1, heads * width)
         self._table = table
         self._factors = factors(table[:1])
-        self._mask = store.new_zeros(1, 1, 1, capacity)  # added to scores
+        self._mask = table.new_zeros(1, 1, 1, capacity)  # added to scores
         self._mask[..., length:] = -torch.inf
         self._lengths = torch.full((rows,), length, dtype=torch.int32, device=store.device)
         self.reach(length + 1)
@@ -165,8 +175,59 @@ class FixedCache:
         keys, values = self.store[layer][..., : self.span, :]
         return keys, values
 
+    def attend(self, layer: int, turned: Tensor, attention: Attention, mask: CacheMask | None) -> Tensor:
+        """See `KVCache.attend`."""
+        return attention(turned[0], *self.extend(layer, turned[1:]), False, mask)
+
     def advance(self, positions: int) -> None:
         self._at.add_(positions)
+
+
+class Int8Cache(FixedCache):
+    """A fixed cache of bytes, with a scale for each position of a head: about half the memory of fp16.
+
+    Keys are kept around the mean of those that are known at the start; see `levo.layers.int8_attention`.
+    """
+
+    def __init__(self, past: Tensor, table: Tensor, capacity: int, copies: int):
+        """Go on from keys and values.
+
+        Args:
+            past: [layers, 2, rows, heads, positions, head width].
+            table: rotary, of all positions.
+            capacity: of positions.
+            copies: how many rows there will be for each of `past`.
+        """
+        layers, _, rows, heads, length, width = past.shape
+        shape = (layers, 2, rows * copies, heads, capacity, width)
+        super().__init__(torch.zeros(shape, dtype=torch.int8, device=past.device), length, table)
+        self._scales = torch.zeros(shape[:-1], device=past.device)
+        self._means = torch.zeros(layers, rows * copies, heads, width, device=past.device)
+        for layer in range(layers):  # one at a time: no copy of the whole is made in floats
+            around = past[layer].to(torch.float32, copy=True)
+            means = around[0].mean(dim=2)
+            around[0] -= means[:, :, None]
+            numbers, scales = int8_attention.quantise(around)
+            self.store[layer].unflatten(1, (rows, copies))[..., :length, :] = numbers.unsqueeze(2)
+            self._scales[layer].unflatten(1, (rows, copies))[..., :length] = scales.unsqueeze(2)
+            self._means[layer].unflatten(0, (rows, copies))[:] = means.unsqueeze(1)
+        self._by_kernel = int8_attention_triton.is_available(past.device, table.dtype, width)
+
+    def extend(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
+        self._store(int8_attention, layer, both)
+        numbers, scales = self.store[layer][..., : self.span, :], self._scales[layer][..., : self.span]
+        keys, values = int8_attention.dequantise(numbers, scales, both.dtype)
+        return keys, values
+
+    def attend(self, layer: int, turned: Tensor, attention: Attention, mask: CacheMask | None) -> Tensor:
+        if not self._by_kernel:
+            return super().attend(layer, turned, attention, mask)
+        self._store(int8_attention_triton, layer, turned[1:])
+        kept = self.store[layer], self._scales[layer]
+        return int8_attention_triton.attend(turned[0], *kept, self._lengths, self.span)
+
+    def _store(self, how: Any, layer: int, both: Tensor) -> None:
+        how.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
 
 
 def require(positions: int, capacity: int) -> None:

@@ -77,9 +77,7 @@ class Block(nn.Module):
     def _attention(self, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> Tensor:
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
         turned = rotate(qkv, shared.factors).permute(2, 0, 3, 1, 4)  # [3, rows, heads, T, head width]
-        keys, values = cache.extend(layer, turned[1:])
-        # A pass of several positions is a prefill and starts from nothing, so "causal" hides enough.
-        return self.out(self.attend(turned[0], keys, values, x.shape[1] > 1, shared.mask))
+        return self.out(cache.attend(layer, turned, self.attend, shared.mask))
 
 
 def plainly(block: Block, x: Tensor, shared: Pass, layer: int, cache: KVCache | FixedCache) -> None:

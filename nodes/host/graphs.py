@@ -45,8 +45,10 @@ def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     if dynamic:
         pages = _pages_module() if graph else None
         residency = PagedWeights(lelm.patcher.model, pages) if pages else None
-        return Execution(residency, Run(block, prefetching(device, lelm.dtype, graph)))
-    return Execution(Resident() if graph and memory.is_resident(lelm) else None, Run(block))
+        run = Run(block, prefetching(device, lelm.dtype, graph))
+        return Execution(residency, run, lelm.small_cache)
+    residency = Resident() if graph and memory.is_resident(lelm) else None
+    return Execution(residency, Run(block), lelm.small_cache)
 
 
 def is_compiled(choice: str, frames: int, device: torch.device, graph: bool) -> bool:

@@ -254,7 +254,7 @@ def chosen(device: str = "cuda", share: float = 1.0, dynamic: bool = False, **ho
         "disabled": False,
     } | how
     loaded = LoadedLelm(
-        Patcher(device, share, dynamic), CONFIG, None, torch.float16, None, wanted["compile"]
+        Patcher(device, share, dynamic), CONFIG, None, torch.float16, None, wanted["compile"], False
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(args, "disable_cuda_graphs", wanted["disabled"], raising=False)

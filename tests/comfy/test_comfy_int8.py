@@ -65,3 +65,24 @@ def test_an_int8_model_is_not_saved_in_another_dtype(server: ComfyServer):
     assert run.status == "error"
     assert_one_sentence(run.error["exception_message"])
     assert "as loaded" in run.error["exception_message"]
+
+
+@pytest.mark.parametrize("load", [{"dtype": "int4"}, {"cache": "int8"}, {"dtype": "int4", "cache": "int8"}])
+def test_other_small_numbers_make_songs_too(server: ComfyServer, load: dict[str, str]):
+    small, _ = songs.make(server, loadlelm=load, compose=SHORT)
+    assert small.seconds >= 1
+    assert np.sqrt((small.sound**2).mean()) > 1e-3
+
+
+def test_an_int4_model_is_saved_as_loaded_and_makes_the_same_song(server: ComfyServer, tmp_path: Path):
+    int4 = {"dtype": "int4"}
+    song, _ = songs.make(server, loadlelm=int4, compose=SHORT)
+    run = server.run(songs.saving(songs.song_prompt(loadlelm=int4, compose=SHORT), f"{tmp_path.name}/int4"))
+    assert run.status == "success", run.error
+    path = Path(run.outputs["path"]["text"][0])
+    with safe_open(path, framework="pt") as file:
+        assert file.get_slice("heads.0.weight").get_dtype() == "U8"
+    from_file = {**int4, "checkpoint": songs.choice_of(server, path)}
+    again, _ = songs.make(server, loadlelm=from_file, compose=SHORT)
+    path.unlink()
+    assert np.array_equal(again.sound, song.sound)

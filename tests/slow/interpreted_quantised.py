@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from levo.layers import int4, quantised_triton
+from levo.layers import int4, int8_attention, int8_attention_triton, quantised_triton
 from levo.layers.quantised_triton import STEP, Tiling, tiling
 
 assert os.environ.get("TRITON_INTERPRET") == "1"
@@ -135,3 +135,31 @@ def test_a_product_divides_itself_by_the_size_of_the_card(monkeypatch: pytest.Mo
     given = example(16, 65, 8_200, torch.float16)
     assert tiling(16, 65, 8_200, 132).splits > 1
     assert_right(quantised_triton.product(*given), *given)
+
+
+# ------------------------------------------------------------------ attention to bytes
+
+
+@pytest.mark.parametrize("width", [128, 16, 24])
+@pytest.mark.parametrize(
+    ("rows", "capacity", "length", "span"),
+    [(2, 512, 300, 512), (8, 256, 1, 256), (2, 768, 513, 768), (2, 768, 256, 512)],
+)
+def test_attention_to_bytes(rows: int, capacity: int, length: int, span: int, width: int):
+    heads, seed = 3, torch.Generator().manual_seed(length)
+    numbers, scales = int8_attention.quantise(torch.randn(2, rows, heads, capacity, width, generator=seed))
+    means = torch.randn(rows, heads, width, generator=seed)
+    turned = torch.randn(rows, 1, 3, heads, width, generator=seed).half().permute(2, 0, 3, 1, 4)
+    at, lengths = torch.tensor([length - 1]), torch.full((rows,), length, dtype=torch.int32)
+    ours, torchs = (numbers, scales), (numbers.clone(), scales.clone())
+    int8_attention_triton.append(*ours, means, at, turned[1:])
+    int8_attention.append(*torchs, means, at, turned[1:])
+    assert torch.equal(ours[0], torchs[0]) and torch.equal(ours[1], torchs[1])
+    made = int8_attention_triton.attend(turned[0], *ours, lengths, span)
+    keys, values = int8_attention.dequantise(*ours, torch.float64)[..., :length, :]
+    scores = turned[0].double() @ keys.transpose(2, 3) * width**-0.5
+    exact = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
+    assert made.dtype == torch.float16 and made.shape == (rows, 1, heads * width)
+    assert (made.double() - exact).norm() / exact.norm() < 1e-3
+    again = int8_attention_triton.attend(turned[0], *ours, lengths, span)
+    assert torch.equal(made, again)

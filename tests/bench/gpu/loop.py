@@ -70,13 +70,15 @@ class Case:
     takes: int = 1
     kept: int = START
     steps: int = SHORT
+    small_cache: bool = False
 
     @property
     def name(self) -> str:
         """For people."""
         takes = f", {self.takes} takes" if self.takes > 1 else ""
         position = RELEASED_CONFIGS[self.size].prefix_length + self.kept
-        return f"{self.size} {self.kind} {self.way}{takes} at {position}"
+        cache = ", int8 cache" if self.small_cache else ""
+        return f"{self.size} {self.kind} {self.way}{takes}{cache} at {position}"
 
 
 def measure_half(report: Report, setting: Setting, size: str, model: LeLM) -> None:
@@ -86,12 +88,27 @@ def measure_half(report: Report, setting: Setting, size: str, model: LeLM) -> No
         measure(report, setting, Case(size, "fp16", way, steps=WHOLE), model, bound)
     for way in LEAST:
         measure(report, setting, Case(size, "fp16", way, kept=LATER), model)
+    measure_small_cache(report, setting, size, model)
     measure(report, setting, Case(size, "fp16", "eager", steps=FEW), model)
     for way in LEAST:
         count_kernels(report, setting, Case(size, "fp16", way), model)
     if size == LARGE:
         for way, kept in (("graph", START), ("compiled", START), ("graph", LATER)):
             measure(report, setting, Case(size, "fp16", way, 4, kept), model)
+
+
+def measure_small_cache(report: Report, setting: Setting, size: str, model: LeLM) -> None:
+    """Keys and values as bytes beside fp16 ones, in the same minute."""
+    for kept in (START, LATER):
+        for takes in (1, 4):
+            both = (
+                measure(report, setting, Case(size, "fp16", "graph", takes, kept, small_cache=small), model)
+                for small in (False, True)
+            )
+            plain, small = both
+            if plain and small:
+                name = f"{Case(size, 'fp16', 'graph', takes, kept, small_cache=True).name}: speed of fp16's"
+                report.add(name, plain.step / small.step, "x", least=1 if kept else None)
 
 
 def measure_few_bits(report: Report, setting: Setting, size: str, half: LeLM) -> None:
@@ -137,7 +154,7 @@ def measure(
 def begin(setting: Setting, case: Case, model: LeLM, graph: bool = True) -> Begin:
     """Begins the song of a case."""
     block = {"block": FusedBlocks()} if case.way == "compiled" else {}
-    how = setting.graph(**block)
+    how = setting.graph(**block, small_cache=case.small_cache)
     if case.way == "eager" or not graph:
         how = Execution(run=how.run)
     return setting.begin(model, case.takes, how, longest(model.config), case.kept)

@@ -38,12 +38,13 @@ def compose(report: Report, setting: Setting) -> None:
     config = setting.lelm[LARGE]
     model = endless(random_model(config, setting.device, setting.dtype("fp16")))
     for frames, kept in ((SHORT, 0), (longest(config), KEPT)):
-        for takes in (1, 4):
+        for takes, small in ((1, False), (4, False), (1, True), (4, True)):
             name = f"{takes} take{'s' * (takes > 1)} of {frames // FRAME_RATE} s"
             name += f", {kept // FRAME_RATE} s kept" if kept else ""
+            name += ", int8 cache" if small else ""
             with report.case(name):
-                song = setting.begin(model, takes, setting.graph(), frames, kept)
-                asked = compose_bytes(config, frames, 2, takes, kept)
+                song = setting.begin(model, takes, setting.graph(small_cache=small), frames, kept)
+                asked = compose_bytes(config, frames, 2, takes, kept, small)
                 compare(report, setting, name, asked, partial(between, song, (STEPS,)))
 
 

@@ -41,9 +41,9 @@ class Setting:
         """A number format by its name; float32 where there is no card, as a CPU is slow at others."""
         return torch.float32 if self.dry else DTYPES[name]
 
-    def graph(self, block: Callable[..., None] = plainly) -> Execution:
+    def graph(self, block: Callable[..., None] = plainly, small_cache: bool = False) -> Execution:
         """Steps as CUDA graphs, with blocks run so; without a card as they are."""
-        return Execution(None if self.dry else Resident(), Run(block))
+        return Execution(None if self.dry else Resident(), Run(block), small_cache)
 
     def begin(self, model: LeLM, takes: int, execution: Execution, frames: int, kept: int = 0) -> Begin:
         """Begins a song of `frames` frames of which the first `kept` are known."""
