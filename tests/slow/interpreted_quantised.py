@@ -154,7 +154,8 @@ def test_attention_to_bytes(rows: int, capacity: int, length: int, span: int, wi
     ours, torchs = (numbers, scales), (numbers.clone(), scales.clone())
     int8_attention_triton.append(*ours, means, at, turned[1:])
     int8_attention.append(*torchs, means, at, turned[1:])
-    assert torch.equal(ours[0], torchs[0]) and torch.equal(ours[1], torchs[1])
+    assert torch.equal(ours[1], torchs[1])
+    assert (ours[0].int() - torchs[0]).abs().max() <= 1  # halves are rounded to even by torch alone
     made = int8_attention_triton.attend(turned[0], *ours, lengths, span)
     keys, values = int8_attention.dequantise(*ours, torch.float64)[..., :length, :]
     scores = turned[0].double() @ keys.transpose(2, 3) * width**-0.5
