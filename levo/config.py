@@ -207,6 +207,63 @@ class Sampling:
         require_number("repetition_divisor", self.repetition_divisor, -100, 100)
 
 
+CUSTOM = "custom"  # the preset that stands for any numbers
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a published program composes with, and the steps that it renders in."""
+
+    temperature: float
+    top_k: int
+    steps: int
+    top_p: float = 0.0  # above 0 it would take the place of top_k
+
+    @property
+    def sampling(self) -> dict[str, float]:
+        """Its part of `Sampling`."""
+        return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+
+
+PRESETS = {
+    "released": Preset(0.8, 5_000, RENDER_STEPS),
+    "levo-demo": Preset(0.9, 50, 50),
+    "gradio": Preset(1.0, 50, RENDER_STEPS),
+}
+
+
+def preset_sampling(preset: str, numbers: dict[str, float]) -> Sampling:
+    """How to draw codes by numbers, which are those of the preset.
+
+    A preset is a name for numbers, and never takes their place.
+
+    Args:
+        preset: a name of PRESETS, or CUSTOM for any numbers.
+        numbers: fields of `Sampling`.
+
+    Raises:
+        SettingError: nothing can be drawn with the numbers, the preset stands for others, or is none.
+    """
+    sampling = Sampling(**numbers)  # type: ignore[arg-type]
+    if preset == CUSTOM:
+        return sampling
+    known = PRESETS.get(preset) if isinstance(preset, str) else None
+    if known is None:
+        what = preset[:40] if isinstance(preset, str) else described(preset)
+        raise SettingError(f"The preset is {what}; choose {', '.join(PRESETS)} or {CUSTOM}.")
+    given = {name: getattr(sampling, name) for name in known.sampling}
+    if given != known.sampling:
+        raise SettingError(
+            f"The preset {preset} stands for {_listed(known.sampling)}, and the numbers are "
+            f"{_listed(given)}; set its numbers, or the preset to {CUSTOM}."
+        )
+    return sampling
+
+
+def _listed(numbers: dict[str, float]) -> str:
+    return ", ".join(f"{name} {number:g}" for name, number in numbers.items())
+
+
 TRACKS = ("mix", "vocals", "accompaniment")
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.config import Sampling
 from ..levo.song.tokens import SongRequest, checked_request, seeds_from
 from .host.reporting import Report
-from .inputs import CATEGORY, composing_inputs, song_outputs
+from .inputs import CATEGORY, composing_inputs, preset_input, sampling_of, song_outputs
 from .runs import composed, frames_for
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm
 
@@ -29,6 +28,7 @@ class LeVoCompose(io.ComfyNode):
                     "Decides everything random here; the same seed gives the same song.",
                     "The song is cut here if it has not ended; 0 is the checkpoint's own limit.",
                 ),
+                preset_input(),
             ],
             outputs=song_outputs(),
             hidden=[io.Hidden.unique_id],
@@ -43,10 +43,10 @@ class LeVoCompose(io.ComfyNode):
         max_seconds: float,
         takes: int,
         cuda_graph: bool,
-        **sampling: float,
+        **sampling: float | str,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, "LeVo Compose")
         request, seeds = checked_request(conditioning, "LeVo Compose"), seeds_from(seed, takes)
         report = Report(cls.hidden.unique_id, request.lyrics, frames)
-        tokens = composed(lelm, request, frames, Sampling(**sampling), seeds, cuda_graph, report)
+        tokens = composed(lelm, request, frames, sampling_of(**sampling), seeds, cuda_graph, report)
         return io.NodeOutput(tokens, all(tokens.ended), tokens.seconds)

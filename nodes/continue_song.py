@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, LelmConfig, Sampling, require_number
+from ..levo.config import FRAME_RATE, LelmConfig, require_number
 from ..levo.song.tokens import MOST_TAKES, checked_request, checked_tokens, seeds_from
 from .host.reporting import Report
-from .inputs import CATEGORY, composing_inputs, song_outputs
+from .inputs import CATEGORY, composing_inputs, preset_input, sampling_of, song_outputs
 from .runs import composed, frames_for
 from .sockets import ConditioningSocket, LelmSocket, LoadedLelm, SongRequest, SongTokens, TokensSocket
 
@@ -51,6 +51,7 @@ class LeVoContinueSong(io.ComfyNode):
                     "The song is cut here if it has not ended, with what is kept; 0 is the checkpoint's "
                     "own limit.",
                 ),
+                preset_input(),
             ],
             outputs=song_outputs(),
             hidden=[io.Hidden.unique_id],
@@ -68,12 +69,12 @@ class LeVoContinueSong(io.ComfyNode):
         takes: int,
         cuda_graph: bool,
         conditioning: SongRequest | None = None,
-        **sampling: float,
+        **sampling: float | str,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, NAME)
         kept = kept_of(checked_tokens(tokens, NAME), take, seconds, frames, lelm.config)
         request = checked_request(tokens.request if conditioning is None else conditioning, NAME)
-        how = Sampling(**sampling)
+        how = sampling_of(**sampling)
         report = Report(cls.hidden.unique_id, request.lyrics, frames)
         song = composed(lelm, request, frames, how, seeds_from(seed, takes), cuda_graph, report, kept)
         report_kept(report, kept.shape[2] / FRAME_RATE, seconds, song.seconds)

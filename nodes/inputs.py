@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..levo.config import RENDER_GUIDANCE, RENDER_STEPS, TRACKS, Sampling
+from ..levo.config import (
+    CUSTOM,
+    PRESETS,
+    RENDER_GUIDANCE,
+    RENDER_STEPS,
+    TRACKS,
+    Sampling,
+    preset_sampling,
+)
 from .sockets import StyleSocket, TokensSocket, VaeSocket
 
 CATEGORY = "audio/LeVo"
@@ -99,6 +107,40 @@ def _running_inputs() -> list[io.Input]:
             "composing fails.",
         ),
     ]
+
+
+def preset_input(steps: str | None = None) -> io.Combo.Input:
+    """Names of numbers, which the editor fills in (web/js/presets.js); comes last among a node's inputs.
+
+    Args:
+        steps: the node's input for steps of the solver, where it has one.
+    """
+    lists = "; ".join(
+        f"{name}: temperature {preset.temperature:g}, top_k {preset.top_k}"
+        + (f", {steps} {preset.steps}" if steps else "")
+        for name, preset in PRESETS.items()
+    )
+    made = io.Combo.Input(
+        "preset",
+        options=[*PRESETS, CUSTOM],
+        default=CUSTOM,
+        optional=True,  # prompts from before it was there still run
+        tooltip=f"Fills in the numbers of a published program ({lists}; top_p 0). What counts are the "
+        "numbers: change one, and the preset is custom.",
+    )
+    # An argument of newer ComfyUIs only.
+    made.extra_dict = {
+        "numbers": {
+            name: {**preset.sampling, **({steps: preset.steps} if steps else {})}
+            for name, preset in PRESETS.items()
+        }
+    }
+    return made
+
+
+def sampling_of(preset: str = CUSTOM, **numbers: float) -> Sampling:
+    """What the inputs of `composing_inputs` and `preset_input` say; see `preset_sampling`."""
+    return preset_sampling(preset, numbers)
 
 
 def rendering_inputs(prefix: str = "") -> list[io.Input]:

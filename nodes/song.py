@@ -7,7 +7,7 @@ import logging
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..levo.config import FRAME_RATE, SAMPLE_RATE, RenderSettings, Sampling
+from ..levo.config import FRAME_RATE, SAMPLE_RATE, RenderSettings
 from ..levo.files.atomic import WriteError
 from ..levo.song.latent_socket import latent_of
 from ..levo.song.pipeline import SongRun
@@ -16,7 +16,15 @@ from ..levo.song.render import OnWindow, Prompt, SongRenderer, seeded_noise
 from ..levo.song.tokens import checked_request, seeds_from
 from .host import memory, reporting
 from .host.reporting import Progress, Report
-from .inputs import CATEGORY, composing_inputs, rendering_inputs, song_outputs, style_inputs
+from .inputs import (
+    CATEGORY,
+    composing_inputs,
+    preset_input,
+    rendering_inputs,
+    sampling_of,
+    song_outputs,
+    style_inputs,
+)
 from .runs import (
     composing,
     frames_for,
@@ -64,6 +72,7 @@ class LeVoSong(io.ComfyNode):
                     "with it the first take can be heard window by window while the rest is made. Needed "
                     "for a style."
                 ),
+                preset_input("render_steps"),
             ],
             outputs=[
                 io.Latent.Output(
@@ -92,9 +101,9 @@ class LeVoSong(io.ComfyNode):
         render_guidance: float,
         style: Style | None = None,
         vae: LoadedModel | None = None,
-        **sampling: float,
+        **sampling: float | str,
     ) -> io.NodeOutput:
-        frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), Sampling(**sampling)
+        frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), sampling_of(**sampling)
         conditioning = checked_request(conditioning, "LeVo Song")
         report = Report(cls.hidden.unique_id, conditioning.lyrics, frames)
         conditions, seeds = prepared(lelm, conditioning, report), seeds_from(seed, takes)

@@ -59,10 +59,11 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
         "LeVoStyleFromLibrary": ["lyrics"],
         "LeVoStyleFromAudio": ["vocals", "accompaniment", "separator"],
         "LeVoConditioning": ["lyrics", "description", "style"],
-        "LeVoContinueSong": ["conditioning"],
+        "LeVoCompose": ["preset"],
+        "LeVoContinueSong": ["conditioning", "preset"],
         "LeVoFinishSong": ["tokens"],
         "LeVoRender": ["style", "vae"],
-        "LeVoSong": ["style", "vae"],
+        "LeVoSong": ["style", "vae", "preset"],
         "LeVoRenderStems": ["style", "vae"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
     }

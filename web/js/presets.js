@@ -1,0 +1,76 @@
+// Sampling presets: choosing one writes its numbers into the node's own fields, where they can be seen and
+// changed. The numbers are the truth: as soon as one is another, the preset is `custom`.
+import { app } from "../../../scripts/app.js";
+import { follow } from "./panel.js";
+
+const CUSTOM = "custom";
+const START = "released"; // what a new node's numbers are
+const known = new Map(); // id of a node -> preset -> numbers by input, as Python has them
+
+app.registerExtension({
+  name: "LeVo.Presets",
+  beforeRegisterNodeDef(_, schema) {
+    const numbers = schema.input?.optional?.preset?.[1]?.numbers;
+    if (schema.name?.startsWith("LeVo") && numbers) known.set(schema.name, numbers);
+  },
+  nodeCreated(node) {
+    if (known.has(node.comfyClass)) new Presets(node, known.get(node.comfyClass));
+  },
+});
+
+class Presets {
+  #filling = false;
+
+  constructor(node, numbers) {
+    this.node = node;
+    this.numbers = numbers;
+    this.preset = this.widget("preset");
+    if (!this.preset) return;
+    if (this.fits(START)) this.preset.value = START;
+    follow(this.preset, "callback", () => this.fill());
+    for (const name of Object.keys(numbers[START])) {
+      const widget = this.widget(name);
+      if (widget) follow(widget, "callback", () => this.check());
+    }
+    // A graph from before there were presets, and numbers that another node gives.
+    for (const event of ["onConfigure", "onConnectionsChange"]) follow(node, event, () => this.check());
+    // Whatever else wrote a number: what is queued is true.
+    this.preset.serializeValue = () => {
+      this.check();
+      return this.preset.value;
+    };
+  }
+
+  widget(name) {
+    return this.node.widgets?.find((widget) => widget.name === name);
+  }
+
+  isGiven(name) {
+    return this.node.inputs?.some((input) => input.name === name && input.link != null);
+  }
+
+  fits(preset) {
+    const numbers = Object.entries(this.numbers[preset] ?? {});
+    return numbers.every(([name, number]) => this.widget(name)?.value === number && !this.isGiven(name));
+  }
+
+  check() {
+    if (this.#filling || this.isGiven("preset") || this.preset.value === CUSTOM) return;
+    if (!this.fits(this.preset.value)) this.preset.value = CUSTOM;
+  }
+
+  fill() {
+    if (this.#filling) return;
+    this.#filling = true;
+    for (const [name, number] of Object.entries(this.numbers[this.preset.value] ?? {})) {
+      const widget = this.widget(name);
+      if (!widget || widget.value === number) continue;
+      widget.value = number;
+      widget.callback?.(number);
+    }
+    this.#filling = false;
+    this.check(); // a number that another node gives is not filled in
+    this.node.setDirtyCanvas(true);
+    app.extensionManager.workflow?.activeWorkflow?.changeTracker?.checkState(); // so that it can be undone
+  }
+}
