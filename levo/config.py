@@ -300,3 +300,5 @@ RELEASED_CONFIGS = {
     "v2-medium": _lelm("v2", "medium", 270, 500_000),
     "v2-large": _lelm("v2", "large", 270, 500_000),
 }
+# Releases that have the sizes of others; the version is told by their tables.
+ALIKE = {"v1.5-beta": ("large", "v2-large")}

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from comfy_api.latest import io
 
 from ..levo.files import hub
-from ..levo.files.catalogue import LICENCE, LICENCE_PAGE, RELEASES, RemoteFile
+from ..levo.files.catalogue import (
+    COPIES,
+    GGUF_LELM,
+    GGUF_RENDERER,
+    GGUF_VAE,
+    LICENCE,
+    LICENCE_PAGE,
+    PROMPT_LIBRARY,
+    RELEASES,
+    RemoteFile,
+    copy_in,
+)
+from ..levo.files.plain_data import shown
 from ..levo.kinds import MODELS, Kind
 from .host import folders, reporting
 
+Choice = TypeVar("Choice")
+
 NONE = "none"
+PUBLISHED = "as published"  # the source
 PARTS = {  # by input
-    "renderer": Kind.RENDERER,
-    "vae": Kind.VAE,
-    "style_encoder": Kind.MIXED_ENCODER,
-    "separator": Kind.SEPARATOR,
+    "renderer": MODELS[Kind.RENDERER].published,
+    "vae": MODELS[Kind.VAE].published,
+    "style_encoder": MODELS[Kind.MIXED_ENCODER].published,
+    "separator": MODELS[Kind.SEPARATOR].published,
+    "styles": PROMPT_LIBRARY,
 }
 TEXT_SECONDS = 0.5  # between two lines of text on the node
 UNACCEPTED = (
@@ -28,36 +45,57 @@ UNACCEPTED = (
 
 def size_of(parts: Sequence[RemoteFile]) -> str:
     """The bytes of files together, for a reader."""
-    return f"{sum(file.size for file in parts) / 1e9:.1f} GB"
+    size = sum(file.size for file in parts)
+    return f"{size / 1e9:.1f} GB" if size >= 5e7 else f"{size / 1e6:.0f} MB"
 
 
-def size_of_kind(kind: Kind) -> str:
-    """The bytes of a kind's released files together, for a reader."""
-    return size_of(MODELS[kind].published)
+def _labelled(files: Mapping[str, tuple[RemoteFile, ...]], gguf: bool) -> dict[str, tuple[RemoteFile, ...]]:
+    return {f"{'GGUF ' if gguf else ''}{name} ({size_of(parts)})": parts for name, parts in files.items()}
 
 
-LELM_CHOICES = {**{f"{name} ({size_of(parts)})": parts for name, parts in RELEASES.items()}, NONE: ()}
+NOTHING: dict[str, tuple[RemoteFile, ...]] = {NONE: ()}
+LELM_CHOICES = {**_labelled(RELEASES, gguf=False), **_labelled(GGUF_LELM, gguf=True), **NOTHING}
+CHOICES = {  # of combos for one part, by input
+    "renderer_gguf": {**NOTHING, **_labelled(GGUF_RENDERER, gguf=True)},
+    "vae_gguf": {**NOTHING, **_labelled(GGUF_VAE, gguf=True)},
+}
 
 
-def _part_input(name: str, what: str, more: bool = False) -> io.Boolean.Input:
+def _part_input(name: str, what: str, why: str, more: bool = False) -> io.Boolean.Input:
     """A box for one part; `more` is for those that a song can do without."""
-    return io.Boolean.Input(name, default=not more, optional=more, tooltip=f"Download {what}.")
+    tooltip = f"Download {what} ({size_of(PARTS[name])}), {why}."
+    return io.Boolean.Input(name, default=not more, optional=more, tooltip=tooltip)
 
 
-def _more_inputs() -> list[io.Boolean.Input]:
+def _more_inputs() -> list[io.Input]:
+    beside = "which LeVo Style from Audio needs beside the renderer's"
+    styles = "for LeVo Style from Library; from the Space of the authors"
     return [
-        _part_input(
-            "style_encoder",
-            f"the 1rvq file ({size_of_kind(Kind.MIXED_ENCODER)}), which LeVo Style from Audio needs beside "
-            "the renderer's",
-            more=True,
-        ),
-        _part_input(
-            "separator",
-            f"HTDemucs ({size_of_kind(Kind.SEPARATOR)}), for LeVo Split Vocals and LeVo Style from Audio",
-            more=True,
+        _part_input("style_encoder", "the 1rvq file", beside, more=True),
+        _part_input("separator", "HTDemucs", "for LeVo Split Vocals and LeVo Style from Audio", more=True),
+        _part_input("styles", "the prompt library", styles, more=True),
+        _small_input("renderer_gguf", "renderer", "What its matrices are rounded to is heard."),
+        _small_input("vae_gguf", "vae", "It decodes and does not encode."),
+        io.Combo.Input(
+            "source",
+            options=[PUBLISHED, *COPIES],
+            default=PUBLISHED,
+            optional=True,
+            tooltip="Where files come from. A repository: those of which it has a copy, and whose hash is "
+            "known, come from there, and must be the same to the last bit. Mirrors of all of Hugging Face: "
+            "HF_ENDPOINT.",
         ),
     ]
+
+
+def _small_input(name: str, part: str, more: str) -> io.Combo.Input:
+    return io.Combo.Input(
+        name,
+        options=list(CHOICES[name]),
+        default=NONE,
+        optional=True,
+        tooltip=f"Download a small file in place of the released one; turn {part} off then. {more}",
+    )
 
 
 class LeVoDownloadModels(io.ComfyNode):
@@ -78,10 +116,8 @@ class LeVoDownloadModels(io.ComfyNode):
                     default=next(iter(LELM_CHOICES)),
                     tooltip="Which language model to download, with its config. One is enough to start.",
                 ),
-                _part_input(
-                    "renderer", f"the renderer ({size_of_kind(Kind.RENDERER)}), which serves every LeLM"
-                ),
-                _part_input("vae", f"the VAE ({size_of_kind(Kind.VAE)}), which serves every LeLM"),
+                _part_input("renderer", "the renderer", "which serves every LeLM"),
+                _part_input("vae", "the VAE", "which serves every LeLM"),
                 io.Boolean.Input(
                     "accept_licence",
                     default=False,
@@ -110,28 +146,44 @@ class LeVoDownloadModels(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(cls, lelm: str, accept_licence: bool, **parts: bool) -> io.NodeOutput:
+    def execute(
+        cls, lelm: str, accept_licence: bool, source: str = PUBLISHED, **parts: bool | str
+    ) -> io.NodeOutput:
         if not accept_licence:
             raise ValueError(UNACCEPTED)
-        node_id = cls.hidden.unique_id
-        report = report_of(hub.fetch(chosen_files(lelm, parts), folders.folder(), Speedometer(node_id)))
+        node_id, files = cls.hidden.unique_id, chosen_files(lelm, parts, source)
+        report = report_of(hub.fetch(files, folders.folder(), Speedometer(node_id)))
         reporting.show_text(node_id, report)
         return io.NodeOutput(report)
 
 
-def chosen_files(lelm: str, parts: Mapping[str, bool]) -> list[RemoteFile]:
-    """The files of a LeLM, by its label, and of the parts that are wanted, by their inputs.
+def chosen_files(lelm: str, parts: Mapping[str, bool | str], source: str = PUBLISHED) -> list[RemoteFile]:
+    """The files that are wanted, where they are to come from.
+
+    Args:
+        lelm: label of a LeLM.
+        parts: by input: whether a part is wanted, or a label of CHOICES.
+        source: PUBLISHED, or a repository of copies.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or nothing of this name.
     """
-    kinds = [kind for part, kind in PARTS.items() if parts.get(part)]
-    chosen = [*LELM_CHOICES[lelm], *(file for kind in kinds for file in MODELS[kind].published)]
+    chosen = list(_choice("lelm", LELM_CHOICES, lelm))
+    chosen += (file for part, files in PARTS.items() if parts.get(part) for file in files)
+    for name, choices in CHOICES.items():
+        chosen += _choice(name, choices, parts.get(name, NONE))
     if not chosen:
         raise ValueError(
             "LeVo Download Models has nothing to do; choose a lelm or tick one of the other parts."
         )
-    return chosen
+    repository = _choice("source", {PUBLISHED: "", **{name: name for name in COPIES}}, source)
+    return [copy_in(repository, file) if repository else file for file in chosen]
+
+
+def _choice(name: str, choices: Mapping[str, Choice], label: object) -> Choice:
+    if not isinstance(label, str) or label not in choices:
+        raise ValueError(f"LeVo Download Models has no {name} {shown(label)}; choose one of its list.")
+    return choices[label]
 
 
 class Speedometer:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import RELEASED_CONFIGS, STYLE_ROWS, LelmConfig, VaeConfig
+from ..config import ALIKE, RELEASED_CONFIGS, STYLE_ROWS, LelmConfig, VaeConfig
 from ..kinds import MODELS, Kind, second_kind
 from . import converted, released
 from .config_limits import disagreement
@@ -147,7 +147,9 @@ class ReleasedFile:
         except CheckpointError:
             return folder
         names = [name for name, known in RELEASED_CONFIGS.items() if known == config]
-        return folder if folder in names or not names else names[0]
+        names += [name for name, others in ALIKE.items() if {*others} & {*names}]
+        named = [name for name in names if name.replace(".", "-") == folder.replace(".", "-")]
+        return (named or names or [folder])[0]
 
 
 def open_checkpoint(path: Path) -> ConvertedFile | ReleasedFile:

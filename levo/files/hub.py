@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +20,15 @@ from typing import BinaryIO, cast
 from . import atomic, names
 from .catalogue import RemoteFile
 from .damage import find_damage
+from .download_errors import RECORD, DownloadError, changed, elsewhere, explained, named, now
 from .tensor_file import SUFFIXES
 
 OnStep = Callable[[int, int, str], None]
 
-RECORD = "downloads.json"
 RECORDED = {"repository", "revision", "size", "sha256", "mtime_ns", "time"}
 MARGIN = 1_000_000_000  # bytes of the disk that stay free
 CHUNK = 4_000_000  # bytes read at a time
 SHA256 = re.compile("[0-9a-f]{64}")
-
-
-class DownloadError(ValueError):
-    """Why a file did not arrive, and what to do, in one sentence."""
 
 
 class _UselessPart(DownloadError):
@@ -143,12 +138,14 @@ def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None)
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
     hub = endpoint or constants.ENDPOINT
-    url = hf_hub_url(file.repository, file.path, revision=file.revision, endpoint=hub)
+    url = hf_hub_url(
+        file.repository, file.path, repo_type=_repo_type(file), revision=file.revision, endpoint=hub
+    )
     try:
         found = get_hf_file_metadata(url)
     except Exception as error:  # of requests, httpx or httpx2, whichever this huggingface_hub uses
         lost = "cannot be reached ({}); check the internet connection, the proxy and HF_ENDPOINT"
-        raise _explained(error, file, hub, lost) from error
+        raise explained(error, file, hub, lost) from error
     if found.size is None or found.commit_hash is None:
         raise DownloadError(
             f"{hub} does not answer for {file.local_path} as a Hugging Face hub does; check HF_ENDPOINT "
@@ -158,13 +155,16 @@ def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None)
     etag = found.etag if SHA256.fullmatch(found.etag or "") else None
     if file.sha256 is not None and (found.size != file.size or etag not in (None, file.sha256)):
         raise DownloadError(
-            f"{hub} offers another {file.local_path} than was published ({found.size:,} bytes, sha256 "
-            f"{etag}, not {file.size:,} bytes, sha256 {file.sha256}); check HF_ENDPOINT or update "
-            "ComfyUI-LeVo."
+            f"{hub} offers another {named(file)} than was published ({found.size:,} bytes, sha256 "
+            f"{etag}, not {file.size:,} bytes, sha256 {file.sha256}); {elsewhere(file)}."
         )
     if file.sha256 is None and first is not None and etag is not None and etag != first["sha256"]:
-        raise DownloadError(_changed(file, first, etag))
+        raise DownloadError(changed(file, first, etag))
     return _Wanted(file, path, hub, found.commit_hash, found.size, file.sha256 or etag, first)
+
+
+def _repo_type(file: RemoteFile) -> str:
+    return "space" if file.space else "model"
 
 
 def _get(wanted: _Wanted, sink: _Sink) -> None:
@@ -174,7 +174,9 @@ def _get(wanted: _Wanted, sink: _Sink) -> None:
     from huggingface_hub.utils import build_hf_headers
 
     file = wanted.file
-    url = hf_hub_url(file.repository, file.path, revision=wanted.commit, endpoint=wanted.hub)
+    url = hf_hub_url(
+        file.repository, file.path, repo_type=_repo_type(file), revision=wanted.commit, endpoint=wanted.hub
+    )
     # Uncompressed, because a part is resumed by the file's own bytes; with a range, because hf_transfer of
     # older huggingface_hubs would write past the sink, and leaves ranges alone.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": "bytes=0-"}
@@ -187,38 +189,7 @@ def _get(wanted: _Wanted, sink: _Sink) -> None:
     except Exception as error:
         come = f"{sink.done:,} of {wanted.size:,} bytes of {file.local_path}"
         lost = f"broke off ({{}}) after {come}, which are kept; queue again to go on"
-        raise _explained(error, file, wanted.hub, lost) from error
-
-
-def _explained(error: Exception, file: RemoteFile, hub: str, lost: str) -> DownloadError:
-    """Say what an error of huggingface_hub means; `lost` is for those of the connection."""
-    from huggingface_hub import errors
-
-    what, token = f"{file.path} of {file.repository}", "set a token with HF_TOKEN or hf auth login"
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    page = f"https://huggingface.co/{file.repository}"
-    offline = "unset it and restart ComfyUI, or copy the files by hand as the help page says"
-    sentences = (
-        (errors.OfflineModeIsEnabled, f"HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set; {offline}"),
-        (errors.GatedRepoError, f"{file.repository} is gated; accept its licence on {page} and {token}"),
-        (errors.RepositoryNotFoundError, f"{hub} has no {what}, or hides it; check HF_ENDPOINT or {token}"),
-        (
-            (errors.EntryNotFoundError, errors.RevisionNotFoundError),
-            f"{hub} has no {what} at revision {file.revision}; check HF_ENDPOINT or update ComfyUI-LeVo",
-        ),
-        (errors.HfHubHTTPError, f"{hub} answered {status} for {what}; try again later or {token}"),
-        (RecursionError, f"{hub} answered for {what} in a form that cannot be read; check HF_ENDPOINT"),
-        (Exception, f"{hub} {lost.format(type(error).__name__)}"),
-    )
-    return DownloadError(next(sentence for kind, sentence in sentences if isinstance(error, kind)) + ".")
-
-
-def _changed(file: RemoteFile, first: dict, sha256: str) -> str:
-    return (
-        f"{file.path} of {file.repository} has changed since it was first downloaded here: sha256 "
-        f"{first['sha256']} on {first['time']}, {sha256} on {_now()}; to take the new one, remove "
-        f"{file.local_path} from {RECORD} in models/levo."
-    )
+        raise explained(error, file, wanted.hub, lost) from error
 
 
 def _disk_error(error: OSError, path: Path, size: int = 0) -> DownloadError:
@@ -298,15 +269,11 @@ def _note(folder: Path, record: dict[str, dict], wanted: _Wanted, sha256: str) -
         "size": wanted.size,
         "sha256": sha256,
         "mtime_ns": wanted.path.stat().st_mtime_ns,
-        "time": first["time"] if first and first["sha256"] == sha256 else _now(),
+        "time": first["time"] if first and first["sha256"] == sha256 else now(),
     }
     data = json.dumps(record, indent=2).encode()
     with atomic.writing(folder / RECORD, len(data)) as unfinished:
         unfinished.write_bytes(data)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M")
 
 
 class _Meter:
@@ -389,7 +356,7 @@ def _download(wanted: _Wanted, meter: _Meter) -> str:
 
 def _wrong(wanted: _Wanted, sha256: str) -> str:
     if wanted.published is None and wanted.first is not None:
-        return _changed(wanted.file, wanted.first, sha256)
+        return changed(wanted.file, wanted.first, sha256)
     return (
         f"{wanted.hub} sent as {wanted.file.local_path} something with the sha256 {sha256} and not "
         f"{wanted.published}, so it was thrown away; queue again, and check HF_ENDPOINT if it stays so."

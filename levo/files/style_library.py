@@ -26,9 +26,8 @@ from .damage import display_name, printable, raise_if_damaged, raise_if_newer
 from .plain_data import shown
 from .tensor_file import CheckpointError, inventory, read
 
-PUBLISHED = "new_auto_prompt.pt"
-RELEASED_NAMES = (PUBLISHED, "new_prompt.pt")
-SOURCE = "https://github.com/tencent-ailab/SongGeneration"
+PUBLISHED = "new_prompt.pt"  # the one that is still published, see catalogue.PROMPT_LIBRARY
+RELEASED_NAMES = (PUBLISHED, "new_auto_prompt.pt")
 FORMAT = "1"
 AUTO = "Auto"
 CHINESE, ENGLISH, ANY = "zh", "en", ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 
-from ...levo.files import catalogue, style_library
+from ...levo.files import catalogue
 from ...levo.files.damage import display_name, printable
 from ...levo.files.listing import FoundFile, Listing, states
 from ...levo.files.parts import Part, damage_of
@@ -178,17 +178,15 @@ def _missing(kind: Kind, choice: str, there: dict[str, Path], files: Sequence[Fo
         what = f"There is no {shown(choice)} in {folder()}"
         return f"{what}; choose another {kind} in {LOADERS[kind]}: {others}."
     nothing = f"There is no {kind} file{_unreadable(files)}"
-    if kind in (Kind.PROMPT_LIBRARY, Kind.STYLE):
-        return (
-            f"{nothing}: take tools/{style_library.PUBLISHED} from {style_library.SOURCE} "
-            f"(with git lfs) to {folder()} and press R, or write styles of your own with LeVo Save Style."
-        )
-    published = catalogue.RELEASES.get(SIZE.sub("", choice), MODELS[kind].published)
+    styles = kind in (Kind.PROMPT_LIBRARY, Kind.STYLE)
+    if styles:
+        published, more = catalogue.PROMPT_LIBRARY, ", or write styles of your own with LeVo Save Style"
+    else:
+        published, more = catalogue.RELEASES.get(SIZE.sub("", choice), MODELS[kind].published), ""
     names = " and ".join(Path(file.path).name for file in published)
     first = published[0]
-    source = f"https://huggingface.co/{first.repository}"
     inside = f" (folder {Path(first.path).parent.as_posix()})" if "/" in first.path else ""
     return (
-        f"{nothing}: run the node LeVo Download Models, or download {names} from "
-        f"{source}{inside} to {folder() / first.local_path.parent} and press R."
+        f"{nothing}: run the node LeVo Download Models{' with styles on' if styles else ''}, or download "
+        f"{names} from {first.page}{inside} to {folder() / first.local_path.parent} and press R{more}."
     )

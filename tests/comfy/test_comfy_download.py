@@ -17,6 +17,26 @@ REPOSITORY, RELEASE = "lglg666/SongGeneration-base", "base (11.3 GB)"
 CHUNK = 10 * 1024 * 1024  # what huggingface_hub writes at once
 CONTENT = random.Random(1).randbytes(3 * CHUNK)
 CONFIG = b"max_dur: 150\n"
+LELMS = [
+    "v2-medium (7.3 GB)",
+    "v2-large (12.9 GB)",
+    "base (11.3 GB)",
+    "base-new (11.3 GB)",
+    "base-full (11.3 GB)",
+    "large (20.5 GB)",
+    "v1.5-beta (20.5 GB)",
+    "GGUF v2-medium-F16 (5.5 GB)",
+    "GGUF v2-medium-Q8_0 (2.9 GB)",
+    "GGUF v2-medium-Q6_K (2.2 GB)",
+    "GGUF v2-medium-Q5_K_M (2.1 GB)",
+    "GGUF v2-medium-Q4_K_M (1.9 GB)",
+    "GGUF v2-large-F16 (10.0 GB)",
+    "GGUF v2-large-Q8_0 (5.3 GB)",
+    "GGUF v2-large-Q6_K (4.1 GB)",
+    "GGUF v2-large-Q5_K_M (3.8 GB)",
+    "GGUF v2-large-Q4_K_M (3.4 GB)",
+    "none",
+]
 PAGE = "https://huggingface.co/tencent/SongGeneration"
 
 
@@ -65,15 +85,15 @@ def test_nothing_is_asked_for_before_the_node_runs(
 ):
     node = object_info["LeVoDownloadModels"]
     assert node["output_node"]
-    assert node["input"]["required"]["lelm"][1]["options"] == [
-        "v2-medium (7.3 GB)",
-        "v2-large (12.9 GB)",
-        "base (11.3 GB)",
-        "base-new (11.3 GB)",
-        "base-full (11.3 GB)",
-        "large (20.5 GB)",
-        "none",
-    ]
+    assert node["input"]["required"]["lelm"][1]["options"] == LELMS
+    assert {name: spec[1].get("default") for name, spec in node["input"]["optional"].items()} == {
+        "style_encoder": False,
+        "separator": False,
+        "styles": False,
+        "renderer_gguf": "none",
+        "vae_gguf": "none",
+        "source": "as published",
+    }
     defaults = {name: spec[1].get("default") for name, spec in node["input"]["required"].items()}
     assert defaults == {
         "lelm": "v2-medium (7.3 GB)",
@@ -218,10 +238,46 @@ def test_a_refusal_of_the_hub_reaches_the_user_as_a_sentence(
         ("vae", "ckpt/vae/autoencoder_music_1320k.ckpt of lglg666/SongGeneration-Runtime"),
         ("style_encoder", "ckpt/model_1rvq/model_2_fixed.safetensors of tencent/SongGeneration"),
         ("separator", "third_party/demucs/ckpt/htdemucs.pth of lglg666/SongGeneration-Runtime"),
+        ("styles", "tools/new_prompt.pt of tencent/SongGeneration"),
     ],
 )
 def test_a_part_is_asked_for_when_it_is_chosen(server: ComfyServer, hub: Hub, part: str, file: str):
     assert f"has no {file}" in refusal(server, lelm="none", **{part: True})
+    place = "spaces/" if part == "styles" else ""
+    assert [each.path.partition("/resolve")[0] for each in hub.requests] == [
+        f"/{place}{file.rpartition(' of ')[2]}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "file"),
+    [
+        ({"lelm": "GGUF v2-medium-Q4_K_M (1.9 GB)"}, "LeVo2-v2-medium-Q4_K_M.gguf"),
+        ({"lelm": "none", "renderer_gguf": "GGUF v2-flow-Q6_K (0.7 GB)"}, "LeVo2-v2-flow-Q6_K.gguf"),
+        ({"lelm": "none", "vae_gguf": "GGUF v2-vae-F16 (0.2 GB)"}, "LeVo2-v2-vae-F16.gguf"),
+    ],
+)
+def test_a_small_file_of_another_content_is_refused(
+    server: ComfyServer, hub: Hub, folder: Path, chosen, file
+):
+    commit = "9d7b5746fdc74fdc80f85295e7b6c783be3703da"
+    hub.publish("ckadirt/LeVo2-GGUF", file, CONTENT, commit=commit)
+    assert f"offers another LeVo2-GGUF/{file} than was published" in refusal(server, **chosen)
+    assert hub.asked("GET") == []
+
+
+def test_a_source_is_asked_for_what_it_has_copies_of_and_no_more(
+    server: ComfyServer, hub: Hub, folder: Path
+):
+    from_there = {"lelm": "none", "vae": True, "source": "eastmoe/SongGeneration"}
+    sentence = refusal(server, **from_there)
+    assert "has no common/vae/autoencoder_music_1320k.ckpt of eastmoe/SongGeneration" in sentence
+    hub.requests.clear()
+    run = server.run(prompt(source="eastmoe/SongGeneration"))  # base: nobody knows its hash
+    assert report_of(run)[0].startswith("Downloaded ")
+    assert {each.path.removeprefix("/cdn").removeprefix("/cache")[:28] for each in hub.requests} == {
+        f"/{REPOSITORY}"[:28]
+    }
 
 
 def test_a_run_with_nothing_chosen_says_so(server: ComfyServer, hub: Hub):

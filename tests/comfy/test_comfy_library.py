@@ -68,8 +68,8 @@ def test_a_fresh_install_has_the_tiny_style_and_says_where_libraries_come_from(s
     assert "tiny" in text_of(server.run(prompt(TINY)))
     sentence = refusal(server, style=NONE_FOUND)
     for word in (
-        "new_auto_prompt.pt",
-        "github.com/tencent-ailab/SongGeneration",
+        "run the node LeVo Download Models with styles on",
+        "new_prompt.pt from https://huggingface.co/spaces/tencent/SongGeneration (folder tools)",
         str(models),
         "LeVo Save Style",
     ):

@@ -164,10 +164,82 @@ def test_a_file_that_only_resembles_a_published_one_is_not_checked(tmp_path, pub
 
 
 def test_the_catalogue_is_whole():
-    known = [file for release in catalogue.RELEASES.values() for file in release]
+    tables = (catalogue.RELEASES, catalogue.GGUF_LELM, catalogue.GGUF_RENDERER, catalogue.GGUF_VAE)
+    known = [file for table in tables for files in table.values() for file in files]
     known += [*catalogue.RENDERER, *catalogue.VAE, *catalogue.MIXED_ENCODER, *catalogue.SEPARATOR]
-    assert list(catalogue.FILES) == known and len(known) == 17
-    assert sum(file.sha256 is not None for file in catalogue.FILES) == 7
+    known += catalogue.PROMPT_LIBRARY
+    assert set(catalogue.FILES) == set(known) and len(catalogue.FILES) == len(known) == 37
+    assert sum(file.sha256 is not None for file in catalogue.FILES) == 25
+    assert len({file.local_path for file in catalogue.FILES}) == len(known)
+
+
+def test_no_address_is_the_one_that_is_gone():
+    assert not [file for file in catalogue.FILES if "ailab" in file.repository]
+    (library,) = catalogue.PROMPT_LIBRARY
+    assert library.page == "https://huggingface.co/spaces/tencent/SongGeneration"
+    assert str(library.local_path) == "SongGeneration/tools/new_prompt.pt"
+
+
+# Bytes, and what the hashes begin with, as others found them (model cards, converters' reports).
+GGUF = {
+    "LeVo2-v2-medium-F16.gguf": (None, "b765d0e7"),
+    "LeVo2-v2-medium-Q8_0.gguf": (2_909_949_120, "706cd0b3"),
+    "LeVo2-v2-medium-Q6_K.gguf": (2_249_071_968, "06304f3f"),
+    "LeVo2-v2-medium-Q5_K_M.gguf": (2_077_777_248, "fc861609"),
+    "LeVo2-v2-medium-Q4_K_M.gguf": (1_916_558_688, "9412bb0e"),
+    "LeVo2-v2-large-F16.gguf": (9_986_305_440, "368cba66"),
+    "LeVo2-v2-large-Q8_0.gguf": (5_310_562_912, "0b17c5d6"),
+    "LeVo2-v2-large-Q6_K.gguf": (4_102_556_992, "5f46280c"),
+    "LeVo2-v2-large-Q5_K_M.gguf": (3_761_638_720, "21c0d636"),
+    "LeVo2-v2-large-Q4_K_M.gguf": (3_440_774_464, "c0feff05"),
+    "LeVo2-v2-flow-F32.gguf": (None, "a8cf50db"),
+    "LeVo2-v2-flow-Q8_0.gguf": (835_813_888, "9e27b8d0"),
+    "LeVo2-v2-flow-Q6_K.gguf": (707_404_288, "a3579de6"),
+    "LeVo2-v2-flow-Q5_K_M.gguf": (653_548_032, "0c36bdda"),
+    "LeVo2-v2-flow-Q4_K_M.gguf": (602_860_032, "08cc2159"),
+    "LeVo2-v2-vae-F32.gguf": (337_596_448, "26f9ea95"),
+    "LeVo2-v2-vae-F16.gguf": (168_805_120, "23e5b115"),
+}
+
+
+def test_small_files_are_those_that_are_published():
+    small = {file.path: file for file in catalogue.FILES if file.path.endswith(".gguf")}
+    assert small.keys() == GGUF.keys()
+    for name, (size, begins) in GGUF.items():
+        assert size in (None, small[name].size)
+        assert small[name].sha256.startswith(begins) and len(small[name].sha256) == 64
+        assert small[name].revision.startswith("9d7b5746")
+
+
+def test_copies_are_the_same_files_at_the_same_places():
+    copied = {
+        repository: [
+            (file, copy)
+            for file in catalogue.FILES
+            if (copy := catalogue.copy_in(repository, file)) is not file
+        ]
+        for repository in catalogue.COPIES
+    }
+    for repository, pairs in copied.items():
+        for file, copy in pairs:
+            assert copy.repository == repository and copy.revision == "main"
+            assert (copy.sha256, copy.size, copy.local_path) == (file.sha256, file.size, file.local_path)
+            assert file.sha256 is not None  # nothing else could tell
+    assert [copy.path for _, copy in copied["tencent/SongGeneration"]] == [
+        "songgeneration_v2_medium/config.yaml",
+        "songgeneration_v2_medium/model.pt",
+        "songgeneration_v2_large/config.yaml",
+        "songgeneration_v2_large/model.pt",
+        "ckpt/vae/autoencoder_music_1320k.ckpt",
+        "ckpt/vae/stable_audio_1920_vae.json",
+    ]
+    assert [copy.path for _, copy in copied["eastmoe/SongGeneration"]] == [
+        "SongGeneration-v2-large/config.yaml",
+        "SongGeneration-v2-large/model.pt",
+        "common/model_septoken/model_2.safetensors",
+        "common/vae/autoencoder_music_1320k.ckpt",
+        "common/vae/stable_audio_1920_vae.json",
+    ]
 
 
 # Progress ------------------------------------------------------------------------------------------------
