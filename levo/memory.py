@@ -1,15 +1,21 @@
-"""How many bytes a run needs beside the weights, by the sizes of models; how to tell that RAM ran out."""
+"""How many bytes models and their runs need, by the sizes of models; what fits a card; when RAM ran out."""
 
 from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
+from torch import nn
 
 from .config import (
     CODES,
     ENCODED_FRAMES,
+    FRAME_RATE,
     SAMPLES_PER_FRAME,
     LelmConfig,
     RendererConfig,
@@ -17,9 +23,25 @@ from .config import (
     StyleEncoderConfig,
     VaeConfig,
 )
+from .layers import fp8, int8
 from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
+from .lelm.model import LeLM
+from .renderer.model import Renderer
 from .style_encoder.musicfm import EDGE
+from .vae.oobleck import Vae
+
+MARGIN = 1.1  # for what kernels take on a card and no formula knows
+SHORT = 150.0  # seconds of a song that most want
+FITS, STREAMS, TOO_BIG = "fits", "streams", "does not fit"
+# Number formats by name: of what is not stored smaller, and of activations.
+NUMBERS = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.float16,
+    "fp8_e4m3fn": torch.float16,
+}
 
 # What torch, oneDNN, the C++ library and the system say where RAM runs out; for cards torch has an error of
 # its own.
@@ -148,6 +170,130 @@ def separate_bytes(config: SeparatorConfig) -> int:
     """
     positions, heads = 8 * config.window // 1_024, 8  # of the transformer over the spectrogram
     return config.window * (800 + 8 * config.channels) + heads * positions**2 * 4
+
+
+@dataclass(frozen=True)
+class Room:
+    """The memory of a device that computes.
+
+    `kept` bytes are left free beside what a run asks for, and `least` in all, as ComfyUI does. `packed` is
+    a CPU's way: matrices in small numbers, everything else in fp32.
+    """
+
+    total: int
+    kept: int = 0
+    least: int = 0
+    kind: str = "cuda"
+    packed: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model fits a device in a number format: bytes, and a verdict for each length of a song."""
+
+    name: str
+    number: str
+    weights: int
+    beside: Mapping[float, int]  # by seconds: bytes of a run
+    verdicts: Mapping[float, str]  # by seconds: FITS, STREAMS or TOO_BIG
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest song."""
+        return max(self.beside)
+
+
+def weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool = False) -> int:
+    """Bytes of a model's weights in a number format of NUMBERS; see `Room` for `packed`."""
+    return _weight_bytes(config, number, packed)
+
+
+@lru_cache(64)
+def _weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool) -> int:
+    operations: Any = {"int8": int8.operations(nn), "fp8_e4m3fn": fp8.operations(nn, biased=False)}.get(
+        number, nn
+    )
+    place: dict[str, Any] = {"device": "meta", "dtype": torch.float32 if packed else NUMBERS[number]}
+    model: nn.Module
+    if isinstance(config, LelmConfig):
+        model = LeLM(config, operations, **place)
+    elif isinstance(config, RendererConfig):
+        model = Renderer(config, operations, **place)
+    else:
+        model = Vae(config, operations, **place)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    if packed and number != "fp32":
+        size -= 2 * sum(layer.weight.numel() for layer in model.modules() if type(layer) is nn.Linear)
+    return size
+
+
+def run_bytes(
+    config: LelmConfig | RendererConfig | VaeConfig, number: str, seconds: float, room: Room, takes: int = 1
+) -> int:
+    """Bytes that a run of a model takes beside the weights.
+
+    Args:
+        config: of LeLM, the renderer or the VAE.
+        number: format of the weights.
+        seconds: of the song; counts for LeLM alone, as the others work window by window.
+        room: the device.
+        takes: made at once.
+    """
+    item, cuda = 4 if room.packed else NUMBERS[number].itemsize, room.kind == "cuda"
+    if isinstance(config, LelmConfig):
+        return compose_bytes(config, max(1, round(seconds * FRAME_RATE)), item, takes)
+    if isinstance(config, RendererConfig):
+        return render_bytes(config, item, 2 * takes, cuda)
+    return takes * decode_bytes(config, item, cuda=cuda)
+
+
+def verdict(weights: int, beside: int, room: Room) -> str:
+    """Whether all weights fit beside a run; if not, whether they can be streamed. A CPU streams nothing."""
+    free = max(round(beside * MARGIN) + room.kept, room.least)
+    if weights + free <= room.total:
+        return FITS
+    return STREAMS if free < room.total and room.kind != "cpu" else TOO_BIG
+
+
+def what_fits(
+    models: Mapping[str, LelmConfig | RendererConfig | VaeConfig],
+    numbers: Iterable[str],
+    room: Room,
+    takes: int = 1,
+) -> list[Fit]:
+    """How models fit a device, for a song of SHORT seconds and for the longest that they make.
+
+    Args:
+        models: configs by name.
+        numbers: formats that they may be loaded in, of NUMBERS.
+        room: the device.
+        takes: made at once.
+    """
+    found, numbers = [], tuple(numbers)
+    for name, config in models.items():
+        longest = config.max_seconds if isinstance(config, LelmConfig) else SHORT
+        for number in numbers:
+            weights = weight_bytes(config, number, room.packed)
+            lengths = sorted({min(SHORT, longest), longest})
+            beside = {length: run_bytes(config, number, length, room, takes) for length in lengths}
+            verdicts = {length: verdict(weights, size, room) for length, size in beside.items()}
+            found.append(Fit(name, number, weights, beside, verdicts))
+    return found
+
+
+def best_of(fits: Iterable[Fit]) -> Fit | None:
+    """The first that fits with its longest song, else the first that fits with a short one, else the
+    smallest that can be streamed; None where nothing can run.
+
+    Args:
+        fits: the preferred ones first.
+    """
+    fits = list(fits)
+    for length in (max, min):
+        if whole := [fit for fit in fits if fit.verdicts[length(fit.verdicts)] == FITS]:
+            return whole[0]
+    streamed = [fit for fit in fits if STREAMS in fit.verdicts.values()]
+    return min(streamed, key=lambda fit: fit.weights, default=None)
 
 
 def ran_out_of_ram(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from .split_vocals import LeVoSplitVocals
 from .stems import LeVoDecodeStems, LeVoRenderStems
 from .style_from_audio import LeVoStyleFromAudio
 from .style_library import LeVoSaveStyle, LeVoStyleFromLibrary
+from .system_check import LeVoSystemCheck
 from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
 
@@ -35,6 +36,7 @@ class LeVoExtension(ComfyExtension):
             LeVoLoadStyleEncoder,
             LeVoSaveCheckpoint,
             LeVoDownloadModels,
+            LeVoSystemCheck,
             LeVoLyrics,
             LeVoDescription,
             LeVoStyleFromLibrary,

@@ -23,7 +23,7 @@ from ..levo.files.catalogue import (
 )
 from ..levo.files.plain_data import shown
 from ..levo.kinds import MODELS, Kind
-from .host import folders, reporting
+from .host import fits, folders, reporting
 
 Choice = TypeVar("Choice")
 
@@ -114,7 +114,8 @@ class LeVoDownloadModels(io.ComfyNode):
                     "lelm",
                     options=list(LELM_CHOICES),
                     default=next(iter(LELM_CHOICES)),
-                    tooltip="Which language model to download, with its config. One is enough to start.",
+                    tooltip="Which language model to download, with its config. One is enough to start."
+                    + fits.download_hint(),
                 ),
                 _part_input("renderer", "the renderer", "which serves every LeLM"),
                 _part_input("vae", "the VAE", "which serves every LeLM"),
@@ -207,6 +208,5 @@ class Speedometer:
 def report_of(fetched: Sequence[hub.Fetched]) -> str:
     """A line for each file, and what to do next."""
     lines = [f"{'Kept' if each.kept else 'Downloaded'} {each.path}" for each in fetched]
-    return "\n".join(
-        [*lines, "Press R, then choose the files in LeVo Load LeLM, Load Renderer and Load VAE."]
-    )
+    lines.append("Press R, then choose the files in LeVo Load LeLM, Load Renderer and Load VAE.")
+    return "\n".join([*lines, fits.hint(Kind.LELM).strip()]).strip()

@@ -24,7 +24,7 @@ from ..levo.separator.model import build as build_htdemucs
 from ..levo.style_encoder.encode import StyleEncoder
 from ..levo.text.tokenizer import Tokenizer
 from ..levo.vae.oobleck import Vae
-from .host import folders, graphs, memory
+from .host import fits, folders, graphs, memory
 from .host.precision import (
     AUTO,
     DTYPES,
@@ -60,7 +60,8 @@ def _file_input(
     kind: Kind, name: str = "checkpoint", tooltip: str = "Which weights to load."
 ) -> io.Combo.Input:
     options = folders.choices(kind)
-    return io.Combo.Input(name, options=options, default=options[0], tooltip=f"{tooltip} {FILE_HINT}")
+    said = f"{tooltip} {FILE_HINT}{fits.hint(kind)}"
+    return io.Combo.Input(name, options=options, default=options[0], tooltip=said)
 
 
 def _dtype_input(auto: str, *more: str) -> io.Combo.Input:

@@ -56,6 +56,13 @@ def roots() -> list[Path]:
     return [Path(place) for place in folder_paths.get_folder_paths(KEY)]
 
 
+def name_of(path: Path) -> str:
+    """A file's path below the folder that it was found in, which may be shown to anybody."""
+    return next(
+        (path.relative_to(root).as_posix() for root in roots() if path.is_relative_to(root)), path.name
+    )
+
+
 def choices(kind: Kind) -> list[str]:
     """What the combo of a loader offers: the files of a kind, then the tiny set."""
     return [*(found(kind) or [NONE_FOUND]), TINY]

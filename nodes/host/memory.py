@@ -13,14 +13,13 @@ import torch
 from comfy_api.latest import io
 from torch import nn
 
-from ...levo.memory import bytes_asked, ran_out_of_ram
+from ...levo.memory import MARGIN, bytes_asked, ran_out_of_ram
 from ..sockets import LoadedModel
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MARGIN = 1.1  # for what kernels take on a card and no formula knows
 OTHERS = "close other programs"
 SMALLER = {  # what to do about a model that does not fit
     "LeLM": "compose a shorter song (max_seconds) or fewer takes, choose int8 or a smaller checkpoint in "

@@ -12,6 +12,7 @@ NODES = [
     "LeVoLoadStyleEncoder",
     "LeVoSaveCheckpoint",
     "LeVoDownloadModels",
+    "LeVoSystemCheck",
     "LeVoLyrics",
     "LeVoDescription",
     "LeVoStyleFromLibrary",
