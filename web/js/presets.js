@@ -50,25 +50,31 @@ class Presets {
   }
 
   fits(preset) {
-    const numbers = Object.entries(this.numbers[preset] ?? {});
-    return numbers.every(([name, number]) => this.widget(name)?.value === number && !this.isGiven(name));
+    const numbers = this.numbers[preset];
+    return numbers !== undefined && Object.entries(numbers).every(
+      ([name, number]) => this.widget(name)?.value === number && !this.isGiven(name));
   }
 
   check() {
     if (this.#filling || this.isGiven("preset") || this.preset.value === CUSTOM) return;
-    if (!this.fits(this.preset.value)) this.preset.value = CUSTOM;
+    if (!this.fits(this.preset.value)) this.write({ preset: CUSTOM });
+  }
+
+  // Values into fields, as if they were typed: where the browser lays out nodes, the callback shows them.
+  write(values) {
+    this.#filling = true;
+    for (const [name, value] of Object.entries(values)) {
+      const widget = this.widget(name);
+      if (!widget || widget.value === value) continue;
+      widget.value = value;
+      widget.callback?.(value);
+    }
+    this.#filling = false;
   }
 
   fill() {
     if (this.#filling) return;
-    this.#filling = true;
-    for (const [name, number] of Object.entries(this.numbers[this.preset.value] ?? {})) {
-      const widget = this.widget(name);
-      if (!widget || widget.value === number) continue;
-      widget.value = number;
-      widget.callback?.(number);
-    }
-    this.#filling = false;
+    this.write(this.numbers[this.preset.value] ?? {});
     this.check(); // a number that another node gives is not filled in
     this.node.setDirtyCanvas(true);
     app.extensionManager.workflow?.activeWorkflow?.changeTracker?.checkState(); // so that it can be undone
