@@ -135,7 +135,7 @@ def advice(fits: Iterable[Fit]) -> str:
     best = best_of(fits)
     if best is None:
         return "No LeLM fits, not even streamed: compose on the CPU, or on another machine."
-    what = f"Best is {best.name} as {best.number}"
+    what = f"Best is {best.name} with dtype {best.number}"
     if best.verdicts[best.longest] == FITS:
         return f"{what}, whose longest song fits."
     shortest, verdict = next(iter(best.verdicts.items()))
@@ -155,7 +155,7 @@ def _lelm_configs() -> dict[str, LelmConfig | None]:
     return {folders.SIZE.sub("", label): _config(path, states(path)) for label, path in found.items()}
 
 
-@lru_cache(256)
+@lru_cache(1024)
 def _config(path: Path, state: State) -> LelmConfig | None:
     """Config of a LeLM file; None where it cannot be told. `state` is of the file, as it was read."""
     try:

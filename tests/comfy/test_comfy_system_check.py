@@ -117,8 +117,8 @@ def test_what_fits_is_told_of_the_files_that_are_there_and_of_the_releases(serve
     assert said[4].startswith("v2-large as int8: 5.8 GB of weights, 2:30 with 4.2 GB more fits, 4:30 ")
     assert [line.split(":")[0] for line in said[5:7]] == ["renderer", "VAE"]
     assert said[7:] == [
-        "of your files: Best is v2-medium as fp16, whose longest song fits.",
-        "of the releases: Best is v2-medium as fp16, whose longest song fits.",
+        "of your files: Best is v2-medium with dtype fp16, whose longest song fits.",
+        "of the releases: Best is v2-medium with dtype fp16, whose longest song fits.",
     ]
 
 
@@ -126,10 +126,10 @@ def test_what_fits_is_told_of_the_files_that_are_there_and_of_the_releases(serve
     ("card", "takes", "best"),
     [
         (2, 1, "No LeLM fits, not even streamed"),
-        (6, 1, "Best is v2-medium as int8, which streams from RAM and is slow"),
-        (8, 1, "Best is v2-medium as int8, whose longest song fits"),
-        (24, 1, "Best is v2-large as fp16, whose longest song fits"),
-        (80, 8, "Best is v2-large as fp16"),
+        (6, 1, "Best is v2-medium with dtype int8, which streams from RAM and is slow"),
+        (8, 1, "Best is v2-medium with dtype int8, whose longest song fits"),
+        (24, 1, "Best is v2-large with dtype fp16, whose longest song fits"),
+        (80, 8, "Best is v2-large with dtype fp16"),
     ],
 )
 def test_another_card_gets_its_own_answer(server: ComfyServer, card: float, takes: int, best: str):
