@@ -23,7 +23,7 @@ from .config import (
     StyleEncoderConfig,
     VaeConfig,
 )
-from .layers import fp8, int8
+from .layers import fp8, int4, int8, quantised
 from .lelm.delay import steps_for
 from .lelm.kv_cache import capacity_for
 from .lelm.model import LeLM
@@ -40,6 +40,7 @@ NUMBERS = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
     "int8": torch.float16,
+    "int4": torch.float16,
     "fp8_e4m3fn": torch.float16,
 }
 
@@ -51,6 +52,9 @@ RAM_RAN_OUT = re.compile(
     re.IGNORECASE,
 )
 ASKED = re.compile(r"allocate (\d+) bytes")
+
+
+PACKED = ("fp16", "int8", "int4")  # whose matrices a CPU packs; the rest of the model is fp32 then
 
 
 def compose_bytes(
@@ -177,7 +181,7 @@ class Room:
     """The memory of a device that computes.
 
     `kept` bytes are left free beside what a run asks for, and `least` in all, as ComfyUI does. `packed` is
-    a CPU's way: matrices in small numbers, everything else in fp32.
+    a CPU's way with formats of PACKED.
     """
 
     total: int
@@ -205,14 +209,17 @@ class Fit:
 
 def weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool = False) -> int:
     """Bytes of a model's weights in a number format of NUMBERS; see `Room` for `packed`."""
-    return _weight_bytes(config, number, packed)
+    return _weight_bytes(config, number, packed and number in PACKED)
 
 
 @lru_cache(64)
 def _weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool) -> int:
-    operations: Any = {"int8": int8.operations(nn), "fp8_e4m3fn": fp8.operations(nn, biased=False)}.get(
-        number, nn
-    )
+    small = {
+        "int8": quantised.operations(nn, int8.Int8Linear),
+        "int4": quantised.operations(nn, int4.Int4Linear),
+        "fp8_e4m3fn": fp8.operations(nn, biased=False),
+    }
+    operations: Any = small.get(number, nn)
     place: dict[str, Any] = {"device": "meta", "dtype": torch.float32 if packed else NUMBERS[number]}
     model: nn.Module
     if isinstance(config, LelmConfig):
@@ -222,7 +229,7 @@ def _weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, 
     else:
         model = Vae(config, operations, **place)
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-    if packed and number != "fp32":
+    if packed:
         size -= 2 * sum(layer.weight.numel() for layer in model.modules() if type(layer) is nn.Linear)
     return size
 
@@ -239,7 +246,8 @@ def run_bytes(
         room: the device.
         takes: made at once.
     """
-    item, cuda = 4 if room.packed else NUMBERS[number].itemsize, room.kind == "cuda"
+    item = 4 if room.packed and number in PACKED else NUMBERS[number].itemsize
+    cuda = room.kind == "cuda"
     if isinstance(config, LelmConfig):
         return compose_bytes(config, max(1, round(seconds * FRAME_RATE)), item, takes)
     if isinstance(config, RendererConfig):

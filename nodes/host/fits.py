@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 
 import comfy.model_management as mm
@@ -26,6 +25,7 @@ log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 COMPOSING = ("fp16", "int8")  # formats of LeLM, the finer first; bf16 takes what fp16 does
+COARSE = ("int4",)  # rounds far more: better than nothing, but not than a smaller model
 OFFERED = ("v2-large", "v2-medium")  # to who has no file yet
 PARTS = {Kind.RENDERER: RendererConfig(), Kind.VAE: VaeConfig()}
 IN_A_TOOLTIP = 4  # models
@@ -63,7 +63,8 @@ def _safe(tell: Callable[[], str]) -> str:
 def _lelm_hint() -> str:
     where = room()
     fits = yours(where) or released(where)
-    said = "; ".join(lines(fits[: IN_A_TOOLTIP * len(COMPOSING)]))
+    shown = list(dict.fromkeys(fit.name for fit in fits))[:IN_A_TOOLTIP]
+    said = "; ".join(lines(fit for fit in fits if fit.name in shown))
     return f"{_here(where)} {said}. {advice(fits)}"
 
 
@@ -78,22 +79,22 @@ def _here(where: Room) -> str:
 def yours(where: Room, takes: int = 1) -> list[Fit]:
     """How the LeLM files that are there fit, the preferred ones first."""
     found = {name: config for name, config in _lelm_configs().items() if config is not None}
-    return what_fits(_preferred(found, where), COMPOSING, where, takes)
+    return _in_all_formats(found, where, takes)
 
 
 def released(where: Room, takes: int = 1) -> list[Fit]:
     """How the releases that a newcomer chooses from would fit."""
-    models = _preferred({name: RELEASED_CONFIGS[name] for name in OFFERED}, where)
-    return what_fits(models, COMPOSING, where, takes)
+    return _in_all_formats({name: RELEASED_CONFIGS[name] for name in OFFERED}, where, takes)
 
 
-def _preferred(models: Mapping[str, LelmConfig], where: Room) -> dict[str, LelmConfig]:
+def _in_all_formats(models: Mapping[str, LelmConfig], where: Room, takes: int) -> list[Fit]:
     """The larger models first; on a CPU, where even the small ones take hours, the smaller ones."""
 
     def rank(model: tuple[str, LelmConfig]) -> int:
         return weight_bytes(model[1], COMPOSING[0]) * (1 if where.kind == "cpu" else -1)
 
-    return dict(sorted(models.items(), key=rank))
+    models = dict(sorted(models.items(), key=rank))
+    return [fit for numbers in (COMPOSING, COARSE) for fit in what_fits(models, numbers, where, takes)]
 
 
 def one_part(kind: Kind, where: Room, takes: int = 1) -> list[Fit]:
@@ -105,13 +106,12 @@ def one_part(kind: Kind, where: Room, takes: int = 1) -> list[Fit]:
 
 def lines(fits: Iterable[Fit]) -> list[str]:
     """A line for each model and format; smaller formats only where a larger one does not fit."""
-    said = []
-    for _, of_a_model in groupby(fits, key=lambda fit: fit.name):
-        for fit in of_a_model:
-            said.append(_line(fit))
-            if fit.verdicts[fit.longest] == FITS:
-                break
-    return said
+    by_model: dict[str, list[Fit]] = {}
+    for fit in fits:
+        known = by_model.setdefault(fit.name, [])
+        if not known or known[-1].verdicts[fit.longest] != FITS:
+            known.append(fit)
+    return [_line(fit) for known in by_model.values() for fit in known]
 
 
 def _line(fit: Fit) -> str:

@@ -36,6 +36,13 @@ def test_int8_and_fp8_take_a_byte_for_each_number_of_blocks_and_heads():
             assert memory.weight_bytes(config, number) / whole == pytest.approx(1 - share / 2, abs=0.005)
 
 
+def test_int4_takes_about_half_a_byte_for_them():
+    for config, share in ((MEDIUM, 0.77), (LARGE, 0.83)):
+        whole = memory.weight_bytes(config, "fp16")
+        left = memory.weight_bytes(config, "int4") / whole
+        assert 1 - share * 3 / 4 < left < 1 - share * 0.70  # and the scales of its groups
+
+
 def test_what_a_cpu_packs_is_smaller_and_the_rest_is_fp32():
     config = tiny.LELM
     whole = memory.weight_bytes(config, "fp32", packed=True)
@@ -43,6 +50,8 @@ def test_what_a_cpu_packs_is_smaller_and_the_rest_is_fp32():
     halved = memory.weight_bytes(config, "fp16", packed=True)
     assert memory.weight_bytes(config, "fp16") < halved < whole
     assert memory.weight_bytes(config, "int8", packed=True) < halved
+    for number in ("bf16", "fp8_e4m3fn"):  # which it does not pack
+        assert memory.weight_bytes(config, number, True) == memory.weight_bytes(config, number)
 
 
 def test_renderer_and_vae_have_their_weights_too():
@@ -60,7 +69,8 @@ def test_a_run_takes_what_the_formulas_say(number: str):
             asked = memory.run_bytes(MEDIUM, number, seconds, where, takes)
             assert asked == memory.compose_bytes(MEDIUM, frames, item, takes)
     on_cpu = replace(where, kind="cpu", packed=True)
-    assert memory.run_bytes(MEDIUM, number, 30, on_cpu) == memory.compose_bytes(MEDIUM, 750, 4)
+    packed = 4 if number in memory.PACKED else item
+    assert memory.run_bytes(MEDIUM, number, 30, on_cpu) == memory.compose_bytes(MEDIUM, 750, packed)
     renderer = memory.render_bytes(RendererConfig(), item, 4, cuda=True)
     assert memory.run_bytes(RendererConfig(), number, 1, where, takes=2) == renderer
     assert memory.run_bytes(VaeConfig(), number, 1, where) == memory.decode_bytes(
@@ -88,7 +98,7 @@ def test_the_verdict_turns_to_the_byte_where_weights_or_the_run_no_longer_fit():
         (16, ("v2-large", "int8")),
         (12, ("v2-medium", "fp16")),
         (8.5, ("v2-medium", "int8")),
-        (6, ("v2-medium", "int8")),  # streams
+        (6, ("v2-medium", "int8")),  # streams, but for int4
     ],
 )
 def test_the_best_is_the_largest_whose_longest_song_fits(gib: float, best: tuple[str, str]):
