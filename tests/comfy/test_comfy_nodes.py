@@ -50,7 +50,7 @@ def test_every_output_has_a_name_and_a_tooltip(node: dict[str, Any]):
 def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
     optional = {name: list(object_info[name]["input"].get("optional", {})) for name in NODES}
     assert {name: inputs for name, inputs in optional.items() if inputs} == {
-        "LeVoLoadLeLM": ["attention", "compile", "verify"],
+        "LeVoLoadLeLM": ["attention", "compile", "verify", "cache"],
         "LeVoLoadRenderer": ["attention", "verify"],
         "LeVoLoadVAE": ["verify"],
         "LeVoLoadSeparator": ["verify"],
