@@ -1,0 +1,130 @@
+"""What number formats of LeLM cost on the golden models: `python tests/bench/formats.py`.
+
+How far logits are from those of fp32, with the same codes given, and how many greedy codes stay the same.
+The golden models are small and their weights random: they amplify rounding, and near ties are everywhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import support.pack  # noqa: F401
+import torch
+from bench.table import show
+from support import golden_outputs as golden
+from support.rounded_models import CastingLayers
+from torch import Tensor, nn
+
+from levo.layers import fp8, quantised, weights
+from levo.layers.int4 import Int4Linear
+from levo.layers.int8 import Int8Linear
+from levo.lelm.compose import Execution
+from levo.lelm.kv_cache import capacity_for
+from levo.lelm.model import LeLM
+
+STEPS = 16  # whose logits are compared
+
+Made = Callable[[LeLM], LeLM]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a model is stored, and its cache."""
+
+    made: Made
+    small_cache: bool = False
+
+
+def rounded(dtype: torch.dtype) -> Made:
+    """Weights rounded to a dtype and computed in float32."""
+
+    def make(model: LeLM) -> LeLM:
+        other = LeLM(model.config)
+        weights.assign(other, ((n, t.to(dtype).float()) for n, t in model.state_dict().items()))
+        return other
+
+    return make
+
+
+def with_layers(operations: object) -> Made:
+    """The same weights in layers of another kind."""
+
+    def make(model: LeLM) -> LeLM:
+        other = LeLM(model.config, operations)
+        weights.assign(other, model.state_dict().items())
+        return other
+
+    return make
+
+
+FORMATS = {
+    "fp32": Format(lambda model: model),
+    "fp16": Format(rounded(torch.float16)),
+    "bf16": Format(rounded(torch.bfloat16)),
+    "int8": Format(with_layers(quantised.operations(nn, Int8Linear))),
+    "fp8_e4m3fn": Format(with_layers(fp8.operations(CastingLayers, biased=False))),
+    "int4": Format(with_layers(quantised.operations(nn, Int4Linear))),
+    "fp32, int8 cache": Format(lambda model: model, small_cache=True),
+}
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print a row for each format: the range over all golden models."""
+    errors: dict[str, list[float]] = {name: [] for name in FORMATS}
+    equal: dict[str, list[float]] = {name: [] for name in FORMATS}
+    for path in sorted(golden.GOLDEN.glob("lelm_*.safetensors")):
+        file = golden.GoldenFile(path)
+        plain = golden.build_lelm(file, golden.lelm_config(file.meta))
+        exact = logits(file, plain, False)
+        (song,) = golden.sing(file, plain)
+        for name, form in FORMATS.items():
+            model = form.made(plain)
+            errors[name].append(relative(logits(file, model, form.small_cache), exact))
+            (other,) = golden.sing(file, model, execution=Execution(small_cache=form.small_cache))
+            equal[name].append(same(other.raw, song.raw))
+            print(f"{path.stem} {name}: {errors[name][-1]:.4f}, {equal[name][-1]:.3f}", flush=True)
+    rows = [[name, spread(errors[name], 100), spread(equal[name], 100)] for name in FORMATS]
+    show("LeLM on the golden models", ["format", "error of logits, %", "greedy codes as fp32's, %"], rows)
+
+
+def logits(file: golden.GoldenFile, model: LeLM, small_cache: bool) -> Tensor:
+    """[STEPS, 2, 3, CODES + 1] of steps after the prefill, with the golden codes given."""
+    conditions, _ = golden.asked(file, model.config)
+    prefix, codes = model.condition(conditions), file.tensors["tokens"][..., : STEPS + 1].expand(2, -1, -1)
+    known = model.config.prefix_length + 1
+    caches = model.caches(2, known, prefix.stage1)
+    model(codes[..., :1], caches, prefix)
+    fixed = tuple(cache.fixed(capacity_for(known + STEPS), 1, small_cache) for cache in caches)
+    made = []
+    for step in range(1, codes.shape[-1]):
+        for cache in fixed:
+            cache.reach(known + step)
+        made.append(model(codes[..., step : step + 1], fixed).clone())
+    return torch.stack(made)
+
+
+def relative(made: Tensor, exact: Tensor) -> float:
+    """The error, of the deviation."""
+    return ((made - exact).norm() / exact.norm()).item()
+
+
+def same(ours: Tensor, theirs: Tensor) -> float:
+    """The share of codes that are the same, of the longer song."""
+    shared = min(ours.shape[-1], theirs.shape[-1])
+    matching = (ours[..., :shared] == theirs[..., :shared]).sum().item()
+    return matching / max(ours.numel(), theirs.numel())
+
+
+def spread(values: list[float], factor: float) -> str:
+    """The least and the largest of some."""
+    return f"{factor * min(values):.3g} to {factor * max(values):.3g}"
+
+
+if __name__ == "__main__":
+    main()
