@@ -85,10 +85,14 @@ def main() -> None:
         (song,) = golden.sing(file, plain)
         for name, form in FORMATS.items():
             model = form.made(plain)
-            errors[name].append(relative(logits(file, model, form.small_cache), exact))
+            error = relative(logits(file, model, form.small_cache), exact)
+            if error != error:  # a number is too large for fp8; loaders refuse such a file
+                print(f"{path.stem} {name}: does not fit", flush=True)
+                continue
             (other,) = golden.sing(file, model, execution=Execution(small_cache=form.small_cache))
+            errors[name].append(error)
             equal[name].append(same(other.raw, song.raw))
-            print(f"{path.stem} {name}: {errors[name][-1]:.4f}, {equal[name][-1]:.3f}", flush=True)
+            print(f"{path.stem} {name}: {error:.4f}, {equal[name][-1]:.3f}", flush=True)
     rows = [[name, spread(errors[name], 100), spread(equal[name], 100)] for name in FORMATS]
     show("LeLM on the golden models", ["format", "error of logits, %", "greedy codes as fp32's, %"], rows)
 
