@@ -13,7 +13,7 @@ from torch import nn
 
 from ..levo import tiny
 from ..levo.files import released
-from ..levo.files.checkpoint import ConvertedFile, ReleasedFile, fitting_config, open_checkpoint
+from ..levo.files.checkpoint import CheckpointFile, fitting_config, open_checkpoint
 from ..levo.files.damage import display_name
 from ..levo.files.tensor_file import CheckpointError
 from ..levo.kinds import MODELS, Kind
@@ -346,8 +346,9 @@ def load_vae(choice: str, dtype: str) -> LoadedModel:
     path = folders.path_of(Kind.VAE, choice)
     file, config = open_file(Kind.VAE, path)
     precision = audio_precision(dtype)
-    model = build(partial(Vae, config), precision)
-    load_or_init(model, file, released.vae_layout(config), vae=True)
+    encodes = file is None or file.encodes
+    model = build(partial(Vae, config, encodes=encodes), precision)
+    load_or_init(model, file, released.vae_layout(config, encodes), vae=True)
     return LoadedModel(memory.managed(model, vae=True), config, path, precision.dtype)
 
 
@@ -370,7 +371,7 @@ def load_encoder(kind: Kind, choice: str) -> LoadedModel:
     return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
-def open_file(kind: Kind, path: Path | None) -> tuple[ConvertedFile | ReleasedFile | None, Any]:
+def open_file(kind: Kind, path: Path | None) -> tuple[CheckpointFile | None, Any]:
     """A checkpoint file and its config; None and the config of the tiny model without a path."""
     if path is None:
         return None, MODELS[kind].tiny
@@ -393,7 +394,7 @@ def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
 
 def load_or_init(
     model: nn.Module,
-    file: ConvertedFile | ReleasedFile | None,
+    file: CheckpointFile | None,
     layout: released.Layout,
     vae: bool = False,
 ) -> None:

@@ -155,7 +155,7 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
     """What leads a song in a style, made with the VAE on its device.
 
     Raises:
-        ValueError: the style is none or has no sound, or there is no VAE.
+        ValueError: the style is none or has no sound, or there is no VAE, or one that only decodes.
     """
     if not isinstance(style, Style):
         raise ValueError(
@@ -169,6 +169,12 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
         )
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
+    if vae.patcher.model.encoder is None:
+        raise ValueError(
+            f"{node} cannot go on from the sound of this style: {display_name(vae.file)} holds the VAE's "
+            "decoder alone; load autoencoder_music_1320k.ckpt in LeVo Load VAE, or disconnect the style "
+            "input: the song follows the style through LeVo Conditioning all the same."
+        )
     codes = codes_of(style.codes, "The style")
     device = memory.load_on_device(vae, memory_to_decode(vae, PROMPT_FRAMES), whole=True)
     return style_prompt(

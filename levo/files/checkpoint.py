@@ -1,7 +1,7 @@
 """A checkpoint file that was opened: which kind it is, its config, and its weights into a model.
 
-What a file says of itself is read once, when it is opened. There are two sorts: released files, and those
-that LeVo Save Checkpoint wrote.
+What a file says of itself is read once, when it is opened. There are released files, those that LeVo Save
+Checkpoint wrote, and GGUF files (gguf_file.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from . import converted, released
 from .config_limits import disagreement
 from .converted import Provenance
 from .damage import display_name
+from .gguf_file import GgufFile, open_gguf
+from .gguf_header import is_gguf
 from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
 from .released import Layout
 from .tensor_file import CheckpointError, Inventory, inventory, read
@@ -46,6 +48,11 @@ class ConvertedFile:
     def second_kind(self) -> Kind | None:
         """A converted file holds one model."""
         return None
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it holds the encoder of a VAE: one that was saved of a GGUF file does not."""
+        return any(name.startswith("encoder.") for name in self.found.tensors)
 
     @property
     def provenance(self) -> Provenance | None:
@@ -100,6 +107,11 @@ class ReleasedFile:
         return self.kind and second_kind(self.kind)
 
     @property
+    def encodes(self) -> bool:
+        """Whether it should hold the encoder of a VAE."""
+        return True
+
+    @property
     def provenance(self) -> Provenance | None:
         """A released file does not say where it came from."""
         return None
@@ -152,13 +164,16 @@ class ReleasedFile:
         return (named or names or [folder])[0]
 
 
-def open_checkpoint(path: Path) -> ConvertedFile | ReleasedFile:
+CheckpointFile = ConvertedFile | ReleasedFile | GgufFile
+
+
+def open_checkpoint(path: Path) -> CheckpointFile:
     """Read what a checkpoint file says of itself; its weights are not read.
 
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
-    return described_checkpoint(path, inventory(path))
+    return open_gguf(path) if is_gguf(path) else described_checkpoint(path, inventory(path))
 
 
 def described_checkpoint(
@@ -176,7 +191,7 @@ def described_checkpoint(
     return ReleasedFile(path, found, kind or released.kind_of(found.tensors))
 
 
-def fitting_config(file: ConvertedFile | ReleasedFile, wanted: Kind) -> Any:
+def fitting_config(file: CheckpointFile, wanted: Kind) -> Any:
     """Config of a file's model, which has the sizes of the file's tensors: no other model is built.
 
     Raises:

@@ -192,20 +192,28 @@ def _require_less(overlap: int, whole: int) -> None:
 
 # Tensors -------------------------------------------------------------------------------------------------
 
-# Field of a config -> a tensor's name, released or ours, and the axis that has as many; None: such a layer
-# is there for each.
+# Field of a config -> a tensor's name, released, of a GGUF file or ours, and the axis that has as many;
+# None: such a layer is there for each.
 SHAPES: dict[type, list[tuple[str, str, int | None]]] = {
     LelmConfig: [
         ("width", "condition_provider.conditioners.type_info.output_proj.weight", 1),
         ("inner", "transformer.model.layers.0.mlp.gate_proj.weight", 0),
         ("layers", r"transformer\.model\.layers\.(\d+)\..*", None),
         ("layers_sub", r"transformer2\.model\.layers\.(\d+)\..*", None),
+        ("width", "cond.style.weight", 1),
+        ("inner", "main.blk.0.ffn_gate.weight", 0),
+        ("layers", r"main\.blk\.(\d+)\..*", None),
+        ("layers_sub", r"detail\.blk\.(\d+)\..*", None),
         ("width", "conditioner.style.weight", 1),
         ("inner", "stage1.blocks.0.down.weight", 1),
         ("layers", r"stage1\.blocks\.(\d+)\..*", None),
         ("layers_sub", r"stage2\.blocks\.(\d+)\..*", None),
     ],
     RendererConfig: [
+        ("width", "flow.position_embedding.weight", 1),
+        ("window", "flow.position_embedding.weight", 0),
+        ("inner", "flow.block.0.ffn.in.weight", 0),
+        ("layers", r"flow\.block\.(\d+)\..*", None),
         ("width", "flow.positions.weight", 1),
         ("window", "flow.positions.weight", 0),
         ("inner", "flow.blocks.0.down.weight", 1),
@@ -214,6 +222,8 @@ SHAPES: dict[type, list[tuple[str, str, int | None]]] = {
     VaeConfig: [
         ("latent", "decoder.layers.0.weight_v", 1),
         ("latent", "decoder.first.weight", 1),
+        ("latent", "vae.decoder.input.weight", 1),
+        ("channels", "vae.decoder.output.weight", 1),
     ],
 }
 

@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
-from . import torch_zip
+from . import gguf_header, torch_zip
 from .safetensors_header import HeaderCut, HeaderError, NoHeader, read_header
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -29,7 +29,7 @@ def display_name(path: Path) -> str:
 
 
 def find_damage(path: Path) -> str | None:
-    """Say what is wrong with a .safetensors, .pt or .ckpt file without reading its tensors.
+    """Say what is wrong with a .safetensors, .gguf, .pt or .ckpt file without reading its tensors.
 
     Args:
         path: of an existing file.
@@ -59,6 +59,8 @@ def find_damage(path: Path) -> str | None:
         )
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return f"{name} is a web page, not a model (a failed download); download it again."
+    if path.suffix == gguf_header.GGUF or head.startswith(gguf_header.MAGIC):
+        return _gguf_damage(path, state.st_size)
     if path.suffix == ".safetensors":
         return _safetensors_damage(path, state.st_size)
     return _zip_damage(path, head)
@@ -123,6 +125,17 @@ def _safetensors_damage(path: Path, size: int) -> str | None:
             f"{display_name(path)} has {size:,} bytes where its header says {whole:,}; download it again."
         )
     return _cut(path, size, whole)
+
+
+def _gguf_damage(path: Path, size: int) -> str | None:
+    try:
+        return _cut(path, size, gguf_header.read_header(path).size)
+    except HeaderCut as cut:
+        return _cut(path, size, cut.whole)
+    except NoHeader:
+        return f"{display_name(path)} is not a GGUF file; download it again."
+    except HeaderError as error:
+        return f"{display_name(path)} has a broken header ({error}); download it again."
 
 
 def _cut(path: Path, size: int, whole: int) -> str | None:

@@ -12,6 +12,8 @@ from ..kinds import MODELS, Kind
 from . import style_library
 from .checkpoint import described_checkpoint, open_checkpoint
 from .damage import display_name, find_damage, unopened
+from .gguf_file import left_of as left_of_gguf
+from .gguf_header import GGUF
 from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, described
 from .torch_zip import texts_in_first_pickle
 
@@ -19,6 +21,7 @@ from .torch_zip import texts_in_first_pickle
 RELEASED_NAMES = {name: kind for kind, model in MODELS.items() for name in model.names}
 RELEASED_NAMES |= dict.fromkeys(style_library.RELEASED_NAMES, Kind.PROMPT_LIBRARY)
 MAX_LIBRARY = 100_000_000  # bytes; the largest published library has 15 MB
+NO_LIBRARIES = (SAFETENSORS, GGUF)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ def recognise(path: Path) -> Part | None:
 def damage_of(path: Path) -> str | None:
     """What is wrong with a file, in a sentence that begins with its name; None if it can be read."""
     try:
-        if path.suffix != SAFETENSORS and style_library.is_library(path):
+        if path.suffix not in NO_LIBRARIES and style_library.is_library(path):
             return None
         open_checkpoint(path)
     except Exception as error:
@@ -71,14 +74,14 @@ def damage_of(path: Path) -> str | None:
 
 def _recognise(path: Path) -> Part | None:
     size = path.stat().st_size
-    if find_damage(path) is None and _may_be_library(path, size) and style_library.is_library(path):
+    if _may_be_library(path, size) and find_damage(path) is None and style_library.is_library(path):
         return Part(Kind.PROMPT_LIBRARY, path.stem, size)
     file = open_checkpoint(path)
     return Part(file.kind, file.name, size, file.second_kind) if file.kind else None
 
 
 def _may_be_library(path: Path, size: int) -> bool:
-    return size < MAX_LIBRARY and path.suffix != SAFETENSORS
+    return size < MAX_LIBRARY and path.suffix not in NO_LIBRARIES
 
 
 def _sentence(path: Path, error: Exception) -> str:
@@ -90,11 +93,14 @@ def _sentence(path: Path, error: Exception) -> str:
 
 
 def _damaged(path: Path, left: Inventory) -> Part | None:
+    name = f"damaged {display_name(path)}"
+    if path.suffix == GGUF:
+        said, whole = left_of_gguf(path)
+        return Part(said, name, _size(path), None, whole) if said else None
     kind = RELEASED_NAMES.get(path.name)
     file = described_checkpoint(path, left, kind)
     if not file.kind:
         return None
-    name = f"damaged {display_name(path)}"
     return Part(kind or file.kind, name, _size(path), file.second_kind, file.name)
 
 

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from . import pickles
 from .damage import display_name, raise_if_damaged
+from .gguf_header import GGUF
 from .safetensors_header import read_header
 
 SAFETENSORS = ".safetensors"
-SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th")
+SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th", GGUF)
 INNER = ("state_dict", "state")  # where training wrappers, and Demucs, keep the tensors
 BLOCK = 1 << 24  # bytes hashed at a time
 

@@ -188,7 +188,10 @@ class Decoder(nn.Module):
 
 
 class Vae(nn.Module):
-    """Encoder and decoder. `operations` supplies the layer classes (torch.nn or ComfyUI's)."""
+    """Encoder and decoder, or the decoder alone, which some files hold.
+
+    `operations` supplies the layer classes (torch.nn or ComfyUI's).
+    """
 
     def __init__(
         self,
@@ -196,17 +199,19 @@ class Vae(nn.Module):
         operations: Operations = nn,
         device: Device = None,
         dtype: torch.dtype | None = None,
+        encodes: bool = True,
     ):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config, operations, device=device, dtype=dtype)
+        self.encoder = Encoder(config, operations, device=device, dtype=dtype) if encodes else None
         self.decoder = Decoder(config, operations, device=device, dtype=dtype)
 
     def encode(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """[B, 2, samples] -> mean and raw scale, each [B, 64, samples / 1920].
 
-        The posterior's deviation is softplus(raw scale) + 1e-4.
+        The posterior's deviation is softplus(raw scale) + 1e-4. Only where there is an encoder.
         """
+        assert self.encoder is not None
         mean, scale = self.encoder(audio).chunk(2, dim=1)
         return mean, scale
 

@@ -1,5 +1,7 @@
 """Released tensor names to ours: the only package that knows them."""
 
+from .gguf import DIALECTS as GGUF_DIALECTS
+from .gguf import gguf_layout
 from .htdemucs import separator_config, separator_layout
 from .layout import Layout, Source
 from .lelm import lelm_layout
@@ -9,9 +11,11 @@ from .style_encoder import style_encoder_layout
 from .vae import vae_layout
 
 __all__ = [
+    "GGUF_DIALECTS",
     "Layout",
     "Source",
     "check",
+    "gguf_layout",
     "kind_of",
     "lelm_layout",
     "load",

@@ -50,6 +50,7 @@ def fold_weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
 
 def latent_statistics(counts: Tensor, sum_x: Tensor, sum_x2: Tensor) -> Tensor:
     """Rows [mean, deviation] of the latents from running sums; too few samples mean no normalisation."""
+    counts, sum_x, sum_x2 = counts.float(), sum_x.float(), sum_x2.float()
     mean = sum_x / counts
     found = torch.stack((mean, (sum_x2 / counts - mean**2).clamp(min=0).sqrt()))
     none = torch.stack((torch.zeros_like(sum_x), torch.ones_like(sum_x)))

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ...kinds import MODELS, Kind, second_kind
 from ...layers import quantised, weights
+from ..packed import Packed, described
 from ..tensor_file import CheckpointError
-from .layout import Layout, Source, unchanged
+from .layout import Layout, Source
 
 NAMED_IN_ERRORS = 5
 SHORT = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float8_e4m3fn: "fp8"}  # others hold all
 SMALL = {torch.int8: "int8", torch.uint8: "int4"}  # whole numbers that matrices are stored as
 AT_ONCE = 1 << 22  # fp8 numbers that are looked at
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
+WHOLE = {torch.float32, torch.float16, torch.bfloat16}  # what packed tensors become at once
+
+Tensors = Mapping[str, Tensor | Packed]  # of a file
 
 
 def plain_name(name: str) -> str:
@@ -122,7 +127,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def load(
     model: nn.Module,
-    read: Callable[[], Mapping[str, Tensor]],
+    read: Callable[[], Tensors],
     layout: Layout,
     device: torch.device | str | None = None,
 ) -> None:
@@ -130,9 +135,9 @@ def load(
 
     Args:
         model: whose tensors are replaced.
-        read: maps the file: released name -> tensor, of any dtype. Called again and again, so that no more
-            than about MAPPED bytes of the file are in memory beside the model. What is stored as the model
-            has it stays mapped.
+        read: maps the file: released name -> tensor, of any dtype or packed. Called again and again, so
+            that no more than about MAPPED bytes of the file are in memory beside the model. What is stored
+            as the model has it stays mapped.
         layout: of this kind of file.
         device: where the tensors go; None for where the model has them now.
 
@@ -140,14 +145,12 @@ def load(
         CheckpointError: as `check`, the model is then untouched; or a tensor holds NaN, Inf or a number
             too large for the model's dtype, and layers that pack their matrices may have new ones.
     """
-    check(_plain(read()), layout, model)
+    check(described(_plain(read())), layout, model)
     with torch.no_grad():
         weights.assign(model, _values(model, read, layout), device)
 
 
-def _values(
-    model: nn.Module, read: Callable[[], Mapping[str, Tensor]], layout: Layout
-) -> Iterator[tuple[str, Tensor]]:
+def _values(model: nn.Module, read: Callable[[], Tensors], layout: Layout) -> Iterator[tuple[str, Tensor]]:
     """Our name and tensor of all that a file holds; one at a time is in memory beside what stays mapped."""
     kept, passing, taken = _plain(read()), _plain(read()), 0
     for ours, expected in model.state_dict().items():
@@ -157,17 +160,39 @@ def _values(
         if taken > MAPPED:
             del passing  # the old mapping, before there is a new one
             passing, taken = _plain(read()), 0
-        parts = [passing[name] for name in source.names]
+        parts = [_floats(passing[name], expected.dtype, source) for name in source.names]
         built = source.build(*parts)
-        stored = kept[source.names[0]]
-        stays = source.build is unchanged and stored.dtype == expected.dtype and stored.is_contiguous()
-        # What only looks at the file in another way would hold the mapping.
-        if not stays and built.untyped_storage().data_ptr() == parts[0].untyped_storage().data_ptr():
-            built = built.clone(memory_format=torch.contiguous_format)
         _require_finite(built, expected.dtype, source)
-        yield ours, stored if stays else built
-        taken += sum(part.nbytes for part in parts)
+        stored, whole = kept[source.names[0]], built is parts[0]
+        if whole and isinstance(stored, Tensor) and _is_as(expected, stored):
+            built = stored
+        # What only looks at the file in another way would hold the mapping; a cut of floats, all of them.
+        elif _looks_at(parts[0], built) and not (whole and isinstance(stored, Packed)):
+            built = built.clone(memory_format=torch.contiguous_format)
+        yield ours, built
+        taken += sum(passing[name].nbytes for name in source.names)
         del parts, built
+
+
+def _is_as(expected: Tensor, stored: Tensor) -> bool:
+    return stored.dtype == expected.dtype and stored.is_contiguous()
+
+
+def _looks_at(part: Tensor, built: Tensor) -> bool:
+    """Whether one tensor lies in the memory of another."""
+    return built.untyped_storage().data_ptr() == part.untyped_storage().data_ptr()
+
+
+def _floats(tensor: Tensor | Packed, dtype: torch.dtype, source: Source) -> Tensor:
+    """A tensor of a file, unpacked for a model's dtype where it is packed.
+
+    Bytes of Q8_0 too, which int8 layers cannot take as they are: they have a scale for each 32 of them, in
+    fp16, and the layers one for each row, in bf16.
+    """
+    if isinstance(tensor, Tensor):
+        return tensor
+    look = partial(_require_finite, dtype=dtype, source=source)
+    return tensor.floats(dtype if dtype in WHOLE else torch.float32, look)
 
 
 def _require_finite(built: Tensor, dtype: torch.dtype, source: Source) -> None:
@@ -190,7 +215,7 @@ def _require_finite(built: Tensor, dtype: torch.dtype, source: Source) -> None:
             )
 
 
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _plain(tensors: Tensors) -> dict[str, Tensor | Packed]:
     return {plain_name(name): tensor for name, tensor in tensors.items()}
 
 

@@ -7,10 +7,10 @@ from ...kinds import Kind
 from .layout import Layout, Source, copy_leaves, fold_weight_norm
 
 
-def vae_layout(config: VaeConfig) -> Layout:
-    """Layout of `autoencoder_music_1320k.ckpt`."""
+def vae_layout(config: VaeConfig, encodes: bool = True) -> Layout:
+    """Layout of `autoencoder_music_1320k.ckpt`; without its encoder where the model has none."""
     last = len(config.strides) + 1
-    sources = _conv("encoder.first", "encoder.layers.0") | _conv("decoder.first", "decoder.layers.0")
+    sources: dict[str, Source] = {}
     for n in range(len(config.strides)):
         theirs = f"encoder.layers.{n + 1}.layers"
         sources |= _residual_units(f"encoder.blocks.{n}", theirs, first=0)
@@ -21,8 +21,11 @@ def vae_layout(config: VaeConfig) -> Layout:
         sources |= _conv(f"decoder.blocks.{n}.resample", f"{theirs}.1")
         sources |= _residual_units(f"decoder.blocks.{n}", theirs, first=2)
     for side in ("encoder", "decoder"):
+        sources |= _conv(f"{side}.first", f"{side}.layers.0")
         sources |= copy_leaves(f"{side}.snake", f"{side}.layers.{last}", "alpha", "beta")
         sources |= _conv(f"{side}.last", f"{side}.layers.{last + 1}", bias=side == "encoder")
+    if not encodes:
+        sources = {name: source for name, source in sources.items() if not name.startswith("encoder.")}
     return Layout(Kind.VAE, sources, unused=())
 
 

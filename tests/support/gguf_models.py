@@ -1,0 +1,127 @@
+"""Small models as GGUF files, with what those should be loaded as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from levo import tiny
+from levo.config import LYRIC_ROWS, STYLE_ROWS, LelmConfig, RendererConfig, VaeConfig
+from levo.files import released
+from levo.kinds import Kind
+from levo.lelm.model import LeLM
+from levo.renderer.model import Renderer
+from levo.vae.oobleck import Vae
+from support import gguf_files
+from support.released import released_tensors
+
+LELM = replace(tiny.LELM, max_seconds=270)
+WIDE_LELM = replace(LELM, width=256, inner=512, layers=1)  # K types have blocks of 256
+DECODER_LAYOUT = partial(released.vae_layout, encodes=False)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A small file with what it should hold."""
+
+    path: Path
+    kind: Kind
+    model: Any  # builds it
+    layout: released.Layout
+    given: dict[str, Tensor]  # released name -> what was to be written
+    floats: dict[str, Tensor]  # released name -> what the file's numbers stand for
+    arrays: dict[str, np.ndarray]  # the file's name -> what was to be written
+
+
+def random(name: str, shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(len(name) * 1_000 + shape[0])
+    return 0.05 * torch.randn(shape, generator=generator) + (1 if "norm" in name else 0)
+
+
+def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2") -> Written:
+    """LeLM; tables of K types are wide."""
+    config = config or (WIDE_LELM if "K" in kind else LELM)
+    model, layout = partial(LeLM, config), released.lelm_layout(config)
+
+    def make(name: str, shape: tuple[int, ...]) -> Tensor:
+        if shape[0] not in (LYRIC_ROWS, STYLE_ROWS["v2"]):
+            return random(name, shape)
+        few = random(name, (gguf_files.PERIOD, *shape[1:]))
+        return torch.from_numpy(gguf_files.periodic(few.numpy(), shape[0]))
+
+    given = released_tensors(model(device="meta"), layout, make)
+    if dialect == "levo2":
+        names = {source: gguf_files.lelm_name(source) for source in given}
+        values = gguf_files.lelm_values(config)
+    else:
+        names = {source: source for source in given}
+        values = gguf_files.songgen_values(config)
+        for name in ("transformer2.lm_head.weight", "layer2_emb.0.weight"):  # of no use to anybody
+            names[name], given[name] = name, random(name, (8, config.width))
+    arrays = {names[source]: tensor.numpy() for source, tensor in given.items()}
+    if dialect != "levo2":
+        arrays |= {name: array[0] for name, array in arrays.items() if "EOT_emb" in name}
+    floats = gguf_files.write(path, dialect, values, arrays, gguf_files.profile(kind))
+    found = {
+        source: torch.from_numpy(floats[name]).view(given[source].shape) for source, name in names.items()
+    }
+    return Written(path, Kind.LELM, model, layout, given, found, arrays)
+
+
+def gains(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gains with which weight norm changes no weight."""
+    directions = {name: t for name, t in tensors.items() if name.endswith("weight_v")}
+    return {name.replace("_v", "_g"): t.norm(dim=(1, 2), keepdim=True) for name, t in directions.items()}
+
+
+def write_flow(path: Path, kind: str, config: RendererConfig = tiny.RENDERER) -> Written:
+    model, layout = partial(Renderer, config), released.renderer_layout(config)
+    given = released_tensors(model(device="meta"), layout, random)
+    given["normfeat.counts"] = torch.tensor([1e3])
+    given["normfeat.sum_x2"] = 1e3 * (1 + given["normfeat.sum_x2"].abs())
+    given["zero_cond_embedding1"] = random("zero", (config.condition,))
+    given |= gains(given)
+    names = {source: name for source in given if (name := gguf_files.flow_name(source))}
+    turned = {name for source, name in names.items() if gguf_files.FLOW_MATRICES.fullmatch(name)}
+    arrays = {
+        name: np.ascontiguousarray(given[source].T if name in turned else given[source].numpy())
+        for source, name in names.items()
+    }
+    arrays |= {name: array[:, :, 0] for name, array in arrays.items() if array.ndim == 3}
+    floats = gguf_files.write(
+        path, "levo2_flow", gguf_files.flow_values(config), arrays, gguf_files.flow_profile(kind)
+    )
+    found = {
+        source: torch.from_numpy(floats[name].T if name in turned else floats[name]).reshape(
+            given[source].shape
+        )
+        for source, name in names.items()
+    }
+    return Written(path, Kind.RENDERER, model, layout, given, found | gains(found), arrays)
+
+
+def write_vae(path: Path, kind: str, config: VaeConfig = tiny.VAE) -> Written:
+    model, layout = partial(Vae, config, encodes=False), released.vae_layout(config, encodes=False)
+    given = released_tensors(model(device="meta"), layout, random)
+    given |= gains(given)
+    names = {source: name for source in given if (name := gguf_files.vae_name(source))}
+    arrays = {name: given[source].numpy() for source, name in names.items()}
+    floats = gguf_files.write(
+        path, "levo2_vae", gguf_files.vae_values(config), arrays, gguf_files.profile(kind)
+    )
+    found = {source: torch.from_numpy(floats[name]) for source, name in names.items()}
+    return Written(path, Kind.VAE, model, layout, given, found | gains(found), arrays)
+
+
+def arrays_of(write: Callable[[Path, str], Written]) -> dict[str, np.ndarray]:
+    """Tensors of a small file, by its names."""
+    with TemporaryDirectory() as folder:
+        return write(Path(folder) / "x.gguf", "F32").arrays
