@@ -1,7 +1,7 @@
 """A checkpoint file that was opened: which kind it is, its config, and its weights into a model.
 
 What a file says of itself is read once, when it is opened. There are released files, those that LeVo Save
-Checkpoint wrote, and GGUF files (gguf_file.py).
+Checkpoint wrote, GGUF files (gguf_file.py) and MLX files (mlx_file.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from torch import nn
 
 from ..config import ALIKE, RELEASED_CONFIGS, STYLE_ROWS, LelmConfig, VaeConfig
 from ..kinds import MODELS, Kind, second_kind
-from . import converted, released
+from . import converted, released, shards
 from .config_limits import disagreement
 from .converted import Provenance
 from .damage import display_name
 from .gguf_file import GgufFile, open_gguf
 from .gguf_header import is_gguf
+from .mlx_file import MlxFile
 from .release_config import CONFIG, VAE_CONFIG, read_config, read_vae_config
 from .released import Layout
 from .tensor_file import CheckpointError, Inventory, inventory, read
@@ -164,7 +165,7 @@ class ReleasedFile:
         return (named or names or [folder])[0]
 
 
-CheckpointFile = ConvertedFile | ReleasedFile | GgufFile
+CheckpointFile = ConvertedFile | ReleasedFile | GgufFile | MlxFile
 
 
 def open_checkpoint(path: Path) -> CheckpointFile:
@@ -173,12 +174,20 @@ def open_checkpoint(path: Path) -> CheckpointFile:
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
-    return open_gguf(path) if is_gguf(path) else described_checkpoint(path, inventory(path))
+    if is_gguf(path):
+        return open_gguf(path)
+    file = described_checkpoint(path, inventory(path))
+    if file.kind and (count := shards.count_in_name(path)) > 1:
+        raise CheckpointError(
+            f"{display_name(path)} is one of {count} files; choose the index that lies beside them, "
+            f"model{shards.INDEX}, or download it into their folder."
+        )
+    return file
 
 
 def described_checkpoint(
     path: Path, found: Inventory, kind: Kind | None = None
-) -> ConvertedFile | ReleasedFile:
+) -> ConvertedFile | ReleasedFile | MlxFile:
     """A checkpoint file by what it says of itself.
 
     Args:
@@ -188,6 +197,8 @@ def described_checkpoint(
     """
     if said := converted.kind_in(found):
         return ConvertedFile(path, found, said)
+    if released.is_mlx(found.tensors):
+        return MlxFile(path, found)
     return ReleasedFile(path, found, kind or released.kind_of(found.tensors))
 
 

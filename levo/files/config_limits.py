@@ -192,7 +192,7 @@ def _require_less(overlap: int, whole: int) -> None:
 
 # Tensors -------------------------------------------------------------------------------------------------
 
-# Field of a config -> a tensor's name, released, of a GGUF file or ours, and the axis that has as many;
+# Field of a config -> a tensor's name, of any sort of file or ours, and the axis that has as many;
 # None: such a layer is there for each.
 SHAPES: dict[type, list[tuple[str, str, int | None]]] = {
     LelmConfig: [
@@ -204,6 +204,10 @@ SHAPES: dict[type, list[tuple[str, str, int | None]]] = {
         ("inner", "main.blk.0.ffn_gate.weight", 0),
         ("layers", r"main\.blk\.(\d+)\..*", None),
         ("layers_sub", r"detail\.blk\.(\d+)\..*", None),
+        ("width", "type_info_output_proj.weight", 1),
+        ("inner", "transformer.layers.0.mlp.gate_proj.weight", 0),
+        ("layers", r"transformer\.layers\.(\d+)\..*", None),
+        ("layers_sub", r"transformer2\.layers\.(\d+)\..*", None),
         ("width", "conditioner.style.weight", 1),
         ("inner", "stage1.blocks.0.down.weight", 1),
         ("layers", r"stage1\.blocks\.(\d+)\..*", None),

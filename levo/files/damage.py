@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
-from . import gguf_header, torch_zip
+from . import gguf_header, shards, torch_zip
 from .safetensors_header import HeaderCut, HeaderError, NoHeader, read_header
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -29,7 +29,9 @@ def display_name(path: Path) -> str:
 
 
 def find_damage(path: Path) -> str | None:
-    """Say what is wrong with a .safetensors, .gguf, .pt or .ckpt file without reading its tensors.
+    """Say what is wrong with a .safetensors, .gguf, .pt or .ckpt file, or with an index of several.
+
+    Their tensors are not read.
 
     Args:
         path: of an existing file.
@@ -59,6 +61,8 @@ def find_damage(path: Path) -> str | None:
         )
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return f"{name} is a web page, not a model (a failed download); download it again."
+    if shards.is_index(path):
+        return _index_damage(path)
     if path.suffix == gguf_header.GGUF or head.startswith(gguf_header.MAGIC):
         return _gguf_damage(path, state.st_size)
     if path.suffix == ".safetensors":
@@ -125,6 +129,20 @@ def _safetensors_damage(path: Path, size: int) -> str | None:
             f"{display_name(path)} has {size:,} bytes where its header says {whole:,}; download it again."
         )
     return _cut(path, size, whole)
+
+
+def _index_damage(path: Path) -> str | None:
+    try:
+        shards.require_files(path)
+        for file in shards.files_of(path):
+            if damage := find_damage(file):
+                return damage
+        shards.require_tensors(path)
+        return None
+    except shards.ShardError as error:
+        return f"{display_name(path)} {error}; download the folder again."
+    except HeaderError as error:
+        return f"{display_name(path)} names a file of another format ({error}); download it again."
 
 
 def _gguf_damage(path: Path, size: int) -> str | None:

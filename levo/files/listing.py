@@ -13,13 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import shards
+from .mlx_file import MLX_CONFIG, OFFICIAL
 from .parts import Part, recognise
-from .release_config import CONFIG, VAE_CONFIG
-from .tensor_file import SUFFIXES
+from .release_config import VAE_CONFIG
+from .tensor_file import ENDINGS, SAFETENSORS
 
 EXCLUDED = {".git"}  # as ComfyUI's own lists
 LINKED = 4  # times that one folder is gone through, by links from elsewhere
-BESIDE = (CONFIG, VAE_CONFIG)  # files that say what a weight file is
+BESIDE = (*OFFICIAL, VAE_CONFIG, MLX_CONFIG)  # files that say what a weight file is
 
 State = tuple[tuple[str, int, int], ...]
 Identity = tuple[int, int]  # device and number of a folder
@@ -45,12 +47,12 @@ class Listing:
         found: dict[str, FoundFile] = {}
         for folder in folders:
             beside: dict[str, tuple] = {}  # states by folder
-            for name, entry in walk(folder, SUFFIXES, links=True):
+            for name, entry in walk(folder, ENDINGS, links=True):
                 if name in found:
                     continue
                 place = os.path.dirname(entry.path)
                 if place not in beside:
-                    beside[place] = tuple(_state(os.path.join(place, file)) for file in BESIDE)
+                    beside[place] = _beside(place)
                 part = self._part(entry.path, (_state(entry.path), *beside[place]))
                 found[name] = FoundFile(name, Path(entry.path), part)
         return [found[name] for name in sorted(found)]
@@ -60,6 +62,16 @@ class Listing:
         if known is None or known[0] != state:
             known = self._known[path] = (state, recognise(Path(path)))
         return known[1]
+
+
+def _beside(place: str) -> tuple:
+    """States of the files in a folder that say what its weight files are, and of what indexes may name."""
+    found = tuple(_state(os.path.join(place, file)) for file in BESIDE)
+    entries = _entries(place)
+    if not any(entry.name.endswith(shards.INDEX) for entry in entries):
+        return found
+    parts = (entry for entry in entries if entry.name.endswith((shards.INDEX, SAFETENSORS)))
+    return (*found, *((entry.name, _state(entry.path)) for entry in parts))
 
 
 def walk(folder: Path, suffixes: Iterable[str], links: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -99,8 +111,8 @@ class _Place:
 
 
 def states(path: Path) -> State:
-    """Path, age and size of a weight file and of the configs that may lie beside it."""
-    files = (path, *(path.parent / name for name in BESIDE))
+    """Path, age and size of a weight file, of those that it names, and of configs that may lie there."""
+    files = (path, *shards.named_by(path), *(path.parent / name for name in BESIDE))
     found = [(str(file), _state(str(file))) for file in files]
     return tuple((file, state[0], state[1]) for file, state in found if state)
 

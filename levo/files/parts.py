@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from ..kinds import MODELS, Kind
-from . import style_library
+from . import shards, style_library
 from .checkpoint import described_checkpoint, open_checkpoint
 from .damage import display_name, find_damage, unopened
 from .gguf_file import left_of as left_of_gguf
 from .gguf_header import GGUF
-from .tensor_file import SAFETENSORS, SUFFIXES, CheckpointError, Inventory, described
+from .tensor_file import ENDINGS, SAFETENSORS, CheckpointError, Inventory, described, size_of
 from .torch_zip import texts_in_first_pickle
 
 # What a file that cannot be read was meant to be is told by its name, or by as much as is left of it.
 RELEASED_NAMES = {name: kind for kind, model in MODELS.items() for name in model.names}
 RELEASED_NAMES |= dict.fromkeys(style_library.RELEASED_NAMES, Kind.PROMPT_LIBRARY)
 MAX_LIBRARY = 100_000_000  # bytes; the largest published library has 15 MB
-NO_LIBRARIES = (SAFETENSORS, GGUF)
+NO_LIBRARIES = (SAFETENSORS, GGUF, ".json")
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def recognise(path: Path) -> Part | None:
         The part; None if the file is none. A file that cannot be read is logged, and is the part that its
         name says or as much of it as can be read.
     """
-    if path.suffix not in SUFFIXES:
+    if not path.name.endswith(ENDINGS):
         return None
     try:
         return _recognise(path)
@@ -76,8 +77,10 @@ def _recognise(path: Path) -> Part | None:
     size = path.stat().st_size
     if _may_be_library(path, size) and find_damage(path) is None and style_library.is_library(path):
         return Part(Kind.PROMPT_LIBRARY, path.stem, size)
+    if path.suffix == SAFETENSORS and shards.is_named(path):
+        return None  # its index stands for it
     file = open_checkpoint(path)
-    return Part(file.kind, file.name, size, file.second_kind) if file.kind else None
+    return Part(file.kind, file.name, size_of(path), file.second_kind) if file.kind else None
 
 
 def _may_be_library(path: Path, size: int) -> bool:
@@ -106,8 +109,8 @@ def _damaged(path: Path, left: Inventory) -> Part | None:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
-    except OSError:
+        return size_of(path)
+    except (OSError, ValueError):
         return 0
 
 
@@ -115,4 +118,15 @@ def _left_of(path: Path) -> Inventory:
     """What a file that cannot be read still says of itself."""
     if path.suffix == SAFETENSORS:
         return described(path)
+    if shards.is_index(path):
+        return _left_of_shards(path)
     return Inventory(dict.fromkeys(texts_in_first_pickle(path), torch.empty(0, device="meta")))
+
+
+def _left_of_shards(index: Path) -> Inventory:
+    """What an index says that there is, as far as the files that it names have it."""
+    found = dict.fromkeys(shards.places(index), torch.empty(0, device="meta", dtype=torch.uint8))
+    for file in shards.files_of(index):
+        with suppress(ValueError, OSError):
+            found |= described(file).tensors
+    return Inventory(found)

@@ -16,13 +16,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from . import pickles
+from . import pickles, shards
 from .damage import display_name, raise_if_damaged
 from .gguf_header import GGUF
 from .safetensors_header import read_header
 
 SAFETENSORS = ".safetensors"
 SUFFIXES = (SAFETENSORS, ".pt", ".pth", ".ckpt", ".th", GGUF)
+ENDINGS = (*SUFFIXES, shards.INDEX)  # of the names of all files that weights are loaded by
 INNER = ("state_dict", "state")  # where training wrappers, and Demucs, keep the tensors
 BLOCK = 1 << 24  # bytes hashed at a time
 
@@ -40,13 +41,15 @@ class Inventory:
 
 
 def inventory(path: Path) -> Inventory:
-    """Names and shapes of a file's tensors; their values are not read.
+    """Names and shapes of a file's tensors, or of those that an index names; their values are not read.
 
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
     raise_if_damaged(path, CheckpointError)
     try:
+        if shards.is_index(path):
+            return Inventory(_joined(path, lambda file: described(file).tensors))
         if path.suffix == SAFETENSORS:
             return described(path)
         tensors = _tensors(pickles.load(path, "meta"))
@@ -72,18 +75,32 @@ def described(path: Path) -> Inventory:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Tensors of a file, memory-mapped; pickles are read with weights only.
+    """Tensors of a file, or those that an index names, memory-mapped; pickles are read with weights only.
 
     Raises:
         CheckpointError: the file cannot be read as a checkpoint.
     """
     raise_if_damaged(path, CheckpointError)
     try:
+        if shards.is_index(path):
+            return _joined(path, load_file)
         if path.suffix == SAFETENSORS:
             return load_file(path)
         return _tensors(pickles.load(path))
     except Exception as error:
         raise _unreadable(path) from error
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; of an index, of the files that it names and that are there."""
+    files = shards.files_of(path) if shards.is_index(path) else [path]
+    return sum(file.stat().st_size for file in files if file.exists() or file == path)
+
+
+def _joined(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors that an index names, each from the file that it names for it."""
+    there = {file.name: read(file) for file in shards.files_of(path)}
+    return {name: there[place][name] for name, place in shards.places(path).items()}
 
 
 def sha256_of(path: Path, on_step: Callable[[int, int], None]) -> str:

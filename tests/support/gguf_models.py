@@ -46,10 +46,8 @@ def random(name: str, shape: tuple[int, ...]) -> Tensor:
     return 0.05 * torch.randn(shape, generator=generator) + (1 if "norm" in name else 0)
 
 
-def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2") -> Written:
-    """LeLM; tables of K types are wide."""
-    config = config or (WIDE_LELM if "K" in kind else LELM)
-    model, layout = partial(LeLM, config), released.lelm_layout(config)
+def lelm_tensors(config: LelmConfig) -> dict[str, Tensor]:
+    """Released name -> tensor of a LeLM, whose large tables repeat."""
 
     def make(name: str, shape: tuple[int, ...]) -> Tensor:
         if shape[0] not in (LYRIC_ROWS, STYLE_ROWS["v2"]):
@@ -57,7 +55,14 @@ def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect:
         few = random(name, (gguf_files.PERIOD, *shape[1:]))
         return torch.from_numpy(gguf_files.periodic(few.numpy(), shape[0]))
 
-    given = released_tensors(model(device="meta"), layout, make)
+    return released_tensors(LeLM(config, device="meta"), released.lelm_layout(config), make)
+
+
+def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2") -> Written:
+    """LeLM; tables of K types are wide."""
+    config = config or (WIDE_LELM if "K" in kind else LELM)
+    model, layout = partial(LeLM, config), released.lelm_layout(config)
+    given = lelm_tensors(config)
     if dialect == "levo2":
         names = {source: gguf_files.lelm_name(source) for source in given}
         values = gguf_files.lelm_values(config)

@@ -23,6 +23,7 @@ V2_IN_F32 = re.compile(  # whatever belongs to the second stage
     r"|audiolm\.condition_provider\.conditioners\.prompt_audio\.(emb\.[12]\.weight|layer2_EOT_emb)"
 )
 SAFETENSORS_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64"}
+SAFETENSORS_NAMES[torch.uint32] = "U32"
 HUBERT_LAYER = {
     "attention.k_proj": (768, 768),
     "attention.v_proj": (768, 768),
