@@ -11,6 +11,7 @@ import os
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -106,6 +107,14 @@ def read_header(path: Path) -> GgufHeader:
         HeaderError: the file has none, or one that breaks the rules of the format; says how.
         OSError: the file cannot be opened.
     """
+    state = path.stat() if os.path.isfile(path) else None
+    if state is None:
+        raise NoHeader("no regular file")
+    return _remembered(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)  # tokenizers take 0.2 s to pass over, and editors ask at every key
+def _remembered(path: Path, *_state: int) -> GgufHeader:
     return _read(path, {})
 
 

@@ -11,6 +11,7 @@ import pickletools
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,11 +19,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-from support import libraries, odd_files
+from support import gguf_models, libraries, odd_files
 from support.release_texts import VAE_JSON, config_text
 
 from levo import tiny
-from levo.files import parts, plain_data, style_library, tensor_file
+from levo.files import parts, plain_data, shards, style_library, tensor_file
 from levo.files.checkpoint import fitting_config, open_checkpoint
 from levo.files.listing import Listing
 from levo.files.release_config import read_config, read_vae_config
@@ -105,6 +106,12 @@ def changed(content: bytes) -> st.SearchStrategy[bytes]:
     return st.tuples(places, st.integers(0, 40), st.binary(max_size=8)).map(change)
 
 
+def small_gguf() -> bytes:
+    """The decoder of a small VAE."""
+    with TemporaryDirectory() as folder:
+        return gguf_models.write_vae(Path(folder) / "x.gguf", "F16").path.read_bytes()
+
+
 def checkpoint(content: object) -> bytes:
     """What torch writes."""
     file = io.BytesIO()
@@ -183,6 +190,22 @@ def test_safetensors_of_any_header(tmp_path: Path, header: Any, data: bytes, odd
     length = struct.pack("<Q", len(text) + (odd - 5 if odd > 7 else 0))
     (tmp_path / "x.safetensors").write_bytes(length + text + data)
     ask(tmp_path / "x.safetensors")
+
+
+@fuzzed
+@given(content=changed(small_gguf()))
+def test_gguf_of_any_change(tmp_path: Path, content: bytes):
+    (tmp_path / "x.gguf").write_bytes(content)
+    ask(tmp_path / "x.gguf")
+
+
+@fuzzed
+@given(values=st.dictionaries(st.text(max_size=8), LEAVES, max_size=4), said=JSON)
+def test_indexes_of_any_content(tmp_path: Path, values: Any, said: Any):
+    path = tmp_path / f"x{shards.INDEX}"
+    for content in (said, {"weight_map": said}, {"weight_map": values}):
+        path.write_text(json.dumps(content))
+        ask(path)
 
 
 @fuzzed

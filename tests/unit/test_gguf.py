@@ -12,6 +12,7 @@ import torch
 from support import gguf_files
 from support.gguf_models import Written, write_flow, write_lelm, write_vae
 from support.kquants import ERROR
+from support.peak_memory import peak
 from torch import Tensor, nn
 
 from levo import tiny
@@ -165,6 +166,15 @@ def test_a_vae_without_encoder_decodes_the_same(files):
         assert torch.equal(decoder.decode(latents), whole.decode(latents))
 
 
+def test_a_model_is_loaded_beside_one_piece_of_a_tensor(files):
+    file = files("levo2 Q6_K")
+    model = file.model(device="meta", dtype=torch.float16)
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    opened, mapped = open_checkpoint(file.path), 2 * file.path.stat().st_size  # counted, and no memory
+    most = peak(lambda: opened.load_into(model, file.layout, "cpu")) - mapped
+    assert most < 1.03 * size  # one table as floats of four bytes would be two thirds more
+
+
 # What is found -------------------------------------------------------------------------------------------
 
 
@@ -238,3 +248,15 @@ def test_files_of_full_size_have_the_published_bytes_and_fit(tmp_path: Path, mod
     meta = build(config, device="meta")
     sizes = {name: tensor.shape for name, tensor in meta.state_dict().items()}
     released.check(file.found.tensors, released.gguf_layout(architecture, layout(config), sizes), meta)
+
+
+def test_a_release_of_v1_in_the_other_dialect_has_its_lengths(tmp_path: Path):
+    config, path = RELEASED_CONFIGS["base"], tmp_path / "a.gguf"
+    shapes = {name.removeprefix("audiolm."): s for name, s in manifest("songgeneration_base").items()}
+    values = gguf_files.songgen_values(config)
+    gguf_files.write_hole(path, "songgen-lelm", values, shapes, gguf_files.profile("Q8_0"))
+    file = open_checkpoint(path)
+    assert fitting_config(file, Kind.LELM) == config and file.name == "base Q8_0"
+    layout, meta = released.lelm_layout(config), LeLM(config, device="meta")
+    sizes = {name: tensor.shape for name, tensor in meta.state_dict().items()}
+    released.check(file.found.tensors, released.gguf_layout("songgen-lelm", layout, sizes), meta)
