@@ -21,7 +21,7 @@ from levo_pack.levo.kinds import Kind
 from levo_pack.nodes import loaders
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from support import libraries, releases
+from support import libraries, odd_gguf, releases
 
 from attack.judge import Findings, Silent, progress
 
@@ -45,6 +45,16 @@ YAML_LINES = (
     "a: !!binary x",
     "<<: *b",
 )
+INDEXES: dict[str, Any] = {
+    "a list": [],
+    "no map": {"metadata": {}},
+    "a map of numbers": {"weight_map": {"a": 1}},
+    "the folder above": {"weight_map": {"type_info_output_proj.weight": "../x.safetensors"}},
+    "the root": {"weight_map": {"type_info_output_proj.weight": "/etc/passwd.safetensors"}},
+    "a file that is missing": {"weight_map": {"type_info_output_proj.weight": "x.safetensors"}},
+    "itself": {"weight_map": {"type_info_output_proj.weight": "model.safetensors.index.json"}},
+    "ten thousand files": {"weight_map": {f"t{n}": f"{n}.safetensors" for n in range(10_000)}},
+}
 Write = Callable[[Path], Any]
 
 
@@ -101,6 +111,11 @@ def _cases(base: dict[str, Path]) -> Iterator[tuple[str, str, Write]]:
             yield "my.safetensors", loader, _labelled(partial(_with_header, whole, header), label)
         for label, change in _tensors(chance):
             yield "my.safetensors", loader, _labelled(partial(_with_tensor, whole, change), label)
+    for label, content in {**odd_gguf.BROKEN, **odd_gguf.FOREIGN}.items():
+        yield "my-vae.gguf", "LeVoLoadVAE", _labelled(partial(_written, content), f"GGUF: {label}")
+    for label, said in INDEXES.items():
+        write = _labelled(partial(_written, json.dumps(said).encode()), f"index: {label}")
+        yield "model.safetensors.index.json", "LeVoLoadLeLM", write
     for label, value in _pickles():
         yield "x.pt", "LeVoLoadVAE", _labelled(partial(_pickled, value), label)
         yield (
@@ -125,6 +140,10 @@ def _labelled(write: Write, label: str) -> Write:
 
     labelled.label = label
     return labelled
+
+
+def _written(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _cut(whole: Path, part: float, path: Path) -> None:
