@@ -162,14 +162,14 @@ def _values(model: nn.Module, read: Callable[[], Tensors], layout: Layout) -> It
             passing, taken = _plain(read()), 0
         parts = [_floats(passing[name], expected.dtype, source) for name in source.names]
         built = source.build(*parts)
-        _require_finite(built, expected.dtype, source)
         stored, whole = kept[source.names[0]], built is parts[0]
-        if whole and isinstance(stored, Tensor) and _is_as(expected, stored):
-            built = stored
+        stays = stored if whole and isinstance(stored, Tensor) and _is_as(expected, stored) else None
+        own = whole and isinstance(stored, Packed)  # made of it in memory
         # What only looks at the file in another way would hold the mapping; a cut of floats, all of them.
-        elif _looks_at(parts[0], built) and not (whole and isinstance(stored, Packed)):
+        if stays is None and not own and _looks_at(parts[0], built):
             built = built.clone(memory_format=torch.contiguous_format)
-        yield ours, built
+        _require_finite(built, expected.dtype, source)
+        yield ours, built if stays is None else stays
         taken += sum(passing[name].nbytes for name in source.names)
         del parts, built
 
