@@ -89,7 +89,7 @@ def test_a_gguf_sings_the_song_of_the_file_that_is_saved_of_it(server: ComfyServ
     assert not vae.encodes and vae.provenance and vae.provenance.source == "levo/c.gguf"
 
 
-@pytest.mark.parametrize("dtype", ["int8", "fp8_e4m3fn", "auto"])
+@pytest.mark.parametrize("dtype", ["int8", "int4", "fp8_e4m3fn", "auto"])
 def test_a_gguf_is_loaded_in_any_format(server: ComfyServer, models: Path, dtype: str):
     gguf_models.write_lelm(models / "my-lelm.gguf", "Q8_0")
     change = chosen(server, loadlelm="my-lelm")["loadlelm"] | {"dtype": dtype}

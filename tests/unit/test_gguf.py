@@ -22,7 +22,7 @@ from levo.files.checkpoint import fitting_config, open_checkpoint
 from levo.files.converted import Provenance
 from levo.files.listing import Listing
 from levo.kinds import Kind
-from levo.layers import int8
+from levo.layers import int4, int8, quantised
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
@@ -122,10 +122,11 @@ def test_short_dtypes_round_the_same_floats_once(files, name: str, dtype: torch.
 
 
 @pytest.mark.parametrize("name", ["levo2 Q8_0", "levo2 Q4_K_M"])
-def test_int8_layers_round_the_same_floats(files, name: str):
-    file = files(name)
-    ours = loaded(file, torch.float32, int8.operations(nn))
-    model = file.model(device="meta", operations=int8.operations(nn))
+@pytest.mark.parametrize("layer", [int8.Int8Linear, int4.Int4Linear])
+def test_layers_in_few_bits_round_the_same_floats(files, name: str, layer: type[nn.Module]):
+    file, operations = files(name), quantised.operations(nn, layer)
+    ours = loaded(file, torch.float32, operations)
+    model = file.model(device="meta", operations=operations)
     released.load(model, lambda: file.floats, file.layout, "cpu")
     for tensor, right in model.state_dict().items():
         assert torch.equal(ours[tensor], right)

@@ -22,7 +22,7 @@ from levo.files.listing import Listing, states
 from levo.files.mlx_file import affine
 from levo.files.tensor_file import size_of
 from levo.kinds import Kind
-from levo.layers import int8
+from levo.layers import int8, quantised
 from levo.lelm.model import LeLM
 
 KINDS = ("bf16", "fp16", "fp32", "8-bit", "4-bit")
@@ -81,8 +81,8 @@ def test_short_dtypes_round_the_same_floats_once(folders, kind: str, dtype: torc
 
 def test_int8_layers_round_the_same_floats(folders):
     file = folders("8-bit")
-    ours = loaded(file.path, file, torch.float32, int8.operations(nn))
-    model = file.model(device="meta", operations=int8.operations(nn))
+    ours = loaded(file.path, file, torch.float32, quantised.operations(nn, int8.Int8Linear))
+    model = file.model(device="meta", operations=quantised.operations(nn, int8.Int8Linear))
     released.load(model, lambda: file.floats, file.layout, "cpu")
     for tensor, right in model.state_dict().items():
         assert torch.equal(ours[tensor], right)
