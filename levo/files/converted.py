@@ -120,7 +120,11 @@ def _sources(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Source]
     """Where each tensor of a model comes from, by what the file and the model store in few bits."""
     layers = {f"{n}.weight": m for n, m in model.named_modules() if isinstance(m, QuantisedLinear)}
     # Other whole numbers are told by `released.check`.
-    forms = {n: FORMS[t.dtype] for n, t in given.items() if t.dtype in FORMS and n.endswith(".weight")}
+    forms = {
+        name: FORMS[tensor.dtype]
+        for name, tensor in given.items()
+        if tensor.dtype in FORMS and tensor.ndim == 2 and name.endswith(".weight")
+    }
     sources = {}
     for name, tensor in model.state_dict().items():
         layer, form = layers.get(name), forms.get(name)

@@ -12,8 +12,8 @@ Device = torch.device | str | None
 class Operations(Protocol):
     """A module or class of layers with torch.nn's names and arguments, `device` and `dtype` among them.
 
-    Each model uses some. `comfy.ops.disable_weight_init`, `levo.layers.int8.operations(...)` and torch.nn
-    are such.
+    Each model uses some. `comfy.ops.disable_weight_init`, `levo.layers.quantised.operations(...)` and
+    torch.nn are such.
     """
 
     Linear: Any

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from levo_pack.levo.kinds import Kind
-from levo_pack.nodes import loaders
+from levo_pack.nodes import loading
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support import libraries, odd_gguf, releases
@@ -81,7 +81,7 @@ def _load(loader: str, name: str) -> None:
     if (
         loader == "LeVoLoadLeLM"
     ):  # whose released configs may be odd and still fit; gigabytes are not loaded
-        loaders.open_file(Kind.LELM, nodes.folders.path_of(Kind.LELM, name))
+        loading.open_file(Kind.LELM, nodes.folders.path_of(Kind.LELM, name))
         return
     choice = {"LeVoLoadStyleEncoder": "septoken", "LeVoStyleFromLibrary": "style"}.get(loader, "checkpoint")
     nodes.run(loader, **{choice: name})

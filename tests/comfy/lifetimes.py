@@ -23,7 +23,7 @@ import comfy.model_management as mm
 import folder_paths
 import torch
 from levo_pack.levo import kinds, tiny
-from levo_pack.nodes import loaders
+from levo_pack.nodes import loading
 from levo_pack.nodes.host import folders, memory, reporting
 from levo_pack.nodes.host.precision import AUTO
 from levo_pack.nodes.sockets import SongRequest
@@ -75,8 +75,8 @@ def prompts() -> dict[str, Callable[[], tuple[Any, ...]]]:
     """What runs each of the nodes on the tiny models."""
     small = replace(tiny.LELM, delays=(0, 3, 3), lyric_length=30)  # for short runs
     kinds.MODELS[kinds.Kind.LELM] = replace(kinds.MODELS[kinds.Kind.LELM], tiny=small)
-    lelm = loaders.load_lelm(folders.TINY, AUTO)
-    renderer, vae = (load(folders.TINY, AUTO) for load in (loaders.load_renderer, loaders.load_vae))
+    lelm = loading.load_lelm(folders.TINY, AUTO)
+    renderer, vae = (load(folders.TINY, AUTO) for load in (loading.load_renderer, loading.load_vae))
     request = SongRequest("[verse] hello there.", "pop", False)
     composing = {"lelm": lelm, "conditioning": request, **COMPOSE}
     tokens = run("LeVoCompose", **composing)[0]

@@ -21,7 +21,7 @@ from levo_pack.levo.lelm.model import LeLM
 from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.song.latents import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
-from levo_pack.nodes import loaders
+from levo_pack.nodes import loading
 from levo_pack.nodes.host import folders, memory
 from levo_pack.nodes.host.precision import AUTO
 from levo_pack.nodes.runs import Decoder
@@ -87,7 +87,7 @@ class Other:
 
 def decoded(most: int) -> dict[str, Any]:
     """Decode a window where memory runs out for more than `most` frames."""
-    vae = loaders.load_vae(folders.TINY, AUTO)
+    vae = loading.load_vae(folders.TINY, AUTO)
     latents = SongLatents(torch.linspace(-1, 1, 64 * 400).view(1, 64, 400), torch.zeros(1, 64, 0), 0)
     want = Decoder(vae, 1)(latents, lambda done, total: None)
     sizes, decode = [], vae.patcher.model.decode

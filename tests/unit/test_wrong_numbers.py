@@ -20,7 +20,7 @@ from levo.files.converted import Provenance
 from levo.files.released import Layout, layout, loading
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.kinds import Kind
-from levo.layers import fbgemm, fp8, int8, weights
+from levo.layers import fbgemm, fp8, int8, quantised, weights
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
@@ -110,7 +110,7 @@ def test_a_file_of_whole_numbers_alone_is_refused_with_five_names(tmp_path: Path
 
 
 def test_bytes_where_no_matrix_of_an_int8_model_is_are_refused(tmp_path: Path):
-    model = filled(Kind.LELM, operations=int8.operations(nn))
+    model = filled(Kind.LELM, operations=quantised.operations(nn, int8.Int8Linear))
     path, tensors, metadata = saved(tmp_path, Kind.LELM, model)
     norm = next(name for name in tensors if "norm" in name)
     save_file({**tensors, norm: torch.ones_like(tensors[norm], dtype=torch.int8)}, path, metadata)
@@ -165,7 +165,9 @@ def test_a_number_that_is_none_in_a_mapped_file_is_told(tmp_path, dtype, place, 
 
 
 @pytest.mark.parametrize(
-    "operations", [fp8.operations(nn, biased=False), int8.operations(nn)], ids=["fp8", "int8"]
+    "operations",
+    [fp8.operations(nn, biased=False), quantised.operations(nn, int8.Int8Linear)],
+    ids=["fp8", "int8"],
 )
 def test_a_number_that_is_none_in_a_small_file_is_told(tmp_path: Path, operations):
     model = MODELS[Kind.LELM][0](operations=operations)

@@ -20,7 +20,7 @@ from .layout import Layout, Source
 
 NAMED_IN_ERRORS = 5
 SHORT = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float8_e4m3fn: "fp8"}  # others hold all
-SMALL = {torch.int8: "int8", torch.uint8: "int4"}  # whole numbers that matrices are stored as
+SMALL = {torch.int8: "int8", torch.uint8: "int4 (uint8)"}  # whole numbers that matrices are stored as
 AT_ONCE = 1 << 22  # fp8 numbers that are looked at
 MAPPED = 256_000_000  # bytes read before a file is mapped anew: what was read counts as used memory
 WHOLE = {torch.float32, torch.float16, torch.bfloat16}  # what packed tensors become at once

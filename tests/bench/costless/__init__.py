@@ -45,7 +45,7 @@ class LevoCostless:
         return {"required": {}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
     def run(self, unique_id: str) -> dict[str, Any]:
-        lelm = module("nodes.loaders").load_lelm(module("nodes.host.folders").TINY, "fp32")
+        lelm = module("nodes.loading").load_lelm(module("nodes.host.folders").TINY, "fp32")
         prepare = module("levo.lelm.conditions").prepare
         asked = prepare("[verse] hi.", "pop", None, lelm.config, lelm.tokenizer)
         ways = {"bare": lambda: {}, "node": lambda: {"on_step": reported(unique_id)}}
