@@ -89,7 +89,7 @@ def _require_numbers(tensors: Mapping[str, Tensor], layout: Layout, scales: set[
     ]
     # Whole numbers mean something by their scales alone.
     rounded = {f"{name.removesuffix('.scale')}.weight" for name in scales}
-    rounded |= {s.names[0] for s in layout.sources.values() if s.names[-1].endswith(".scale")}
+    rounded |= {s.names[0] for s in layout.sources.values() if s.names[1:] == (f"{s.names[0][:-6]}scale",)}
     wrong += [
         f"{name} {SMALL[tensor.dtype]} without a scale"
         for name, tensor in sorted(tensors.items())
