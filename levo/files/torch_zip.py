@@ -40,6 +40,8 @@ def find_problem(path: Path) -> str | None:
     Raises:
         OSError: the file cannot be opened.
     """
+    if not os.path.isfile(path):  # reading a pipe would wait for ever
+        return "is no regular file"
     try:
         with path.open("rb") as file:
             if _directory_size(file) > MAX_DIRECTORY:

@@ -64,6 +64,7 @@ def _linked_twice(path: Path) -> None:
 
 
 NESTED = b"[" * 100_000
+NO_FILES = ("a folder", "a pipe", "a socket", "a link to a device", "a link to itself", "a link to a folder")
 # Name of a file -> what writes it.
 SAFETENSORS: dict[str, Callable[[Path], object]] = {
     "nothing": _written(b""),
@@ -159,6 +160,7 @@ PICKLES: dict[str, Callable[[Path], object]] = {
     ),
     "zeros": _written(b"\0" * 4_096),
     "a bare pickle": _written(pickle.dumps({"a": [1, 2]})),
+    **{name: write for name, write in SAFETENSORS.items() if name in NO_FILES},
 }
 CONFIGS: dict[str, str] = {
     "a billion laughs": "a: &a [x, x, x, x, x, x, x, x, x]\n"
