@@ -52,6 +52,8 @@ RAM_RAN_OUT = re.compile(
     re.IGNORECASE,
 )
 ASKED = re.compile(r"allocate (\d+) bytes")
+# What MKL says of a Fourier transform where memory is short; and, in a broken installation, of every one.
+TRANSFORM_FAILED = re.compile(r"MKL FFT error|DFTI ERROR", re.IGNORECASE)
 
 
 PACKED = ("fp16", "int8", "int4")  # whose matrices a CPU packs; the rest of the model is fp32 then
@@ -312,7 +314,18 @@ def ran_out_of_ram(error: BaseException) -> bool:
         return True
     if isinstance(error, RuntimeError) and RAM_RAN_OUT.search(str(error)):
         return True
+    if isinstance(error, RuntimeError) and TRANSFORM_FAILED.search(str(error)) and _can_transform():
+        return True
     return error.__cause__ is not None and ran_out_of_ram(error.__cause__)
+
+
+def _can_transform() -> bool:
+    """Whether a Fourier transform of little succeeds, so that a larger one failed for its size."""
+    try:
+        torch.fft.rfft(torch.zeros(2, 64))
+    except RuntimeError:
+        return False
+    return True
 
 
 def bytes_asked(error: BaseException) -> int | None:

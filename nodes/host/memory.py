@@ -166,7 +166,8 @@ def telling(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
         except Exception as error:
             if isinstance(error, OutOfRam) or not ran_out_of_ram(error):
                 raise
-            raise OutOfRam(_out_of_ram(cls.GET_SCHEMA(), error)) from error
+            # ComfyUI locks the class that it runs, so that its schema cannot be made anew.
+            raise OutOfRam(_out_of_ram(cls.SCHEMA or node.define_schema(), error)) from error
 
     node.execute = classmethod(told)
     return node

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.hosted import nodes, run  # first: it starts ComfyUI and imports the pack
+from support.hosted import nodes, run, run_locked  # first: it starts ComfyUI and imports the pack
 
 # isort: split
 import folder_paths
@@ -38,6 +38,8 @@ RUNNING_OUT = (
     ),
     RuntimeError("could not create a primitive"),
     RuntimeError("std::bad_alloc"),
+    RuntimeError("MKL FFT error: Intel oneMKL DFTI ERROR: Inconsistent configuration parameters"),
+    RuntimeError("MKL FFT error: Intel MKL DFTI ERROR: Memory allocation error"),
     RuntimeError("unable to mmap 5460000000 bytes from file <model.pt>: Cannot allocate memory (12)"),
 )
 OTHERS = (ValueError("no"), torch.cuda.OutOfMemoryError("CUDA out of memory"), KeyError("a"))
@@ -75,7 +77,7 @@ def come_out(error: Exception, wrapped: bool = False) -> str:
             raise error
 
     try:
-        memory.telling(Node).EXECUTE_NORMALIZED()
+        run_locked(memory.telling(Node))
     except Exception as come:
         return f"{type(come).__name__}: {come}"
     return ""

@@ -38,7 +38,7 @@ def test_a_node_says_that_ram_ran_out_and_what_to_do(said: dict[str, Any], node:
 
 def test_every_way_in_which_ram_runs_out_is_told(said: dict[str, Any]):
     """Also where it was taken for a damaged file."""
-    assert len(said["told"]) == 16
+    assert len(said["told"]) == 20
     for sentence in said["told"]:
         assert_one_sentence(sentence.removeprefix("OutOfRam: "))
         assert (

@@ -19,6 +19,8 @@ from comfy.cli_args import args  # noqa: E402
 
 args.cpu = True
 
+from comfy_api.internal import make_locked_method_func  # noqa: E402
+
 from support import pack  # noqa: E402
 
 package = pack.load_package(pack.ROOT, "levo_pack")
@@ -34,4 +36,10 @@ def run(node: str, **inputs: Any) -> tuple[Any, ...]:
     """Execute a node as ComfyUI does, with the defaults of inputs that are not named; gives its outputs."""
     kind = nodes()[node]
     defaults = {each.id: each.default for each in kind.define_schema().inputs if hasattr(each, "default")}
-    return kind.PREPARE_CLASS_CLONE({}).EXECUTE_NORMALIZED(**defaults | inputs).result
+    return run_locked(kind, **defaults | inputs).result
+
+
+def run_locked(kind: Any, **inputs: Any) -> Any:
+    """Execute the class of a node, of which ComfyUI makes a copy that nothing can be changed in."""
+    copy = kind.PREPARE_CLASS_CLONE({})
+    return make_locked_method_func(kind, "EXECUTE_NORMALIZED", copy)(**inputs)
