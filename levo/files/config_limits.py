@@ -103,7 +103,7 @@ LIMITS: dict[type, dict[str, Number | Numbers | Choice]] = {
         "code_width": WIDTH,
         "time": Number(2, 16_384),
         "window": Number(2, 10_000),
-        "overlap": Number(0, 10_000),
+        "overlap": Number(1, 10_000),
     },
     VaeConfig: {
         "channels": Number(1, 4_096),
@@ -112,7 +112,7 @@ LIMITS: dict[type, dict[str, Number | Numbers | Choice]] = {
         "latent": WIDTH,
         "audio_channels": Number(2, 2),
         "chunk": Number(2, 10_000),
-        "overlap": Number(0, 10_000),
+        "overlap": Number(1, 10_000),
     },
     SeparatorConfig: {
         "channels": Number(1, 4_096),

@@ -62,8 +62,9 @@ WHOLE = {
         "code_width",
         "time",
         "window",
+        "overlap",
     ),
-    VaeConfig: ("channels", "latent", "audio_channels", "chunk"),
+    VaeConfig: ("channels", "latent", "audio_channels", "chunk", "overlap"),
 }
 START = {LelmConfig: tiny.LELM, RendererConfig: tiny.RENDERER, VaeConfig: tiny.VAE}
 WRONG = [
