@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import routes
+from . import routes, sockets
 from .batch import LeVoSongsFromJSONL
 from .compose import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
@@ -58,7 +58,7 @@ class LeVoExtension(ComfyExtension):
             LeVoListen,
             LeVoSplitVocals,
         ]
-        return [memory.telling(node) for node in nodes]
+        return [memory.telling(sockets.checking(node)) for node in nodes]
 
 
 def comfy_entrypoint() -> LeVoExtension:

@@ -8,7 +8,7 @@ import time
 from torch import Tensor
 
 from ..levo.audio.sound import Sound
-from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling, described, require_number
+from ..levo.config import FRAME_RATE, PROMPT_FRAMES, LelmConfig, Sampling, require_number
 from ..levo.files.damage import display_name
 from ..levo.lelm.codes import codes_of
 from ..levo.lelm.compose import ComposeRun, Composition
@@ -155,13 +155,8 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
     """What leads a song in a style, made with the VAE on its device.
 
     Raises:
-        ValueError: the style is none or has no sound, or there is no VAE, or one that only decodes.
+        ValueError: the style has no sound, or there is no VAE, or one that only decodes.
     """
-    if not isinstance(style, Style):
-        raise ValueError(
-            f"{node} needs a style, and what it was given is {described(style)}; connect LeVo Style from "
-            "Audio."
-        )
     if style.vocals is None or style.accompaniment is None:
         raise ValueError(
             f"{node} cannot go on from this style, which has codes and no sound; disconnect its style "

@@ -13,6 +13,7 @@ from comfy_api.latest import io, ui
 from ..levo.audio.sound import sound_of
 from ..levo.batch import results, saving, song_list
 from ..levo.files.names import shown
+from ..levo.song.tokens import checked_tokens
 from .batch import CATEGORY, below_output
 from .host.prompts import upstream
 from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
@@ -62,6 +63,7 @@ def save_all(
         ValueError: the sounds are not those of the songs, or one could not be saved.
     """
     sounds = list(_one_by_one(audio))
+    tokens = [checked_tokens(one, NAME) for one in tokens]
     takes = [len(one.lengths) for one in tokens]
     settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
     files, errors = [], []

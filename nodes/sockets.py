@@ -1,10 +1,13 @@
 """The pack's socket types and what travels on them.
 
-On LEVO_CONDITIONING travels a `SongRequest`, on LEVO_TOKENS `SongTokens`.
+On LEVO_CONDITIONING travels a `SongRequest`, on LEVO_TOKENS `SongTokens`; those are checked where levo
+takes them (levo/song/tokens.py), what else travels is checked here, before a node runs.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.batch.saving import Planned
+from ..levo.config import described
+from ..levo.kinds import MODELS, Kind
 from ..levo.song.tokens import SongRequest, SongTokens  # noqa: F401  nodes find here all that travels
 from ..levo.text.tokenizer import Tokenizer
 
@@ -71,3 +76,70 @@ class ListedSong:
 
     planned: Planned  # its folder lies below ComfyUI's output folder
     started: str  # when the list was read
+
+
+# What a node is given -------------------------------------------------------------------------------------
+
+
+class SocketError(ValueError):
+    """What does not belong on a socket, in one sentence; a switch or a reroute may put anything there."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What belongs on the sockets of a type."""
+
+    what: str  # for messages
+    source: str  # which nodes give it, for messages
+    carrier: type
+    kind: Kind | None = None  # of a LoadedModel
+
+
+CARRIED = {
+    LelmSocket.io_type: Carried("a LeLM", "LeVo Load LeLM", LoadedLelm),
+    RendererSocket.io_type: Carried("a renderer", "LeVo Load Renderer", LoadedModel, Kind.RENDERER),
+    VaeSocket.io_type: Carried("a VAE", "LeVo Load VAE", LoadedModel, Kind.VAE),
+    SeparatorSocket.io_type: Carried("a separator", "LeVo Load Separator", LoadedModel, Kind.SEPARATOR),
+    StyleEncoderSocket.io_type: Carried("a style encoder", "LeVo Load Style Encoder", LoadedStyleEncoder),
+    StyleSocket.io_type: Carried("a style", "LeVo Style from Audio or LeVo Style from Library", Style),
+    SongSocket.io_type: Carried("a song of a list", "LeVo Songs from JSONL", ListedSong),
+}
+
+
+def checking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+    """The same node, which runs only with what belongs on its sockets; else it raises SocketError."""
+    execute = node.execute.__func__
+
+    @functools.wraps(execute)
+    def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> io.NodeOutput:
+        schema = cls.SCHEMA or node.define_schema()  # ComfyUI locks the class that it runs
+        for each in schema.inputs:
+            fitting = [CARRIED[name] for name in each.get_io_type().split(",") if name in CARRIED]
+            for value in _values(inputs, each, schema.is_input_list) if fitting else ():
+                if not any(_belongs(value, carried) for carried in fitting):
+                    raise SocketError(_refusal(schema.display_name, fitting, value))
+        return execute(cls, *args, **inputs)
+
+    node.execute = classmethod(checked)
+    return node
+
+
+def _values(inputs: dict[str, Any], each: io.Input, listed: bool) -> Iterator[Any]:
+    """What was given for an input, one by one; an optional one may also be given nothing."""
+    given = inputs.get(each.id, [] if listed else None)
+    for value in given if listed and isinstance(given, list) else [given]:
+        if value is not None or not each.optional:
+            yield value
+
+
+def _belongs(value: object, carried: Carried) -> bool:
+    return isinstance(value, carried.carrier) and (
+        carried.kind is None or isinstance(value.config, MODELS[carried.kind].config)
+    )
+
+
+def _refusal(node: str, fitting: list[Carried], value: object) -> str:
+    what = " or ".join(carried.what for carried in fitting)
+    sources = " or ".join(carried.source for carried in fitting)
+    found = next((known.what for known in CARRIED.values() if _belongs(value, known)), None)
+    return f"{node} needs {what}, and what it was given is {found or described(value)}; connect {sources}."

@@ -26,9 +26,9 @@ class SoundError(ValueError):
 
 @dataclass(frozen=True)
 class Sound:
-    """Songs of one length and rate."""
+    """Songs, one or more, of one length and rate; not empty."""
 
-    waveform: Tensor  # [B, 1 or 2, samples] of FLOATS; none NaN, infinite or above LARGEST; not empty
+    waveform: Tensor  # [B, 1 or 2, samples] of FLOATS, contiguous; none NaN, infinite or above LARGEST
     rate: int  # Hz
 
 
@@ -99,7 +99,7 @@ def _waveform(waveform: object, name: str) -> Tensor:
         )
     if waveform.shape[1] not in (MONO, STEREO):
         raise SoundError(f"The {name} has {waveform.shape[1]} channels; make it mono or stereo first.")
-    return waveform.detach()
+    return waveform.detach().contiguous()  # as writers of sound files want it
 
 
 def _storage(tensor: Tensor) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from ..lelm.compose import Composition
 
 SEEDS = 1 << 64
 MOST_TAKES = 1_000  # that anybody has room for
+PER_TAKE = {"lengths": int, "seeds": int, "ended": bool}  # what SongTokens have for each take
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,34 @@ def checked_tokens(tokens: object, node: str) -> SongTokens:
             "LeVo Load Tokens."
         )
     codes = codes_of(tokens.codes, f"The song that {node} was given")
-    told = {len(tokens.lengths), len(tokens.seeds), len(tokens.ended)}
-    possible = range(1, codes.shape[2] + 1)
-    if told != {len(codes)} or not all(type(n) is int and n in possible for n in tokens.lengths):
-        raise CodesError(
-            f"{node} was given tokens whose codes, of the shape {list(codes.shape)}, do not fit their "
-            "takes; load or compose the song again."
-        )
+    if wrong := _misfit(tokens, codes):
+        raise CodesError(f"{node} was given tokens {wrong}; load or compose the song again.")
     sung = torch.arange(codes.shape[2]) < torch.tensor(tokens.lengths)[:, None, None]
     if (sung & ~are_codes(codes)).any():
         raise CodesError(f"{node} was given tokens with frames that have no code; compose the song again.")
-    return dataclasses.replace(tokens, codes=codes)
+    return replace(tokens, codes=codes)
+
+
+def _misfit(tokens: SongTokens, codes: Tensor) -> str | None:
+    """What tokens have that is not what a song has, as the rest of a sentence; all but their codes."""
+    for name, kind in PER_TAKE.items():
+        told = getattr(tokens, name)
+        if not isinstance(told, (tuple, list)) or not all(type(each) is kind for each in told):
+            return f"whose {name} cannot be read"
+    told_of = {len(getattr(tokens, name)) for name in PER_TAKE}
+    if told_of != {len(codes)} or not all(0 < n <= codes.shape[2] for n in tokens.lengths):
+        return f"whose codes, of the shape {list(codes.shape)}, do not fit their takes"
+    if not _is_request(tokens.request):
+        return "that do not say what was asked for"
+    composer = tokens.composer
+    made = isinstance(composer, Composer) and all(isinstance(each, str) for each in astuple(composer))
+    return None if made and isinstance(tokens.sampling, Sampling) else "that do not say how they were made"
+
+
+def _is_request(request: object) -> TypeGuard[SongRequest]:
+    return isinstance(request, SongRequest) and all(
+        isinstance(text, str) for text in (request.lyrics, request.tags)
+    )
 
 
 def checked_request(request: object, node: str) -> SongRequest:
@@ -123,10 +141,10 @@ def checked_request(request: object, node: str) -> SongRequest:
     Raises:
         ValueError: it is something else.
     """
-    if not isinstance(request, SongRequest):
+    if not _is_request(request):
+        what = "one without texts" if isinstance(request, SongRequest) else described(request)
         raise ValueError(
-            f"{node} needs a conditioning, and what it was given is {described(request)}; connect LeVo "
-            "Conditioning."
+            f"{node} needs a conditioning, and what it was given is {what}; connect LeVo Conditioning."
         )
     return request
 
@@ -144,10 +162,10 @@ def seeds_from(seed: int, count: int) -> list[int]:
     """
     require_seed(seed)
     require_number("number of takes", count, 1, MOST_TAKES, whole=True)
-    return [(seed + number) % SEEDS for number in range(count)]
+    return [(int(seed) + number) % SEEDS for number in range(count)]
 
 
 def config_hash(config: LelmConfig) -> str:
     """SHA-256 of a config in hexadecimal: of its fields as JSON with sorted names."""
-    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    text = json.dumps(asdict(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

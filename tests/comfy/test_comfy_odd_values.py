@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,19 @@ import pytest
 import soundfile
 from support import pack, songs
 from support.comfy_server import ComfyServer, Run
-from support.sentences import assert_one_sentence
-
-PACK = Path(__file__).with_name("odd_values")
-TINY = "tiny (built in, random weights: sounds like noise)"
-SHORT = {"max_seconds": 2}
-SETTINGS = {
-    "trim": True,
-    "silence_db": -60.0,
-    "fade": "off",
-    "fade_seconds": 2.0,
-    "normalise": True,
-    "loudness_lufs": -14.0,
-    "limiter": True,
-    "ceiling_db": -1.0,
-}
-Prompt = dict[str, Any]
+from support.odd_prompts import (
+    PACK,
+    SETTINGS,
+    SHORT,
+    TINY,
+    Prompt,
+    done,
+    node,
+    refused,
+    save,
+    styling,
+    value,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +36,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
         yield running
 
 
-def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
-
-
-def value(name: str) -> dict[str, Any]:
-    return node("OddValue", name=name)
-
-
-def refused(server: ComfyServer, prompt: Prompt, at: str) -> str:
-    run = server.run(prompt, timeout=120)
-    assert run.status == "error", run.outputs
-    assert run.error["node_id"] == at, run.error["exception_message"]
-    sentence = run.error["exception_message"].strip()
-    assert_one_sentence(sentence)
-    return sentence
-
-
-def done(server: ComfyServer, prompt: Prompt) -> Run:
-    run = server.run(prompt, timeout=120)
-    assert run.status == "success", run.error
-    return run
-
-
 # AUDIO ---------------------------------------------------------------------------------------------------
-
-
-def save(source: str) -> dict[str, Any]:
-    return node("SaveAudio", audio=[source, 0], filename_prefix="audio/odd")
 
 
 def finishing(audio: dict[str, Any], **settings: Any) -> Prompt:
@@ -83,21 +52,6 @@ def splitting(audio: dict[str, Any]) -> Prompt:
 
 def listening(audio: dict[str, Any]) -> Prompt:
     return {"in": audio, "x": node("LeVoListen", mix=["in", 0])}
-
-
-def styling(audio: dict[str, Any]) -> Prompt:
-    style = node("LeVoStyleFromAudio", style_encoder=["model", 0], audio=["in", 0], start=0.0, auto=False)
-    style["inputs"]["separator"] = ["separator", 0]
-    loaders = {
-        "model": node("LeVoLoadStyleEncoder", septoken=TINY, one_rvq=TINY),
-        "separator": node("LeVoLoadSeparator", checkpoint=TINY),
-    }
-    return {
-        "in": audio,
-        **loaders,
-        "x": style,
-        "out": save("x") | {"inputs": save("x")["inputs"] | {"audio": ["x", 1]}},
-    }
 
 
 NODES = {"Finish": finishing, "Split": splitting, "Listen": listening, "Style": styling}
@@ -125,10 +79,25 @@ def test_what_is_no_sound_is_one_sentence_at_our_node(odd: ComfyServer, name: st
 
 
 @pytest.mark.parametrize("prompt", [finishing, listening, splitting], ids=["Finish", "Listen", "Split"])
-@pytest.mark.parametrize("name", ["audio", "audio of a batch", "audio of bf16", "audio with gradients"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "audio",
+        "audio of a batch",
+        "audio of bf16",
+        "audio with gradients",
+        "audio of every second sample",
+        "audio, left of what is interleaved",
+    ],
+)
 def test_every_sound_goes_through(odd: ComfyServer, name: str, prompt: Any):
     run = done(odd, prompt(value(name)))
     assert len(run.outputs["out" if "out" in run.outputs else "x"]["audio"]) == 1 + ("batch" in name)
+
+
+@pytest.mark.parametrize("prompt", [finishing, listening], ids=["Finish", "Listen"])
+def test_a_sound_of_one_sample_goes_through(odd: ComfyServer, prompt: Any):
+    done(odd, prompt(value("audio of one sample")))
 
 
 def test_no_sound_goes_through_finish_song_as_nothing(odd: ComfyServer):

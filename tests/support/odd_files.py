@@ -64,7 +64,14 @@ def _linked_twice(path: Path) -> None:
 
 
 NESTED = b"[" * 100_000
-NO_FILES = ("a folder", "a pipe", "a socket", "a link to a device", "a link to itself", "a link to a folder")
+NO_FILES = (
+    "a folder",
+    "a pipe",
+    "a socket",
+    "a link to a device",
+    "a link to itself",
+    "a link to a folder",
+)
 # Name of a file -> what writes it.
 SAFETENSORS: dict[str, Callable[[Path], object]] = {
     "nothing": _written(b""),

@@ -104,6 +104,21 @@ UNFIT = {
     "lengths of other takes": song(lengths=(10, 10)),
     "seeds of other takes": song(seeds=(1, 2)),
     "ends of other takes": song(ended=()),
+    **{
+        f"{name} {value!r}": song(**{name: value})
+        for name in ("lengths", "seeds", "ended")
+        for value in (None, 10, "a", [None], ("10",), (1.5,), {10: 1}, torch.tensor([10]))
+    },
+    **{f"seed {seed!r}": song(seeds=(seed,)) for seed in (True, 1.0, None)},
+    "an end that is a number": song(ended=(1,)),
+    **{
+        f"{name} {value!r}": song(**{name: value})
+        for name in ("request", "sampling", "composer")
+        for value in (None, "v2", {}, Composer, [REQUEST])
+    },
+    "no lyrics": song(request=replace(REQUEST, lyrics=None)),
+    "tags that are a list": song(request=replace(REQUEST, tags=["pop"])),
+    "a composer without a version": song(composer=Composer("x", None, "")),
     "None": None,
     "a list": [song()],
     "a request": REQUEST,
@@ -118,7 +133,22 @@ def test_tokens_that_cannot_be_are_one_sentence(tokens: Any):
     assert_one_sentence(str(error.value))
 
 
-@pytest.mark.parametrize("request_", [None, [REQUEST], "lyrics", 3, song()], ids=lambda value: type(value))
+@pytest.mark.parametrize("tokens", UNFIT.values(), ids=UNFIT.keys())
+def test_tokens_that_cannot_be_are_not_saved(tmp_path: Path, tokens: Any):
+    with pytest.raises(CodesError, match="LeVo Save Tokens"):
+        token_file.save(tmp_path / "x.safetensors", tokens)
+    assert not list(tmp_path.iterdir())
+
+
+def test_takes_may_be_told_in_lists():
+    checked_tokens(song(lengths=[10], seeds=[1], ended=[True]), "LeVo Render")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [None, [REQUEST], "lyrics", 3, song(), replace(REQUEST, lyrics=None), replace(REQUEST, tags=3)],
+    ids=str,
+)
 def test_a_conditioning_that_is_none_is_one_sentence(request_: Any):
     assert checked_request(REQUEST, "LeVo Compose") is REQUEST
     with pytest.raises(ValueError, match="LeVo Compose needs a conditioning") as error:

@@ -66,6 +66,9 @@ TAKEN = {
     "lazy": Lazy(),
     "of a class of its own": UserDict(audio()),
     "with more in it": audio() | {"path": "x.wav"},
+    "one sample of many, in stereo": audio(TONE.repeat(1, 2, 1)[..., :1]),
+    "left of what is interleaved": audio(TONE.repeat(1, 2, 1).mT.contiguous().mT[:, :1]),
+    "every second sample": audio(TONE[..., ::2]),
 }
 
 
@@ -77,6 +80,7 @@ def test_every_sound_is_taken_as_it_is(given: Mapping[str, Any]):
     assert torch.equal(sound.waveform, given["waveform"])
     assert sound.waveform.dtype == given["waveform"].dtype
     assert not sound.waveform.requires_grad
+    assert sound.waveform.is_contiguous()
 
 
 REFUSED: dict[str, tuple[Any, str]] = {

@@ -36,6 +36,9 @@ VALUES = {
     "audio of a batch": audio(TONE.expand(2, -1, -1)),
     "audio of bf16": audio(TONE.bfloat16()),
     "audio with gradients": audio(TONE.clone().requires_grad_()),
+    "audio of one sample": audio(TONE[..., :1]),
+    "audio of every second sample": audio(TONE[:, :1, ::2], 24_000),
+    "audio, left of what is interleaved": audio(TONE.mT.contiguous().mT[:, :1]),
     "audio, NaN": audio(with_one(TONE, nan)),
     "audio, infinite": audio(with_one(TONE, inf)),
     "audio, 2-D": audio(TONE[0]),
@@ -65,6 +68,33 @@ class OddValue:
 
     def value(self, name):
         return (VALUES[name],)
+
+
+class Pass:
+    """Whatever it is given, as a switch or a reroute gives it on."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "on", (ANY,)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"of": (ANY,)}}
+
+    def on(self, of):
+        return (of,)
+
+
+class OddTokens:
+    """Tokens of which one field is what it should not be."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "change", (ANY,)
+    FIELDS = {"lengths": None, "seeds": ("1",), "ended": 1, "request": None, "composer": "tiny"}
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"of": (ANY,), "field": (list(cls.FIELDS),)}}
+
+    def change(self, of, field):
+        return (dataclasses.replace(of, **{field: self.FIELDS[field]}),)
 
 
 class OddCodes:
@@ -106,4 +136,5 @@ class BrokenModel:
         return (dataclasses.replace(model, patcher=patcher),)
 
 
-NODE_CLASS_MAPPINGS = {"OddValue": OddValue, "OddCodes": OddCodes, "BrokenModel": BrokenModel}
+NODES = (OddValue, OddTokens, OddCodes, BrokenModel, Pass)
+NODE_CLASS_MAPPINGS = {node.__name__: node for node in NODES}
