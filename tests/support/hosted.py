@@ -32,14 +32,14 @@ def nodes() -> dict[str, Any]:
     return {node.__name__: node for node in asyncio.run(package.nodes.LeVoExtension().get_node_list())}
 
 
-def run(node: str, **inputs: Any) -> tuple[Any, ...]:
+def run(node: str, /, **inputs: Any) -> tuple[Any, ...]:
     """Execute a node as ComfyUI does, with the defaults of inputs that are not named; gives its outputs."""
     kind = nodes()[node]
     defaults = {each.id: each.default for each in kind.define_schema().inputs if hasattr(each, "default")}
     return run_locked(kind, **defaults | inputs).result
 
 
-def run_locked(kind: Any, **inputs: Any) -> Any:
+def run_locked(kind: Any, /, **inputs: Any) -> Any:
     """Execute the class of a node, of which ComfyUI makes a copy that nothing can be changed in."""
     copy = kind.PREPARE_CLASS_CLONE({})
     return make_locked_method_func(kind, "EXECUTE_NORMALIZED", copy)(**inputs)
