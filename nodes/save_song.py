@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -82,7 +80,7 @@ def save_all(
 def save(listed: ListedSong, take: int, sound: dict, record: dict, node: type[io.ComfyNode]) -> Path:
     """Write a FLAC with the workflow in it, whole or not at all, and its result; gives its place."""
     planned = listed.planned
-    with _partial(planned.folder) as name:
+    with saving.partial(planned.folder) as name:
         prefix = f"{below_output(planned.folder)}/{name}"
         (made,) = ui.AudioSaveHelper.save_audio(sound, prefix, io.FolderType.output, node)
         return saving.keep(planned, take, planned.folder / made.filename, record)
@@ -113,18 +111,6 @@ def _one_by_one(audio: list[dict]) -> Iterator[dict]:
         checked = sound_of(sound, "audio")
         for waveform in checked.waveform:
             yield {"waveform": waveform[None], "sample_rate": checked.rate}
-
-
-@contextmanager
-def _partial(folder: Path) -> Iterator[str]:
-    """A beginning of a name that nobody else uses; whatever is left of it goes away."""
-    name = f".{secrets.token_hex(8)}.partial"
-    try:
-        yield name
-    finally:
-        for path in folder.glob(f"{name}*"):
-            with suppress(OSError):
-                path.unlink()
 
 
 def _sentence(listed: ListedSong, error: Exception) -> str:

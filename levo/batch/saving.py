@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ..files.claims import ClaimError, claim, locked
+from ..files.claims import ClaimError, abandoned, claim, locked
 from ..files.names import fault, shown
 from . import names, results
 from .names import key
@@ -23,8 +24,9 @@ from .song_list import Song, SongListError
 CORE = ".partial_00001_.flac"  # what ComfyUI puts behind the name that it is given
 PROBE_BYTES = 4_096
 SHOWN = 300  # characters of a folder in a sentence
-STALE = 3_600.0  # seconds after which nobody is still writing a partial file
+STALE = 3_600.0  # seconds after which nobody is still writing a partial file of an earlier version
 PARTIAL = re.compile(r"\..+\.partial_\d+_\.flac")
+PARTIAL_LOCK = re.compile(r"(\.[0-9a-f]{16}\.partial)\.lock")
 
 
 @dataclass(frozen=True)
@@ -209,9 +211,42 @@ def _sounds(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix.lower() == SUFFIX] if folder.is_dir() else []
 
 
+@contextmanager
+def partial(folder: Path) -> Iterator[str]:
+    """A beginning of a name that nobody else uses; whatever has it goes away at the end.
+
+    While it is in use a file beside it is locked: what a killed run left has no lock.
+
+    Raises:
+        ClaimError: the lock cannot be had.
+        OSError: the folder cannot be written.
+    """
+    name = f".{secrets.token_hex(8)}.partial"
+    with locked(folder / f"{name}.lock"):
+        try:
+            yield name
+        finally:
+            _remove(folder.glob(f"{name}_*"))
+
+
 def _remove_leftovers(folder: Path) -> None:
     """Remove partial files of runs that were killed."""
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()):
+        lock = PARTIAL_LOCK.fullmatch(path.name)
+        if lock and abandoned(path):
+            _remove((*folder.glob(f"{lock[1]}_*"), path))
+        elif PARTIAL.fullmatch(path.name) and not _is_young(path):
+            _remove([path])
+
+
+def _is_young(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime <= STALE
+    except OSError:
+        return True
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
         with suppress(OSError):  # gone meanwhile, or not ours
-            if PARTIAL.fullmatch(path.name) and time.time() - path.stat().st_mtime > STALE:
-                path.unlink()
+            path.unlink()

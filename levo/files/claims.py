@@ -108,13 +108,28 @@ def _open_lock(path: Path) -> BinaryIO | None:
         raise
 
 
+def abandoned(path: Path) -> bool:
+    """Whether whoever held a lock file is gone; False, too, where that cannot be told."""
+    try:
+        with path.open("r+b") as file:
+            return _lock_error(file) is None
+    except OSError:
+        return False
+
+
 def _lock(file: BinaryIO) -> bool:
+    error = _lock_error(file)  # some network disks have no locks: names are still claimed one by one
+    return error is None or error.errno not in BUSY
+
+
+def _lock_error(file: BinaryIO) -> OSError | None:
+    """Lock a file, or say why it cannot be."""
     try:
         if sys.platform == "win32":
             file.seek(FAR)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # some network disks have no locks: names are still claimed one by one
-        return error.errno not in BUSY
-    return True
+    except OSError as error:
+        return error
+    return None

@@ -70,7 +70,8 @@ def _savers() -> dict[str, Callable[[], Any]]:
 def _save_song(song: Any, sound: Any, tokens: Any) -> None:
     folder = Path(folder_paths.get_output_directory()) / "songs"
     folder.mkdir(exist_ok=True)
-    nodes.run("LeVoSaveSong", song=replace(song, folder=folder), audio=sound, tokens=tokens)
+    there = replace(song, planned=replace(song.planned, folder=folder))
+    nodes.run("LeVoSaveSong", song=there, audio=sound, tokens=tokens)
 
 
 def _full(disk: Path, free: int, save: Callable[[], Any]) -> None:

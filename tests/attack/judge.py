@@ -29,12 +29,12 @@ SENTENCE, USED, SILENT, TRACEBACK, HANG, LEFT = OUTCOMES = (
     "left behind",
 )
 FAULTS = (SILENT, TRACEBACK, HANG, LEFT)
-SECONDS = 25.0  # after which a case hangs
+SECONDS = 25.0
 LONGEST_SENTENCE = 4000
 
 
 class Hang(BaseException):
-    """A case took longer than SECONDS."""
+    """A case took longer than it may."""
 
 
 class Silent(AssertionError):
@@ -50,6 +50,7 @@ class Findings:
     """What came of the cases of one area."""
 
     area: str
+    seconds: float = SECONDS  # after which a case hangs
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     slowest: tuple[float, str] = (0.0, "")
@@ -57,7 +58,7 @@ class Findings:
     def attempt(self, name: str, case: Callable[[], Any]) -> None:
         """Run a case and count its outcome."""
         start = time.monotonic()
-        outcome, said = judged(case)
+        outcome, said = judged(case, self.seconds)
         self.slowest = max(self.slowest, (round(time.monotonic() - start, 2), name))
         self.counts[outcome] += 1
         if outcome in FAULTS:
@@ -70,13 +71,13 @@ class Findings:
         print(json.dumps(found | {"slowest": self.slowest, "peak": peak}))
 
 
-def judged(case: Callable[[], Any]) -> tuple[str, str]:
+def judged(case: Callable[[], Any], seconds: float) -> tuple[str, str]:
     """The outcome of a case, and what was said."""
     try:
-        with limited(SECONDS):
+        with limited(seconds):
             case()
     except Hang:
-        return HANG, f"over {SECONDS:.0f} s"
+        return HANG, f"over {seconds:.0f} s"
     except Silent as error:
         return SILENT, str(error)
     except LeftBehind as error:

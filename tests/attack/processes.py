@@ -6,70 +6,87 @@ from attack import nodes  # first: it starts ComfyUI and imports the pack
 
 # isort: split
 import json
+import multiprocessing
 import random
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import folder_paths
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 from safetensors import safe_open
 
 from attack.judge import Findings, LeftBehind, Silent
 
 SEED, SAVES, KILLS = 14, 100, 25
-WORK = "work"  # the argument of a process that only saves
+LONGEST = 3.0  # seconds before a process is killed
+SECONDS = 120.0  # that two processes may take
+FORK = multiprocessing.get_context("fork")  # so that each need not start ComfyUI
 
 
 def main() -> None:
-    """Start others of this module and look at what they leave."""
-    findings, chance = Findings("processes"), random.Random(SEED)
+    """Start processes that save, and look at what they leave."""
+    findings, chance = Findings("processes", seconds=SECONDS), random.Random(SEED)
+    nodes.tokens()  # made once, for all
     findings.attempt(f"two processes, {SAVES} songs and tokens each", _side_by_side)
     for n in range(KILLS):
         findings.attempt(f"killed {n}", partial(_killed, chance.random()))
     findings.report()
 
 
-def work(folder: Path, name: str, count: int) -> None:
-    """Save songs and tokens, each of its own."""
+def _work(ready: Connection, folder: Path, name: str, count: int) -> None:
+    """Save songs and tokens, each of its own, once told to."""
     folder_paths.set_output_directory(str(folder))
-    tokens = nodes.tokens()
-    lines = [
-        {"idx": f"{name} {n}", "gt_lyric": f"[verse] number {n}.", "descriptions": "pop."}
-        for n in range(count)
-    ]
-    (nodes.INPUT / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    songs = nodes.run("LeVoSongsFromJSONL", file="list.jsonl", folder="songs", songs_a_run=0)[0]
-    print("ready", flush=True)
-    sys.stdin.readline()
+    (nodes.INPUT / f"{name}.jsonl").write_text(
+        "".join(
+            f'{{"idx": "{name} {n}", "gt_lyric": "[verse] number {n}.", "descriptions": "pop."}}\n'
+            for n in range(count)
+        )
+    )
+    (songs, *_) = nodes.run("LeVoSongsFromJSONL", file=f"{name}.jsonl", folder="songs", songs_a_run=0)
+    ready.send(None)
+    ready.recv()
     for song in songs:
+        if isinstance(song, ExecutionBlocker):  # all are finished
+            return
         sound = {"waveform": torch.randn(1, 2, 48_000) * 0.1, "sample_rate": 48000}
-        nodes.run("LeVoSaveSong", song=song, audio=sound, tokens=tokens)
-        nodes.run("LeVoSaveTokens", tokens=tokens, filename_prefix="tokens")
+        nodes.run("LeVoSaveSong", song=song, audio=sound, tokens=nodes.tokens())
+        nodes.run("LeVoSaveTokens", tokens=nodes.tokens(), filename_prefix="tokens")
 
 
-def _start(folder: Path, name: str, count: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", "attack.processes", WORK, str(folder), name, str(count)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    return process
-
-
-def _go(*processes: subprocess.Popen) -> None:
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
+@contextmanager
+def _working(folder: Path, *names: str) -> Iterator[list[BaseProcess]]:
+    """Processes that begin to save at once; they end with this."""
+    processes, ends = [], []
+    try:
+        for name in names:
+            here, there = FORK.Pipe()
+            processes.append(FORK.Process(target=_work, args=(there, folder, name, SAVES)))
+            processes[-1].start()
+            there.close()
+            here.recv()
+            ends.append(here)
+        for end in ends:
+            end.send(None)
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
 
 
 def _side_by_side() -> None:
     folder = nodes.ROOT / "both"
     folder.mkdir()
-    processes = [_start(folder, name, SAVES) for name in ("first", "second")]
-    _go(*processes)
-    if any(process.wait() for process in processes):
+    with _working(folder, "first", "second") as processes:
+        for process in processes:
+            process.join()
+    if any(process.exitcode for process in processes):
         raise Silent("a process failed")
     _all_whole(folder, 2 * SAVES)
 
@@ -77,18 +94,15 @@ def _side_by_side() -> None:
 def _killed(after: float) -> None:
     folder = nodes.ROOT / f"killed {after}"
     folder.mkdir()
-    process = _start(folder, "song", SAVES)
-    _go(process)
-    time.sleep(3 * after)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with _working(folder, "song"):
+        time.sleep(LONGEST * after)
     _all_whole(folder)
-    again = _start(folder, "song", SAVES)  # what is finished is left out, leftovers go
-    _go(again)
-    if again.wait():
+    with _working(folder, "song") as (again,):  # what is finished is left out, leftovers go
+        again.join()
+    if again.exitcode:
         raise Silent("the next run failed")
     _all_whole(folder)
-    hidden = [path.name for path in folder.rglob("*") if "partial" in path.name]
+    hidden = [path.name for path in folder.rglob(".*") if "partial" in path.name]
     if hidden:
         raise LeftBehind(", ".join(hidden))
 
@@ -108,7 +122,4 @@ def _all_whole(folder: Path, expected: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [WORK]:
-        work(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
-    else:
-        main()
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from support.listed_songs import assert_all_are_kept, lines, make, save, song
 from levo.batch import results, saving
 from levo.batch.saving import folder_of, plan, prepare, takes_of
 from levo.batch.song_list import Song, SongListError
+from levo.files import claims
 from levo.files.claims import claim
 
 NOW = time.struct_time((2026, 3, 4, 5, 6, 7, 0, 0, 0))
@@ -204,6 +206,41 @@ def test_partial_files_of_killed_runs_go_and_those_of_others_stay(tmp_path: Path
             os.utime(path, (0, 0))
     prepare(tmp_path, [song("a")])
     assert set(tmp_path.iterdir()) == {*other, young}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from levo.batch.saving import partial
+with partial(Path(sys.argv[2])) as name:
+    for number in range(int(sys.argv[3])):
+        (Path(sys.argv[2]) / f"{name}_{number:05}_.flac").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_what_a_killed_run_left_goes_at_once_and_what_is_being_written_stays(tmp_path: Path, files: int):
+    subprocess.run([sys.executable, "-c", KILLED, str(pack.ROOT), str(tmp_path), str(files)])
+    assert len(list(tmp_path.iterdir())) == files + 1
+    with saving.partial(tmp_path) as name:
+        mine = tmp_path / f"{name}_00001_.flac"
+        mine.write_bytes(b"sound")
+        prepare(tmp_path, [song("a")])
+        assert set(tmp_path.iterdir()) == {mine, tmp_path / f"{name}.lock"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_disk_has_no_locks_nothing_is_taken_for_left_behind(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(claims, "_lock_error", lambda file: OSError(errno.ENOLCK, "No locks available"))
+    with saving.partial(tmp_path) as name:
+        mine = tmp_path / f"{name}_00001_.flac"
+        mine.write_bytes(b"sound")
+        prepare(tmp_path, [song("a")])
+        assert mine.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 # Two programs --------------------------------------------------------------------------------------------

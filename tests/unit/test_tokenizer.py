@@ -12,6 +12,7 @@ from support.vocabulary import write_vocabulary
 
 from levo.config import EMPTY, END, RELEASED_CONFIGS
 from levo.lelm.conditions import Conditions, prepare, song_text
+from levo.text import tokenizer as module
 from levo.text.style import conditioned
 from levo.text.tokenizer import PAD, Tokenizer
 
@@ -33,6 +34,12 @@ def v1(vocabulary: Path) -> Tokenizer:
 @pytest.fixture(scope="module")
 def v2(vocabulary: Path) -> Tokenizer:
     return Tokenizer(vocabulary, "v2")
+
+
+def test_too_little_memory_is_told_before_the_library_ends_the_process(vocabulary: Path, monkeypatch):
+    monkeypatch.setattr(module, "ENCODER_BYTES", 1 << 60)
+    with pytest.raises(MemoryError):
+        Tokenizer(vocabulary, "v2")
 
 
 def asked(
