@@ -12,13 +12,14 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..levo.batch.names import safe_path
-from ..levo.files.claims import claimed
+from ..levo.files.claims import placed
 from ..levo.files.damage import is_text
 from ..levo.files.listing import walk
 from ..levo.files.plain_data import shown
 from ..levo.files.tensor_file import SAFETENSORS
 from ..levo.song import token_file
 from ..levo.song.token_file import TokenFileError
+from ..levo.song.tokens import checked_tokens
 from .host import reporting
 from .sockets import ConditioningSocket, SongTokens, TokensSocket
 
@@ -58,8 +59,7 @@ class LeVoSaveTokens(io.ComfyNode):
 
     @classmethod
     def execute(cls, tokens: SongTokens, filename_prefix: str) -> io.NodeOutput:
-        with claimed(paths_for(filename_prefix)) as path:
-            token_file.save(path, tokens)
+        path = saved(tokens, filename_prefix)
         name = path.relative_to(folder_paths.get_output_directory())
         reporting.show_text(cls.hidden.unique_id, f"Saved {name}.")
         subfolder, filename = os.path.split(name.as_posix())
@@ -126,8 +126,27 @@ class LeVoLoadTokens(io.ComfyNode):
         return io.NodeOutput(tokens, tokens.request, all(tokens.ended), tokens.seconds)
 
 
-def paths_for(prefix: str) -> Iterator[Path]:
-    """Where the next file of a prefix belongs, and the ones after it; their folder is made.
+def saved(tokens: SongTokens, prefix: str) -> Path:
+    """Write a song under the first free number of a prefix; gives the file.
+
+    What a killed run left of a file of this prefix goes away.
+
+    Raises:
+        CodesError: these are no tokens.
+        ValueError: the prefix is empty or leads out of the output folder, or the folder cannot be made.
+        WriteError: the disk is full or cannot be written.
+    """
+    tokens = checked_tokens(tokens, "LeVo Save Tokens")  # before the folder is made
+    start, paths = paths_for(prefix)
+    made: list[Path] = []
+    token_file.save(start, tokens, lambda file: made.append(placed(file, paths)))
+    return made[0]
+
+
+def paths_for(prefix: str) -> tuple[Path, Iterator[Path]]:
+    """Name of a prefix without a number, and where its next file and those after it belong.
+
+    Their folder is made.
 
     Raises:
         ValueError: the prefix is empty or leads out of the output folder, or the folder cannot be made.
@@ -145,7 +164,8 @@ def paths_for(prefix: str) -> Iterator[Path]:
             f"LeVo Save Tokens cannot use the filename_prefix {shown(prefix)} ({error.strerror}); give "
             "another one."
         ) from error
-    return (Path(place) / f"{name}_{number:05}_{SAFETENSORS}" for number in count(number))
+    names = (Path(place) / f"{name}_{number:05}_{SAFETENSORS}" for number in count(number))
+    return Path(place) / f"{name}{SAFETENSORS}", names
 
 
 def choices() -> list[str]:

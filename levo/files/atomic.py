@@ -13,8 +13,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,7 +44,7 @@ def unfinished(path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path, size: int = 0) -> Iterator[Path]:
+def writing(path: Path, size: int = 0, place: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """Give a path to write to, whose file takes the place of `path` at the end.
 
     If anything is raised in between, what was written goes away and `path` stays as it was.
@@ -51,6 +52,7 @@ def writing(path: Path, size: int = 0) -> Iterator[Path]:
     Args:
         path: of the new file; its folder is made, a file that is there is replaced.
         size: bytes that the file will have, where that is known: they must be free.
+        place: gives the whole file another name than `path`, in the same folder.
 
     Raises:
         WriteError: the disk does not let us.
@@ -61,8 +63,8 @@ def writing(path: Path, size: int = 0) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             require_space(path, size)
             remove_leftovers(path)
-            with _partial(path) as partial:
-                yield partial
+            with _partial(path, place or partial(os.replace, dst=path)) as unnamed:
+                yield unnamed
     except BaseException:
         for folder in made:
             with suppress(OSError):  # somebody else put something there
@@ -156,17 +158,17 @@ def _amount(size: int) -> str:
 
 
 @contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A locked partial file, which takes the place of `path` at the end or goes away."""
-    partial, file = _claimed(path)
+def _partial(path: Path, place: Callable[[Path], object]) -> Iterator[Path]:
+    """A locked partial file, which gets its name from `place` at the end or goes away."""
+    hidden, file = _claimed(path)
     try:
-        yield partial
+        yield hidden
         _close_on_windows(file)
-        os.replace(partial, path)
+        place(hidden)
     except BaseException:
         _close_on_windows(file)
         with suppress(OSError):  # a folder that became read-only; what is to be told is told already
-            partial.unlink()
+            hidden.unlink()
         raise
     finally:  # not before: without its lock others could take it for a leftover
         file.close()
@@ -183,9 +185,9 @@ def _claimed(path: Path) -> tuple[Path, BinaryIO]:
     number = 1
     while (file := open_locked(_hidden(path, number), "ab")) is None:
         number += 1
-    partial = _hidden(path, number)
-    os.truncate(partial, 0)
-    return partial, file
+    hidden = _hidden(path, number)
+    os.truncate(hidden, 0)
+    return hidden, file
 
 
 def _hidden(path: Path, number: int) -> Path:

@@ -40,23 +40,21 @@ def claim(path: Path) -> bool:
     return True
 
 
-@contextmanager
-def claimed(paths: Iterable[Path]) -> Iterator[Path]:
-    """Give the first path that nobody has, and hold it: an empty file, to be replaced by a whole one.
-
-    If anything is raised in between, the empty file goes away.
+def placed(file: Path, paths: Iterable[Path]) -> Path:
+    """Give a whole file the first name that nobody has; gives the name.
 
     Args:
+        file: on the same disk.
         paths: in a folder that exists, to be tried one after the other.
     """
     path = next(path for path in paths if claim(path))
     try:
-        yield path
+        os.replace(file, path)
     except BaseException:
         with suppress(OSError):
-            if not path.stat().st_size:
-                path.unlink()
+            path.unlink()
         raise
+    return path
 
 
 @contextmanager

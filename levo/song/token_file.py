@@ -22,6 +22,7 @@ Unknown metadata and JSON names are ignored, so a later writer may add some with
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,13 @@ class TokenFileError(ValueError):
     """A file does not hold a song; the message is for the user."""
 
 
-def save(path: Path, tokens: SongTokens) -> None:
+def save(path: Path, tokens: SongTokens, place: Callable[[Path], object] | None = None) -> None:
     """Write a song; the file appears only when it is complete.
 
     Args:
         path: of the file; its folder is made.
         tokens: to write.
+        place: see `atomic.writing`.
 
     Raises:
         WriteError: the disk is full or cannot be written.
@@ -74,7 +76,8 @@ def save(path: Path, tokens: SongTokens) -> None:
         "levo.format": FORMAT,
         "levo.song": json.dumps(_described(tokens)),
     }
-    with atomic.writing(path, sum(tensor.nbytes for tensor in tensors.values())) as unfinished:
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    with atomic.writing(path, size, place) as unfinished:
         save_file(tensors, unfinished, metadata)
 
 

@@ -102,7 +102,7 @@ def _killed(after: float) -> None:
     if again.exitcode:
         raise Silent("the next run failed")
     _all_whole(folder)
-    hidden = [path.name for path in folder.rglob(".*") if "partial" in path.name]
+    hidden = [path.name for path in folder.rglob(".*")]
     if hidden:
         raise LeftBehind(", ".join(hidden))
 

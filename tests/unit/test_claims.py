@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 from support import pack
 
-from levo.files import claims
-from levo.files.claims import ClaimError, claim, claimed, locked
+from levo.files import atomic, claims
+from levo.files.claims import ClaimError, claim, locked, placed
 
 
 def test_a_lock_ends_with_the_program_that_holds_it(tmp_path: Path):
@@ -53,12 +54,19 @@ def test_threads_take_turns(tmp_path: Path):
     assert count.read_text() == "200"
 
 
-def test_a_claimed_name_is_given_back_when_nothing_comes_of_it(tmp_path: Path):
+def test_a_file_gets_the_first_name_that_nobody_has(tmp_path: Path):
     (tmp_path / "1").touch()
-    names = (tmp_path / str(number) for number in range(1, 9))
-    with pytest.raises(RuntimeError), claimed(names) as path:
-        assert path == tmp_path / "2" and path.exists()
-        raise RuntimeError
+    (tmp_path / "2").mkdir()
+    (tmp_path / "new").write_text("new")
+    assert placed(tmp_path / "new", (tmp_path / str(number) for number in range(1, 9))) == tmp_path / "3"
+    assert (tmp_path / "3").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "3"]
+
+
+def test_a_name_is_given_back_when_nothing_comes_of_it(tmp_path: Path):
+    (tmp_path / "1").touch()
+    with pytest.raises(FileNotFoundError):
+        placed(tmp_path / "gone", (tmp_path / str(number) for number in range(1, 9)))
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
@@ -89,12 +97,13 @@ import itertools, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from levo.files import atomic
-from levo.files.claims import claimed
+from levo.files.claims import placed
 folder, name = Path(sys.argv[2]), sys.argv[3]
 while not (folder / "go").exists():
     pass
 for number in range(100):
-    with claimed(folder / f"song_{n:05}_" for n in itertools.count(1)) as path, atomic.writing(path) as new:
+    names = (folder / f"song_{n:05}_" for n in itertools.count(1))
+    with atomic.writing(folder / "song", place=lambda new: placed(new, names)) as new:
         new.write_text(f"{name} {number}")
 """
 
@@ -108,6 +117,30 @@ def test_two_programs_never_get_one_name(tmp_path: Path):
     (tmp_path / "go").unlink()
     written = sorted(path.read_text() for path in tmp_path.iterdir())
     assert written == sorted(f"{name} {number}" for name in "ab" for number in range(100))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from levo.files import atomic
+with atomic.writing(Path(sys.argv[2]) / "song", place=print) as new:
+    new.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_what_a_killed_program_left_has_no_name_and_goes_with_the_next_number(tmp_path: Path):
+    for number in (1, 2, 3):
+        subprocess.run([sys.executable, "-c", KILLED, str(pack.ROOT), str(tmp_path)])
+        assert sum(path.name.startswith(".") for path in tmp_path.iterdir()) == 1
+        names = (tmp_path / f"song_{n}" for n in itertools.count(1))
+        with atomic.writing(tmp_path / "song", place=lambda new, names=names: placed(new, names)) as new:
+            new.write_text("whole")
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+            f"song_{n}": "whole" for n in range(1, number + 1)
+        }
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "link to nothing"])
