@@ -2,7 +2,8 @@
 
 Whatever the pack writes goes through here. Until a file is complete it is a hidden partial one beside it,
 locked by who writes it: what a killed run left behind has no lock, and is taken over or removed by the next
-one that writes the same file. Knows nothing of what is written.
+one that writes the same file. (So it is written into, not replaced, as safetensors' own `save_file` does.)
+Knows nothing of what is written.
 """
 
 from __future__ import annotations

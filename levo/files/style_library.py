@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from ..config import CODES, EMPTY, PROMPT_FRAMES
@@ -193,7 +193,7 @@ def save_style(path: Path, codes: Tensor, name: str) -> None:
     metadata = {"levo.part": Kind.STYLE.value, "levo.format": FORMAT, "levo.name": printable}
     kept = codes[0].to(torch.int16).contiguous()
     with atomic.writing(path, kept.nbytes) as unfinished:
-        save_file({"codes": kept}, unfinished, metadata)
+        unfinished.write_bytes(save_tensors({"codes": kept}, metadata))
 
 
 def load_style(path: Path) -> StyleEntry:

@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .. import VERSION
@@ -78,7 +78,7 @@ def save(path: Path, tokens: SongTokens, place: Callable[[Path], object] | None 
     }
     size = sum(tensor.nbytes for tensor in tensors.values())
     with atomic.writing(path, size, place) as unfinished:
-        save_file(tensors, unfinished, metadata)
+        unfinished.write_bytes(save_tensors(tensors, metadata))
 
 
 def is_song(path: Path) -> bool:

@@ -239,11 +239,11 @@ def test_a_style_file_that_is_cut_off_is_refused(tmp_path: Path):
 
 
 def test_a_style_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(tensors: dict, path: Path, metadata: dict) -> None:
-        path.write_bytes(b"half")
+    def full(path: Path, data: bytes) -> None:
+        path.write_text(f"half of {len(data)}")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(style_library, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(WriteError, match="No space"):
         style_library.save_style(tmp_path / "a.safetensors", tiny.style(), "a")
     assert list(tmp_path.iterdir()) == []

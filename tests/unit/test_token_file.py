@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from support.sentences import assert_one_sentence
 import levo
 from levo import tiny
 from levo.config import CODES, EMPTY, RELEASED_CONFIGS, Sampling
+from levo.files import claims, style_library
 from levo.song import token_file
 from levo.song.token_file import TokenFileError
 from levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
@@ -56,6 +59,23 @@ def refusal(path: Path) -> str:
 def contents(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="lets go of a file before it gets its name")
+@pytest.mark.parametrize("saving", ["tokens", "style"])
+def test_a_file_is_locked_until_it_has_its_name(tmp_path: Path, monkeypatch, saving: str):
+    locks, replace = [], os.replace
+
+    def renamed(file: Path, dst: Path) -> None:
+        locks.append(claims.open_locked(Path(file), "rb"))
+        replace(file, dst)
+
+    monkeypatch.setattr(os, "replace", renamed)
+    if saving == "tokens":
+        token_file.save(tmp_path / "x.safetensors", a_song())
+    else:
+        style_library.save_style(tmp_path / "x.safetensors", tiny.style(), "x")
+    assert locks == [None]  # nobody else could have it
 
 
 # ------------------------------------------------------------------ there and back
@@ -117,11 +137,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 ):
     path.write_bytes(b"old")
 
-    def full(tensors, file, metadata):
-        Path(file).write_bytes(b"half")
+    def full(file: Path, data: bytes) -> None:
+        file.write_text(f"half of {len(data)}")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(token_file, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         token_file.save(path, a_song())
     assert path.read_bytes() == b"old"
