@@ -7,9 +7,10 @@ takes them (levo/song/tokens.py), what else travels is checked here, before a no
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -92,18 +93,28 @@ class Carried:
     what: str  # for messages
     source: str  # which nodes give it, for messages
     carrier: type
-    kind: Kind | None = None  # of a LoadedModel
+    parts: Mapping[str, type | tuple[type, ...]]  # of its attributes
 
 
+def _config(kind: Kind) -> dict[str, type]:
+    return {"config": MODELS[kind].config}
+
+
+MODEL_PARTS = {"tracks": LoadedModel, "mixed": LoadedModel}
+SOUNDS = {"vocals": (Tensor, NoneType), "accompaniment": (Tensor, NoneType)}
+STYLES = "LeVo Style from Audio or LeVo Style from Library"
 CARRIED = {
-    LelmSocket.io_type: Carried("a LeLM", "LeVo Load LeLM", LoadedLelm),
-    RendererSocket.io_type: Carried("a renderer", "LeVo Load Renderer", LoadedModel, Kind.RENDERER),
-    VaeSocket.io_type: Carried("a VAE", "LeVo Load VAE", LoadedModel, Kind.VAE),
-    SeparatorSocket.io_type: Carried("a separator", "LeVo Load Separator", LoadedModel, Kind.SEPARATOR),
-    StyleEncoderSocket.io_type: Carried("a style encoder", "LeVo Load Style Encoder", LoadedStyleEncoder),
-    StyleSocket.io_type: Carried("a style", "LeVo Style from Audio or LeVo Style from Library", Style),
-    SongSocket.io_type: Carried("a song of a list", "LeVo Songs from JSONL", ListedSong),
+    LelmSocket: Carried("a LeLM", "LeVo Load LeLM", LoadedLelm, _config(Kind.LELM)),
+    RendererSocket: Carried("a renderer", "LeVo Load Renderer", LoadedModel, _config(Kind.RENDERER)),
+    VaeSocket: Carried("a VAE", "LeVo Load VAE", LoadedModel, _config(Kind.VAE)),
+    SeparatorSocket: Carried("a separator", "LeVo Load Separator", LoadedModel, _config(Kind.SEPARATOR)),
+    StyleEncoderSocket: Carried(
+        "a style encoder", "LeVo Load Style Encoder", LoadedStyleEncoder, MODEL_PARTS
+    ),
+    StyleSocket: Carried("a style", STYLES, Style, SOUNDS),
+    SongSocket: Carried("a song of a list", "LeVo Songs from JSONL", ListedSong, {"planned": Planned}),
 }
+BY_TYPE = {socket.io_type: carried for socket, carried in CARRIED.items()}
 
 
 def checking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
@@ -114,7 +125,7 @@ def checking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> io.NodeOutput:
         schema = cls.SCHEMA or node.define_schema()  # ComfyUI locks the class that it runs
         for each in schema.inputs:
-            fitting = [CARRIED[name] for name in each.get_io_type().split(",") if name in CARRIED]
+            fitting = [BY_TYPE[name] for name in each.get_io_type().split(",") if name in BY_TYPE]
             for value in _values(inputs, each, schema.is_input_list) if fitting else ():
                 if not any(_belongs(value, carried) for carried in fitting):
                     raise SocketError(_refusal(schema.display_name, fitting, value))
@@ -133,13 +144,13 @@ def _values(inputs: dict[str, Any], each: io.Input, listed: bool) -> Iterator[An
 
 
 def _belongs(value: object, carried: Carried) -> bool:
-    return isinstance(value, carried.carrier) and (
-        carried.kind is None or isinstance(value.config, MODELS[carried.kind].config)
+    return isinstance(value, carried.carrier) and all(
+        isinstance(getattr(value, name), kind) for name, kind in carried.parts.items()
     )
 
 
 def _refusal(node: str, fitting: list[Carried], value: object) -> str:
     what = " or ".join(carried.what for carried in fitting)
     sources = " or ".join(carried.source for carried in fitting)
-    found = next((known.what for known in CARRIED.values() if _belongs(value, known)), None)
+    found = next((known.what for known in BY_TYPE.values() if _belongs(value, known)), None)
     return f"{node} needs {what}, and what it was given is {found or described(value)}; connect {sources}."

@@ -130,8 +130,11 @@ def _misfit(tokens: SongTokens, codes: Tensor) -> str | None:
 
 
 def _is_request(request: object) -> TypeGuard[SongRequest]:
-    return isinstance(request, SongRequest) and all(
-        isinstance(text, str) for text in (request.lyrics, request.tags)
+    return (
+        isinstance(request, SongRequest)
+        and isinstance(request.lyrics, str)
+        and isinstance(request.tags, str)
+        and isinstance(request.instrumental, bool)
     )
 
 

@@ -7,10 +7,12 @@ from attack import nodes  # first: it starts ComfyUI and imports the pack
 # isort: split
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from math import nan
 from typing import Any
 
 import torch
+from levo_pack.nodes import style_library
 
 from attack.judge import Findings, Silent
 
@@ -34,6 +36,10 @@ def main() -> None:
     for what, tokens in songs():
         for node, inputs in renderers().items():
             findings.attempt(f"{node} of {what}", partial(nodes.run, node, tokens=tokens, **inputs))
+    for what, thing in things():
+        for node, socket, inputs in places():
+            run = partial(nodes.run, node, **inputs | {socket: thing})
+            findings.attempt(f"{node}, {what} as {socket}", run)
     for node, settings in tuned().items():
         for setting in settings:
             for value in SETTINGS:
@@ -66,6 +72,52 @@ def renderers() -> dict[str, dict[str, Any]]:
         "LeVoFinishSong": {"audio": _sound(torch.zeros(1, 2, 48000))},
         "LeVoListen": {},
     }
+
+
+def places() -> list[tuple[str, str, dict[str, Any]]]:
+    """Nodes, sockets of ours that they have, and their other inputs."""
+    sound = _sound(torch.randn(1, 2, 480_000))
+    rendering = {"tokens": nodes.tokens(), "seed": 1, "steps": 1, "renderer": nodes.tiny("Renderer")}
+    styling = listeners()["LeVoStyleFromAudio"] | {"audio": sound}
+    composing = nodes.COMPOSE | {"lelm": nodes.tiny("LeLM"), "conditioning": _conditioning()}
+    going_on = composing | {"tokens": nodes.tokens(), "seconds": 0.4, "max_seconds": 2}
+    decoding = {"vae": nodes.tiny("VAE"), "latent": nodes.latent()}
+    saving = {"song": None, "audio": sound, "tokens": nodes.tokens()}
+    sockets = {
+        "LeVoCompose": (composing, ("lelm", "conditioning")),
+        "LeVoContinueSong": (going_on, ("lelm", "conditioning", "tokens")),
+        "LeVoRender": (
+            rendering | {"track": "mix", "vae": nodes.tiny("VAE")},
+            ("renderer", "vae", "style"),
+        ),
+        "LeVoRenderStems": (rendering | {"vae": nodes.tiny("VAE")}, ("renderer", "vae", "style")),
+        "LeVoDecode": (decoding, ("vae",)),
+        "LeVoSplitVocals": ({"audio": sound, "separator": None}, ("separator",)),
+        "LeVoStyleFromAudio": (styling, ("style_encoder", "separator")),
+        "LeVoConditioning": ({"lyrics": "[verse] la la"}, ("style",)),
+        "LeVoSaveStyle": ({"name": "odd"}, ("style",)),
+        "LeVoSaveCheckpoint": ({"name": "odd"}, ("model",)),
+        "LeVoSaveSong": (saving, ("song", "tokens")),
+    }
+    return [(node, socket, inputs) for node, (inputs, names) in sockets.items() for socket in names]
+
+
+def things() -> Iterator[tuple[str, Any]]:
+    """What a switch or a reroute may put on a socket where something else belongs."""
+    yield from ((repr(value), value) for value in (None, 3, nan, "text", [], [1], {}, (), object))
+    yield "a sound", _sound(torch.zeros(1, 2, 100))
+    yield "a tensor", torch.zeros(1, 3, 250)
+    yield "a separator", nodes.tiny("Separator")
+    yield "a style encoder without models", replace(nodes.tiny("StyleEncoder"), tracks=None, mixed=None)
+    yield "a model of no config", replace(nodes.tiny("VAE"), config=None)
+    yield "a style of no codes", replace(_style(), codes=None)
+    yield "a style of a sound that is none", replace(_style(), vocals="x", accompaniment=torch.zeros(3))
+
+
+@cache
+def _style() -> Any:
+    library = nodes.run("LeVoStyleFromLibrary", style=style_library.TINY)
+    return library[0]
 
 
 def tuned() -> dict[str, list[str]]:
@@ -171,6 +223,17 @@ def songs() -> Iterator[tuple[str, Any]]:
         yield f"codes {shape}", replace(good, codes=torch.zeros(shape, dtype=torch.int64))
     for lengths in ((), (0,), (-1,), (10**9,), (1, 1), (1.5,), None):
         yield f"lengths {lengths}", replace(good, lengths=lengths)
+    for field in ("seeds", "ended", "request", "sampling", "composer"):
+        for value in (None, (), (None,), ("x",), 3, {}):
+            yield f"{field} {value!r}", replace(good, **{field: value})
+    for field in ("lyrics", "tags", "instrumental", "style"):
+        for value in (None, 3, [], torch.zeros(1, 3, 9)):
+            request = replace(good.request, **{field: value})
+            yield f"{field} {type(value).__name__}", replace(good, request=request)
+    for field in ("checkpoint", "version", "config_sha256"):
+        for value in (None, 3, "v9"):
+            composer = replace(good.composer, **{field: value})
+            yield f"{field} {value!r}", replace(good, composer=composer)
     for value in (None, "tokens", {}, [good]):
         yield f"{type(value).__name__}", value
 

@@ -118,6 +118,7 @@ UNFIT = {
     },
     "no lyrics": song(request=replace(REQUEST, lyrics=None)),
     "tags that are a list": song(request=replace(REQUEST, tags=["pop"])),
+    "an instrumental that is a number": song(request=replace(REQUEST, instrumental=1)),
     "a composer without a version": song(composer=Composer("x", None, "")),
     "None": None,
     "a list": [song()],
