@@ -43,6 +43,26 @@ export async function ready(page) {
     null, { timeout: 60000 });
 }
 
+// Whether nodes are made of elements (Vue, "Nodes 2.0") or drawn on the canvas.
+export function vueNodes(page) {
+  return page.evaluate(() => Boolean(LiteGraph.vueNodesMode));
+}
+
+// The box that the first text of several lines in the graph is typed into, in either mode.
+export function textBox(page) {
+  return page.locator(".comfy-multiline-input:visible, [data-node-id] textarea:visible").first();
+}
+
+// Presses Ctrl+Z where it means the graph, and waits for the nodes that it makes anew.
+export async function undoInGraph(page) {
+  await page.evaluate(() => {
+    document.activeElement?.blur();
+    window.nodesBefore = app.graph._nodes.slice();
+  });
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(() => app.graph._nodes.every((node) => !nodesBefore.includes(node)));
+}
+
 // Empties the graph and adds nodes of the given types side by side, in full view.
 export async function onlyNodes(page, ...types) {
   await page.evaluate((types) => {
@@ -74,9 +94,18 @@ export async function queuedInputs(page, type) {
   }, type);
 }
 
+// Has the editor see what a script has changed, as if a user had.
+export async function captureState(page) {
+  await page.evaluate(() => {
+    const { changeTracker } = app.extensionManager.workflow.activeWorkflow;
+    if (changeTracker.captureCanvasState) changeTracker.captureCanvasState();
+    else changeTracker.checkState();
+  });
+}
+
 // Saves the graph as the browser keeps it between visits, and loads the page anew.
 export async function saveAndReload(page) {
-  await page.evaluate(() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState());
+  await captureState(page);
   await page.waitForTimeout(1500); // the draft is written a moment later
   await page.reload();
   await ready(page);

@@ -82,3 +82,11 @@ def test_what_a_page_names_is_there(page: str):
     named = PATH.findall((pack.ROOT / page).read_text("utf-8"))
     assert len(named) > 5
     assert [path for path in named if not (pack.ROOT / path).exists()] == []
+
+
+def test_one_script_alone_knows_the_frontend_of_comfyui():
+    scripts = {path.name: path.read_text("utf-8") for path in (pack.ROOT / "web" / "js").glob("*.js")}
+    deprecated = re.compile(r"\.inputEl\b|\binput\.link\b")
+    frontend = re.compile(r"scripts/(?:app|api)\.js|\bLiteGraph\b|\bapp\.")
+    assert [name for name, text in scripts.items() if deprecated.search(text)] == []
+    assert [name for name, text in scripts.items() if frontend.search(text)] == ["comfy.js"]

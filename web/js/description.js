@@ -1,7 +1,7 @@
 // LeVo Description: a search over the tags that the models know best, and chips of those that are chosen.
 // The texts of the node's own fields are the truth: chips are read from them and written back to them.
-import { app } from "../../../scripts/app.js";
-import { addPanel, asker, element, follow } from "./panel.js";
+import { follow, isFed, register, setValue, widgetOf } from "./comfy.js";
+import { addPanel, asker, element } from "./panel.js";
 import { loadWords, t } from "./words.js";
 
 const HEIGHT = 196;
@@ -11,8 +11,7 @@ const STOPS = " \t\r.!?。．｡！？।؟"; // and space
 const NOBODY = "any"; // the gender that is no tag
 const known = fetch(new URL("./tags.json", import.meta.url)).then((answer) => answer.json());
 
-app.registerExtension({
-  name: "LeVo.Description",
+register("Description", {
   setup: loadWords,
   nodeCreated(node) {
     if (node.comfyClass === "LeVoDescription") new TagPicker(node);
@@ -49,12 +48,12 @@ class TagPicker {
   }
 
   widget(field) {
-    return this.node.widgets.find((widget) => widget.name === field);
+    return widgetOf(this.node, field);
   }
 
   // The tags of a field; none if another node writes it.
   tagsOf(field) {
-    if (this.node.inputs?.some((input) => input.name === field && input.link != null)) return [];
+    if (isFed(this.node, field)) return [];
     const text = String(this.widget(field).value ?? "");
     return field === "gender" ? [text].filter((tag) => tag !== NOBODY) : split(text);
   }
@@ -114,11 +113,7 @@ class TagPicker {
   }
 
   write(field, value) {
-    const widget = this.widget(field);
-    widget.value = value;
-    widget.callback?.(value);
-    this.node.setDirtyCanvas(true);
-    app.extensionManager.workflow?.activeWorkflow?.changeTracker?.checkState(); // so that it can be undone
+    setValue(this.node, this.widget(field), value);
   }
 }
 

@@ -1,17 +1,14 @@
 // LeVo Song with a VAE: what is rendered so far can be heard in the node while the rest is made.
-import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
-import { fileUrl, nodeOf } from "./comfy.js";
+import { fileUrl, nodeOf, onEvent, register } from "./comfy.js";
 import { addPanel, element } from "./panel.js";
 import { t } from "./words.js";
 
 const HEIGHT = 74;
 const players = new WeakMap(); // node -> its audio element, and the run that it plays
 
-app.registerExtension({
-  name: "LeVo.EarlySound",
+register("EarlySound", {
   setup() {
-    api.addEventListener("levo.early", ({ detail }) => {
+    onEvent("levo.early", (detail) => {
       const node = nodeOf(detail.node);
       if (node?.type === "LeVoSong") // another workflow may be open by now
         hear(node, detail.prompt_id, fileUrl(detail.file));

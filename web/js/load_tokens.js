@@ -1,6 +1,5 @@
 // Gives LeVo Load Tokens a button and a drop target that bring a song from this computer to ComfyUI's input folder.
-import { app } from "../../../scripts/app.js";
-import { api } from "../../../scripts/api.js";
+import { fetchApi, register, setValue, toast, widgetOf } from "./comfy.js";
 import { loadWords, t } from "./words.js";
 
 const NODE = "LeVoLoadTokens";
@@ -9,20 +8,18 @@ const SUFFIX = ".safetensors";
 async function upload(node, file) {
   const body = new FormData();
   body.append("image", file); // the one upload route of ComfyUI, for every kind of file
-  const reply = await api.fetchApi("/upload/image", { method: "POST", body });
+  const reply = await fetchApi("/upload/image", { method: "POST", body });
   if (!reply.ok) {
     const reason = `${reply.status} ${reply.statusText}`;
     const detail = t("{file} was not uploaded ({reason}).", { file: file.name, reason });
-    app.extensionManager.toast.add({ severity: "error", summary: "LeVo Load Tokens", detail, life: 8000 });
+    toast("error", "LeVo Load Tokens", detail);
     return;
   }
   const { name, subfolder } = await reply.json();
   const path = subfolder ? `${subfolder}/${name}` : name;
-  const combo = node.widgets.find((widget) => widget.name === "file");
+  const combo = widgetOf(node, "file");
   combo.options.values = [path, ...combo.options.values.filter((value) => value !== path)];
-  combo.value = path;
-  combo.callback?.(path);
-  node.setDirtyCanvas(true, true);
+  setValue(node, combo, path);
 }
 
 function choose(node) {
@@ -33,8 +30,7 @@ function choose(node) {
   picker.click();
 }
 
-app.registerExtension({
-  name: "LeVo.LoadTokens",
+register("LoadTokens", {
   setup: loadWords,
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;

@@ -1,8 +1,8 @@
 // LeVo Lyrics: below the text the sections as a timeline, the first problem, and buttons that write.
 // What is wrong and how long a section is, Python says; see nodes/routes.py.
-import { app } from "../../../scripts/app.js";
 import { clock } from "./clock.js";
-import { addPanel, asker, element, follow } from "./panel.js";
+import { downstream, follow, isFed, register, setValue, sourceOf, textBox, widgetOf } from "./comfy.js";
+import { addPanel, asker, element } from "./panel.js";
 import { loadWords, t } from "./words.js";
 
 const HEIGHT = 156;
@@ -10,8 +10,7 @@ const ROOM = 60; // for the text
 const LENGTHS = { short: "S", medium: "M", long: "L" };
 const editors = new Set(); // those in a graph
 
-app.registerExtension({
-  name: "LeVo.Lyrics",
+register("Lyrics", {
   setup: loadWords,
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("LeVo")) return;
@@ -26,7 +25,7 @@ app.registerExtension({
 class LyricsEditor {
   constructor(node) {
     this.node = node;
-    this.text = node.widgets.find((widget) => widget.name === "text");
+    this.text = widgetOf(node, "text");
     this.ask = asker("/levo/lyrics", (answer) => this.show(answer));
     const bar = (kind, role, label) => element("div", { class: kind, role, "aria-label": label });
     this.tools = bar("levo-tools", "toolbar", t("Insert a section"));
@@ -47,7 +46,7 @@ class LyricsEditor {
   }
 
   check() {
-    this.elsewhere = this.node.inputs?.some((input) => input.name === "text" && input.link != null);
+    this.elsewhere = isFed(this.node, "text");
     this.ask({ text: this.elsewhere ? "" : this.text.value, checkpoint: checkpointFor(this.node) });
   }
 
@@ -79,38 +78,42 @@ class LyricsEditor {
   }
 
   insert(tag) {
-    const area = this.text.inputEl;
-    const at = area?.selectionStart ?? this.text.value.length;
-    const before = this.text.value.slice(0, at).replace(/ +$/, "");
+    const text = this.box?.value ?? this.text.value;
+    const at = this.box?.selectionStart ?? text.length;
+    const before = text.slice(0, at).replace(/ +$/, "");
     const gap = !before || before.endsWith("\n\n") ? "" : before.endsWith("\n") ? "\n" : "\n\n";
     this.write(`${gap}[${tag}]\n`, false, at);
   }
 
+  get box() {
+    return textBox(this.node, this.text);
+  }
+
   // Types for the user, so that the text box can undo it.
   write(text, all, at = 0) {
-    const area = this.text.inputEl;
-    if (!area?.isConnected) {
+    const { box } = this;
+    if (!box) {
       const old = this.text.value;
-      this.text.value = all ? text : old.slice(0, at) + text + old.slice(at);
+      setValue(this.node, this.text, all ? text : old.slice(0, at) + text + old.slice(at));
       return;
     }
-    area.focus();
-    area.setSelectionRange(all ? 0 : at, all ? area.value.length : at);
+    box.focus();
+    box.setSelectionRange(all ? 0 : at, all ? box.value.length : at);
     if (!document.execCommand("insertText", false, text)) {
-      area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
-      area.dispatchEvent(new Event("input", { bubbles: true }));
+      box.setRangeText(text, box.selectionStart, box.selectionEnd, "end");
+      box.dispatchEvent(new Event("input", { bubbles: true }));
     }
   }
 
   // Selects a line of the text.
   goTo(line) {
-    const area = this.text.inputEl;
-    if (!line || !area?.isConnected) return;
-    const lines = area.value.split("\n");
+    const { box } = this;
+    if (!line || !box) return;
+    const lines = box.value.split("\n");
     const start = lines.slice(0, line - 1).join("\n").length + (line > 1);
-    area.focus();
-    area.setSelectionRange(start, start + (lines[line - 1] ?? "").length);
-    area.scrollTop = (area.scrollHeight * (line - 1)) / lines.length - area.clientHeight / 2;
+    box.focus();
+    box.setSelectionRange(start, start + (lines[line - 1] ?? "").length);
+    box.scrollTop = (box.scrollHeight * (line - 1)) / lines.length - box.clientHeight / 2;
   }
 }
 
@@ -134,20 +137,10 @@ const kindOf = (tag) => tag.split("-")[0];
 
 // The checkpoint that a node's song is composed with: of the one LeVo Load LeLM that feeds what follows it.
 function checkpointFor(node) {
-  const reached = new Set([node]);
   const loaders = new Set();
-  for (const at of reached) {
-    at.inputs?.forEach((input, slot) => input.type === "LEVO_LELM" && loaders.add(origin(at, slot)));
-    at.outputs?.forEach((_, slot) => at.getOutputNodes(slot)?.forEach((next) => reached.add(next)));
-  }
+  for (const at of downstream(node))
+    at.inputs?.forEach((input, slot) => input.type === "LEVO_LELM" && loaders.add(sourceOf(at, slot)));
   loaders.delete(null);
   const [loader] = loaders;
-  const chosen = loader?.widgets?.find((widget) => widget.name === "checkpoint")?.value;
-  return loaders.size === 1 ? String(chosen ?? "") : "";
-}
-
-function origin(node, slot) {
-  let from = node.getInputNode(slot);
-  while (from?.type === "Reroute") from = from.getInputNode(0);
-  return from ?? null;
+  return loaders.size === 1 ? String(widgetOf(loader, "checkpoint")?.value ?? "") : "";
 }

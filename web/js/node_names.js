@@ -1,7 +1,7 @@
 // Our nodes in the language of the interface. ComfyUI itself translates them from locales/, but the frontend of
 // 0.3.75 loads a language only after the packs' words, which it forgets by that; where it remembers them, this
 // says the same.
-import { app } from "../../../scripts/app.js";
+import { register } from "./comfy.js";
 import { loadWords, nodeWords } from "./words.js";
 
 const isOurs = (id) => id?.startsWith("LeVo");
@@ -30,8 +30,7 @@ function label(node) {
   for (const widget of node.widgets ?? []) widget.label = words.inputs?.[widget.name]?.name ?? widget.label;
 }
 
-app.registerExtension({
-  name: "LeVo.NodeNames",
+register("NodeNames", {
   init: loadWords,
   beforeRegisterNodeDef: (_, schema) => isOurs(schema.name) && translate(schema),
   nodeCreated: (node) => isOurs(node.comfyClass) && label(node),

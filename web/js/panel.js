@@ -1,7 +1,8 @@
 // What the editors of several nodes share: a panel below a node's widgets, and questions to the server.
-import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
+import { addElement, fetchApi, follow, makeRoom, zoom } from "./comfy.js";
 import { t } from "./words.js";
+
+export { follow };
 
 const STYLE = new URL("./panel.css", import.meta.url).href;
 const MARGIN = 10; // of the editor, around what is in a widget
@@ -19,44 +20,33 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// Has `then` called after a method or callback of an object, which stays what it was.
-export function follow(object, name, then) {
-  const before = object[name];
-  object[name] = function (...given) {
-    const result = before?.apply(this, given);
-    then.apply(this, given);
-    return result;
-  };
-}
-
-// Puts an element of a fixed height below the widgets of a node, which get `room` more. It holds nothing
-// that is saved or queued.
-export function addPanel(node, name, root, height, room = 0) {
+// An element in the look of our panels.
+export function styled(root) {
   if (!document.querySelector(`link[href="${STYLE}"]`))
     document.head.append(element("link", { rel: "stylesheet", href: STYLE }));
   root.classList.add("levo-panel");
-  root.style.minHeight = `${height - 2 * MARGIN}px`; // where the browser lays out nodes, it knows no height
   root.addEventListener("wheel", (event) => {
     const scrolls = event.target.closest(".levo-scrolls");
     if (!event.ctrlKey && scrolls && scrolls.scrollHeight > scrolls.clientHeight) event.stopPropagation();
     else forward(event);
   });
-  const size = () => height;
-  const options = { serialize: false, getHeight: size, getMinHeight: size, getMaxHeight: size };
-  const widget = node.addDOMWidget(name, "levo_panel", root, options);
-  widget.serialize = false;
+  return root;
+}
+
+// Puts an element of a fixed height below the widgets of a node, which get `room` more. It holds nothing
+// that is saved or queued.
+export function addPanel(node, name, root, height, room = 0) {
+  styled(root).style.minHeight = `${height - 2 * MARGIN}px`; // where the browser lays out nodes
+  const widget = addElement(node, name, root, { height: () => height });
   node.setSize([Math.max(node.size[0], 400), node.size[1] + height + room]);
-  follow(node, "onConfigure", () => {
-    const least = node.computeSize()[1]; // a graph from before there was a panel
-    if (node.size[1] < least) node.setSize([node.size[0], least]);
-  });
+  follow(node, "onConfigure", () => makeRoom(node)); // a graph from before there was a panel
   return widget;
 }
 
 function forward(event) {
   event.preventDefault();
   event.stopPropagation();
-  app.canvas.processMouseWheel(event);
+  zoom(event);
 }
 
 // A function that sends the last of several questions when they stop coming, and gives only its answer on.
@@ -80,7 +70,7 @@ export function asker(path, answered) {
 async function ask(path, body) {
   try {
     const headers = { "Content-Type": "application/json" };
-    return await (await api.fetchApi(path, { method: "POST", headers, body })).json();
+    return await (await fetchApi(path, { method: "POST", headers, body })).json();
   } catch (error) {
     return { error: t("The server does not answer ({reason}).", { reason: error.message }) };
   }

@@ -1,7 +1,6 @@
 // The pack's words in the language of the interface: English stands in the code, all others in
 // locales/<language>, those of the scripts below "levo" in main.json.
-import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
+import { fetchApi, setting } from "./comfy.js";
 
 let asked = null; // the one request, which all callers share
 let translations = {};
@@ -23,8 +22,8 @@ export function nodeWords(id) {
 }
 
 async function read() {
-  const locale = app.extensionManager.setting.get("Comfy.Locale");
+  const locale = setting("Comfy.Locale");
   if (locale === "en") return;
-  const reply = await api.fetchApi("/i18n");
+  const reply = await fetchApi("/i18n");
   if (reply.ok) translations = (await reply.json())[locale] ?? {};
 }

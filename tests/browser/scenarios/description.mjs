@@ -1,6 +1,6 @@
 // The tag picker of LeVo Description.
 import assert from "node:assert/strict";
-import { onlyNodes, queuedInputs, saveAndReload } from "../frontend.mjs";
+import { onlyNodes, queuedInputs, saveAndReload, undoInGraph } from "../frontend.mjs";
 
 const search = (page) => page.getByLabel("Search tags");
 const suggestion = (page, tag) => page.locator(".levo-suggestions").getByText(tag, { exact: true });
@@ -42,6 +42,24 @@ export async function a_chip_is_taken_away_by_a_click_and_undo_brings_it_back(pa
   await page.locator("canvas#graph-canvas").click({ position: { x: 300, y: 900 } });
   await page.keyboard.press("Control+z");
   await page.getByRole("button", { name: "Remove female" }).waitFor();
+}
+
+export async function after_an_undo_of_the_graph_the_tags_still_reach_the_prompt(page) {
+  await withDescription(page);
+  for (const tag of ["violin", "cello"]) {
+    await search(page).fill(tag);
+    await suggestion(page, tag).click();
+  }
+  for (const left of [["violin"], []]) {
+    await undoInGraph(page);
+    await page.waitForFunction((n) => document.querySelectorAll(".levo-chip").length === n, 5 + left.length);
+    assert.deepEqual(await chips(page), [...DEFAULTS, ...left]);
+  }
+  await search(page).fill("guitar");
+  await suggestion(page, "guitar").click();
+  assert.equal((await queuedInputs(page, "LeVoDescription")).instruments, "piano, drums, guitar");
+  assert.ok((await chips(page)).includes("guitar"));
+  assert.equal(await search(page).count(), 1);
 }
 
 export async function a_filter_shows_one_field_and_takes_free_tags_for_it(page) {

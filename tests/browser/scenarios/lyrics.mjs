@@ -1,11 +1,11 @@
 // The editor of LeVo Lyrics.
 import assert from "node:assert/strict";
-import { connect, onlyNodes, queuedInputs, saveAndReload } from "../frontend.mjs";
+import { captureState, connect, onlyNodes, queuedInputs, saveAndReload, textBox as text, undoInGraph, vueNodes,
+} from "../frontend.mjs";
 
 const FAULTY = "[Verse 1]\nGood morning\n[Pre-Chorus]\nla la x2";
 const TIDY = "[verse]\nGood morning\n\n[verse]\nla la\nla la";
 
-const text = (page) => page.locator(".comfy-multiline-input").first();
 const problem = (page) => page.locator(".levo-lyrics .levo-problem");
 const tidy = (page) => page.getByRole("button", { name: "Tidy" });
 const blocks = (page) => page.locator(".levo-timeline .levo-block");
@@ -42,6 +42,56 @@ export async function a_button_inserts_a_section_at_the_cursor_and_undo_takes_it
   assert.equal(await text(page).evaluate((area) => document.activeElement === area), true);
   await page.keyboard.press("Control+z");
   assert.equal(await text(page).inputValue(), "[verse]\nGood morning\nGood night");
+}
+
+export async function nothing_is_lost_whatever_is_undone_after_tidy(page) {
+  await withLyrics(page);
+  const faulty = Array.from({ length: 12 }, (_, i) => `[Verse ${i}]\nla la`).join("\n");
+  await text(page).fill(faulty);
+  await page.waitForFunction(() => !document.querySelector(".levo-tidy").disabled);
+  await tidy(page).click();
+  const tidied = await text(page).inputValue();
+  assert.notEqual(tidied, faulty);
+  await page.keyboard.press("Control+z");
+  assert.equal(await text(page).inputValue(), faulty);
+  await page.keyboard.press("Control+Shift+z");
+  assert.equal(await text(page).inputValue(), tidied);
+}
+
+export async function after_an_undo_of_the_graph_the_panel_still_follows_the_text(page) {
+  await withLyrics(page);
+  await text(page).fill("[verse]\nGood morning");
+  await captureState(page);
+  await page.evaluate(() => { app.graph._nodes[0].pos = [500, 200]; });
+  await captureState(page);
+  await undoInGraph(page);
+  await text(page).fill("[zzz]\nla");
+  await shows(problem(page), "Lyrics line 1: [zzz]");
+  await problem(page).click();
+  assert.equal(await page.evaluate(() => getSelection().toString()), "[zzz]");
+  await page.getByRole("button", { name: "Insert [chorus]" }).click();
+  assert.match((await queuedInputs(page, "LeVoLyrics")).text, /\[chorus\]/);
+  assert.equal(await page.locator(".levo-lyrics").count(), 1);
+}
+
+export async function the_text_has_most_of_the_node_and_takes_what_room_it_gets(page) {
+  await withLyrics(page);
+  const heights = () => page.evaluate(() => {
+    const panel = document.querySelector(".levo-lyrics");
+    return { panel: panel.offsetHeight, used: panel.lastChild.offsetTop + 20 - panel.offsetTop };
+  });
+  const box = async () => (await text(page).boundingBox()).height;
+  const [before, panel] = [await box(), await heights()];
+  assert.ok(before > 110, `the text is ${before} px high`);
+  assert.ok(panel.panel < 140, `the panel is ${panel.panel} px high`);
+  await page.evaluate(() => {
+    const [node] = app.graph._nodes;
+    node.setSize([node.size[0], node.size[1] + 200]);
+    app.canvas.setDirty(true, true);
+  });
+  await page.waitForTimeout(500);
+  assert.ok(Math.abs(await box() - before - 200) < 12, `${before} px became ${await box()}`);
+  assert.equal((await heights()).panel, panel.panel);
 }
 
 export async function the_timeline_shows_the_sections_and_a_click_selects_their_line(page) {
@@ -92,7 +142,7 @@ export async function typing_asks_once(page) {
   await text(page).evaluate((area) => {
     for (const letter of ["", ..."[verse] Good night"]) {
       area.value = letter && area.value + letter;
-      area.dispatchEvent(new Event("input"));
+      area.dispatchEvent(new Event("input", { bubbles: true }));
     }
   });
   await shows(page.locator(".levo-length"), "about 0:02");
