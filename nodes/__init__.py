@@ -9,7 +9,7 @@ from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continue_song import LeVoContinueSong
 from .download_models import LeVoDownloadModels
 from .finish_song import LeVoFinishSong
-from .host import folders, memory
+from .host import folders, memory, reporting
 from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
 from .render import LeVoDecode, LeVoRender
@@ -58,7 +58,7 @@ class LeVoExtension(ComfyExtension):
             LeVoListen,
             LeVoSplitVocals,
         ]
-        return [memory.telling(sockets.checking(node)) for node in nodes]
+        return [reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes]
 
 
 def comfy_entrypoint() -> LeVoExtension:

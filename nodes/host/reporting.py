@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 import time
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
+SAID = "levo_said"  # in a node's `ui`: what stays on it when the run is over; see web/js/said.js
+
+_last_said: dict[str, str] = {}  # id of a node that runs -> what it said last
 
 
 class Progress:
@@ -67,9 +71,39 @@ def warn(node_id: str | None, text: str) -> None:
 
 
 def show_text(node_id: str | None, text: str) -> None:
-    """Show lines of text on the node."""
+    """Show lines of text on the node; the last ones of a run stay, see `keeping`."""
     if node_id is not None and PromptServer.instance is not None:
+        _last_said[node_id] = text
         PromptServer.instance.send_progress_text(as_shown(text), node_id)
+
+
+def keeping(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+    """The same node, whose `ui` holds what it said last: so it is in the history, and stays on the node."""
+    execute = node.execute.__func__
+
+    @functools.wraps(execute)
+    def kept(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
+        context = get_executing_context()
+        node_id = context.node_id if context else ""
+        _last_said.pop(node_id, None)
+        try:
+            output = execute(cls, *args, **kwargs)
+        finally:
+            text = _last_said.pop(node_id, "")
+        return _with_words(output, text)
+
+    node.execute = classmethod(kept)
+    return node
+
+
+def _with_words(output: io.NodeOutput, text: str) -> io.NodeOutput:
+    """An output that also says a text. All outputs of a node that runs over lists need the same keys."""
+    if output.ui is None and not text:
+        return output
+    ui = {} if output.ui is None else output.ui if isinstance(output.ui, dict) else output.ui.as_dict()
+    said = [text.encode("utf-8", "replace").decode("utf-8")] if text else []
+    output.ui = {**ui, SAID: said}
+    return output
 
 
 def as_shown(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support import songs
+from support import comfy_lists, songs
 from support.comfy_server import ComfyServer
 from support.node_texts import texts_of
 
@@ -45,3 +45,32 @@ def test_a_node_that_renders_as_well_tells_the_same(server: ComfyServer):
     assert going
     assert [line for line in going if not GOING.fullmatch(line)] == []
     assert CUT.fullmatch(end)
+
+
+def said(outputs: dict) -> dict[str, list[str]]:
+    """What the history keeps of what nodes said, by the ids of nodes."""
+    return {node: output["levo_said"] for node, output in outputs.items() if output.get("levo_said")}
+
+
+def test_what_a_node_said_last_is_in_the_history_as_it_was_written(server: ComfyServer):
+    lyrics = {"text": "[verse]\n" + "<img src=x> &amp; la\n" * 200}
+    prompt = songs.song_prompt(lyrics=lyrics, compose={"max_seconds": 1}, render={"steps": 1})
+    server.clear_cache()
+    (text,) = said(server.run(prompt).outputs)[songs.COMPOSE]
+    note, ending = text.split("\n")
+    assert note.startswith("Too long for this checkpoint") and "<img src=x>" in note
+    assert CUT.fullmatch(ending) or " at 0:0" in ending
+
+
+def test_a_list_keeps_the_words_of_each_song_and_silent_nodes_put_nothing_out(server: ComfyServer):
+    path = comfy_lists.list_path(server, "said")
+    lyrics = {"one": "[verse] la la", "two": "[verse] " + "la la la " * 400}
+    comfy_lists.write(path, [{"idx": name, "gt_lyric": text} for name, text in lyrics.items()])
+    outputs = comfy_lists.run(server, path).outputs
+    words = said(outputs)
+    assert words["list"][0].startswith("2 of 2 songs to make.")
+    short, long = words["compose"]
+    assert "Too long" in long and "Too long" not in short
+    assert [
+        name for name, output in outputs.items() if set(output) == {"levo_said"} and not words.get(name)
+    ] == []
