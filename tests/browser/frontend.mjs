@@ -24,7 +24,7 @@ export async function withBrowser(url, use, settings = {}) {
 
 // A page with the editor in it; `page.problems()` are the console's errors that come from our scripts or files.
 export async function openEditor(browser, url) {
-  const page = await browser.newPage({ viewport: { width: 1960, height: 1640 } });
+  const page = await browser.newPage({ viewport: { width: 2080, height: 1640 } });
   const errors = [];
   page.on("pageerror", (error) => errors.push({ text: String(error), from: error.stack ?? "" }));
   page.on("console", (message) => {
@@ -84,6 +84,33 @@ export async function connect(page, from, output, to, input) {
     const slot = of(from).outputs.findIndex(({ type }) => type === output);
     of(from).connect(slot, of(to), of(to).inputs.findIndex(({ name }) => name === input));
   }, [from, output, to, input]);
+}
+
+// Where the nodes of the open graph are, title bars included, as the graph counts: [{ type, box: [left, top, right,
+// bottom] }].
+export async function rectangles(page) {
+  return page.evaluate(() => app.graph._nodes.map((node) => {
+    const shown = LiteGraph.vueNodesMode && document.querySelector(`[data-node-id="${node.id}"]`);
+    const { scale, offset } = app.canvas.ds;
+    const canvas = app.canvas.canvas.getBoundingClientRect();
+    const { left, top, right, bottom } = shown ? shown.getBoundingClientRect() : {};
+    const [x, y] = node.pos, [width, height] = node.size;
+    const box = shown
+      ? [(left - canvas.x) / scale - offset[0], (top - canvas.y) / scale - offset[1],
+        (right - canvas.x) / scale - offset[0], (bottom - canvas.y) / scale - offset[1]]
+      : [x, y - LiteGraph.NODE_TITLE_HEIGHT, x + width, y + height];
+    return { type: node.type, box };
+  }));
+}
+
+// The pairs of nodes that lie over each other, in words.
+export async function overlaps(page) {
+  const nodes = await rectangles(page);
+  return nodes.flatMap((a, i) => nodes.slice(i + 1).flatMap((b) => {
+    const shared = [0, 1].map((axis) =>
+      Math.min(a.box[axis + 2], b.box[axis + 2]) - Math.max(a.box[axis], b.box[axis]));
+    return shared.every((length) => length > 1) ? [`${a.type} covers ${b.type} by ${Math.round(shared[1])}`] : [];
+  }));
 }
 
 // The inputs that the editor would queue for the only node of a type.

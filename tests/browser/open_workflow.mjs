@@ -1,5 +1,6 @@
 // Opens a workflow in the real frontend: node open_workflow.mjs SERVER_URL WORKFLOW.json [SCREENSHOT.jpg]
-// Prints one line of JSON: the prompt the editor would queue, node problems and console errors.
+// Prints one line of JSON: the prompt the editor would queue, node problems, dialogs, the message of errors and
+// console errors.
 import { readFileSync } from "node:fs";
 import { openEditor, withBrowser } from "./frontend.mjs";
 
@@ -35,6 +36,7 @@ await withBrowser(url, async (browser) => {
     return { prompt: output, nodes };
   }, workflow);
   const dialogs = await page.locator(".p-dialog:visible").allInnerTexts();
+  const overlays = await page.getByTestId("error-overlay").allInnerTexts();
   if (screenshot) await shoot(page, screenshot);
-  console.log(JSON.stringify({ ...found, dialogs, errors: page.problems() }));
+  console.log(JSON.stringify({ ...found, dialogs, overlays, errors: page.problems() }));
 });

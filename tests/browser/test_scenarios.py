@@ -1,4 +1,7 @@
-"""What people do in the real frontend: every exported function of scenarios/*.mjs is a test."""
+"""What people do in the real frontend: every exported function of scenarios/*.mjs is a test.
+
+Where the frontend has Nodes 2.0 in earnest, they are done in both modes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,28 +18,44 @@ from support.comfy_server import ComfyServer
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "scenarios").glob("*.mjs"))
 SCENARIO = re.compile(r"^export async function (\w+)", re.MULTILINE)
-SCENARIOS = [(file, name) for file in FILES for name in SCENARIO.findall(file.read_text("utf-8"))]
+IN_EARNEST = (1, 40)  # the first frontend whose Nodes 2.0 is no beta
+FRONTEND = tuple(int(number) for number in version("comfyui_frontend_package").split(".")[:2])
+MODES = ("canvas", "vue") if FRONTEND >= IN_EARNEST else ("canvas",)
+ON_CANVAS = ("canvas",)  # files that are about the canvas
+SCENARIOS = [
+    (file, name, mode)
+    for file in FILES
+    for name in SCENARIO.findall(file.read_text("utf-8"))
+    for mode in MODES
+    if mode == "canvas" or file.stem not in ON_CANVAS
+]
+Outcomes = dict[tuple[Path, str], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def outcomes(server: ComfyServer) -> dict[Path, dict[str, str]]:
-    """File -> scenario -> what went wrong; filled by the first test of a file, which runs all of them."""
+def outcomes(server: ComfyServer) -> Outcomes:
+    """File and mode -> scenario -> what went wrong; filled by the first test, which runs all of a file."""
     return {}
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), SCENARIOS, ids=[f"{file.stem}-{name}" for file, name in SCENARIOS]
+    ("file", "name", "mode"),
+    SCENARIOS,
+    ids=[
+        f"{file.stem}-{name}" + ("" if mode == "canvas" else f"-{mode}") for file, name, mode in SCENARIOS
+    ],
 )
-def test_scenario(server: ComfyServer, outcomes: dict[Path, dict[str, str]], file: Path, name: str):
-    if file not in outcomes:
-        outcomes[file] = run(server, file)
-    assert outcomes[file][name] == ""
+def test_scenario(server: ComfyServer, outcomes: Outcomes, file: Path, name: str, mode: str):
+    if (file, mode) not in outcomes:
+        outcomes[file, mode] = run(server, file, mode)
+    assert outcomes[file, mode][name] == ""
 
 
-def run(server: ComfyServer, file: Path) -> dict[str, str]:
+def run(server: ComfyServer, file: Path, mode: str) -> dict[str, str]:
     if "LEVO_BROWSER_DIR" not in os.environ:
         pytest.fail("LEVO_BROWSER_DIR is not set; run the tests with make test.")
     command = ["node", str(HERE / "run_scenarios.mjs"), server.url, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    environment = {**os.environ, "LEVO_NODES": mode, "ONLY": ""}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

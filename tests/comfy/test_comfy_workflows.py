@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 from support import pack
 from support.comfy_server import ComfyServer, PromptRejected
 from support.sentences import assert_one_sentence
 from support.workflow import NOTES, to_prompt
 
 EXAMPLES = sorted((pack.ROOT / "example_workflows").glob("*.json"))
+LEAST_SECONDS = 5.0  # of what an example lets people hear
 NEEDS_THE_USER = {  # what it asks for, in a sentence, before it runs
     "LeVo Get the Models": "accept_licence",
     "LeVo Re-render Saved Tokens": "has no song",
@@ -52,6 +54,16 @@ def test_an_example_has_notes_and_all_its_nodes_in_numbered_groups(path: Path, e
     assert outside == []
 
 
+def test_notes_say_what_they_are_about_and_no_node_is_called_deprecated(
+    example: dict[str, Any], object_info: dict[str, Any]
+):
+    for node in example["nodes"]:
+        if node["type"] in NOTES:
+            assert node["title"] not in ("", "Note", "Markdown Note")
+        elif "DEPRECATED" in object_info[node["type"]]["display_name"]:
+            assert node["title"] and "DEPRECATED" not in node["title"]
+
+
 def test_nodes_of_an_example_name_their_pack_and_offer_the_renderer(example: dict[str, Any]):
     for node in filter(is_ours, example["nodes"]):
         properties = node["properties"]
@@ -77,7 +89,8 @@ def test_an_example_runs_as_it_is_or_says_what_it_needs(
     assert run.status == "success", run.error
     heard = [entry for output in run.outputs.values() for entry in output.get("audio", [])]
     assert heard
-    assert all(server.output_file(entry).is_file() for entry in heard)
+    lengths = [soundfile.info(server.output_file(entry)).duration for entry in heard]
+    assert min(lengths) > LEAST_SECONDS, "people would take it for broken"
 
 
 def complaint(server: ComfyServer, prompt: dict[str, Any]) -> str:
