@@ -15,6 +15,7 @@ from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoad
 from .render import LeVoDecode, LeVoRender
 from .save_checkpoint import LeVoSaveCheckpoint
 from .save_song import LeVoSaveSong
+from .search_words import findable
 from .song import LeVoSong
 from .split_vocals import LeVoSplitVocals
 from .stems import LeVoDecodeStems, LeVoRenderStems
@@ -58,7 +59,8 @@ class LeVoExtension(ComfyExtension):
             LeVoListen,
             LeVoSplitVocals,
         ]
-        return [reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes]
+        wrapped = (reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes)
+        return [findable(node) for node in wrapped]
 
 
 def comfy_entrypoint() -> LeVoExtension:

@@ -119,3 +119,12 @@ def test_the_start_leaves_nothing_of_the_pack_in_the_log_but_its_import_time(ser
     assert len(ours) == 1
     assert TIMING.fullmatch(ours[0])
     assert "Traceback" not in start
+
+
+def test_words_that_people_type_find_nodes_where_the_host_searches_them(object_info: dict[str, Any]):
+    ours = {name: info for name, info in object_info.items() if name in NODES}
+    if "search_aliases" not in ours["LeVoSong"]:
+        pytest.skip("This ComfyUI searches names alone.")
+    wanted = "music, songgeneration, tencent, karaoke, demucs, instrumental, lufs, loudness, player, genre"
+    for word in [*wanted.split(", "), "text to music", "separate"]:
+        assert any(word in (info["search_aliases"] or ()) for info in ours.values()), word

@@ -37,7 +37,7 @@ class TagPicker {
     const scrolls = (kind, label) => element("div", { class: `${kind} levo-scrolls`, "aria-label": label });
     this.suggestions = scrolls("levo-suggestions", t("Suggestions"));
     this.chips = scrolls("levo-chips", t("Chosen tags"));
-    this.problem = element("div", { class: "levo-problem levo-bad", role: "status" });
+    this.problem = element("div", { class: "levo-problem levo-bad levo-scrolls", role: "status" });
     const top = element("div", { class: "levo-top" }, this.search, ...this.filters);
     const root = element("div", {}, top, this.suggestions, this.chips, this.problem);
     addPanel(node, "levo_tags", root, HEIGHT);

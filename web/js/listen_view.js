@@ -114,6 +114,7 @@ export class ListenView {
   #head(name) {
     const mute = element("button", { "aria-label": t("Mute {track}", { track: t(name) }), title: t("Mute") }, "M");
     const solo = element("button", { "aria-label": t("Solo {track}", { track: t(name) }), title: t("Solo") }, "S");
+    if (this.#player.muted.has(name)) mute.title = t("Muted at first: it is in the mix already");
     mute.onclick = () => this.#toggle(this.#player.muted, name);
     solo.onclick = () => this.#toggle(this.#player.soloed, name);
     return { name, mute, solo, element: element("div", {}, element("span", {}, t(name)), mute, solo) };

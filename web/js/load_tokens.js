@@ -1,9 +1,10 @@
 // Gives LeVo Load Tokens a button and a drop target that bring a song from this computer to ComfyUI's input folder.
-import { fetchApi, register, setValue, toast, widgetOf } from "./comfy.js";
+import { fetchApi, makeRoom, register, setValue, toast, widgetOf } from "./comfy.js";
 import { loadWords, t } from "./words.js";
 
 const NODE = "LeVoLoadTokens";
 const SUFFIX = ".safetensors";
+const WIDTH = 400; // in which names of files are read
 
 async function upload(node, file) {
   const body = new FormData();
@@ -36,6 +37,7 @@ register("LoadTokens", {
     if (node.comfyClass !== NODE) return;
     const button = node.addWidget("button", "upload", "", () => choose(node), { serialize: false });
     button.label = t("choose a song to upload");
+    makeRoom(node, WIDTH);
     button.serialize = false; // the button is no value of the workflow
     node.onDragOver = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file");
     node.onDragDrop = (event) => {

@@ -36,7 +36,7 @@ class LyricsEditor {
       class: "levo-button levo-tidy", disabled: true, onclick: () => this.write(this.tidyText, true),
       title: t("Lay the lyrics out and repair what can be repaired; Ctrl+Z takes it back"),
     }, t("Tidy"));
-    const status = { class: "levo-status", role: "status" };
+    const status = { class: "levo-status levo-scrolls", role: "status" };
     const root = element("div", { class: "levo-lyrics" }, this.tools, this.timeline,
       element("div", status, this.length, this.tidy, this.problem));
     addPanel(node, "levo_sections", root, HEIGHT, ROOM);

@@ -83,6 +83,24 @@ export async function the_fields_themselves_lead_the_chips_and_a_sentence_is_nam
   assert.deepEqual(strings, ["strings (violin, cello)", "a song about the sea at night"]);
 }
 
+export async function chips_stay_in_sight_beside_a_problem_and_can_be_taken_away(page) {
+  await withDescription(page);
+  const sentence = "a song about the sea at night that nobody has ever heard with a long and winding melody";
+  await search(page).fill(sentence);
+  await search(page).press("Enter");
+  await page.locator(".levo-problem").filter({ hasText: "Description field" }).waitFor();
+  const seen = await page.evaluate(() => {
+    const panel = document.querySelector(".levo-chips").parentElement.getBoundingClientRect();
+    const boxes = [".levo-chips", ".levo-problem", ".levo-suggestions"].map((one) => document.querySelector(one));
+    return boxes.map((box) => [box.offsetHeight, box.getBoundingClientRect().bottom <= panel.bottom + 1]);
+  });
+  assert.ok(seen.every(([height, inside]) => height > 12 && inside), JSON.stringify(seen));
+  await page.getByRole("button", { name: "Remove piano" }).click();
+  await page.getByRole("button", { name: `Remove ${sentence}` }).click();
+  await page.waitForFunction(() => !document.querySelector(".levo-problem").textContent);
+  assert.equal((await queuedInputs(page, "LeVoDescription")).instruments, "drums");
+}
+
 export async function a_published_description_becomes_chips_without_its_stop(page) {
   await withDescription(page);
   await page.evaluate(() => {

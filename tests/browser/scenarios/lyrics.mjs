@@ -94,6 +94,21 @@ export async function the_text_has_most_of_the_node_and_takes_what_room_it_gets(
   assert.equal((await heights()).panel, panel.panel);
 }
 
+export async function a_long_sentence_is_read_to_its_end(page) {
+  await withLyrics(page);
+  await text(page).fill("[zzz]\nla");
+  await shows(problem(page), "Lyrics line 1: [zzz]");
+  const { scrolls, hidden } = await page.evaluate(() => {
+    const status = document.querySelector(".levo-status");
+    const panel = status.parentElement.getBoundingClientRect();
+    status.scrollTop = status.scrollHeight;
+    const { bottom } = document.querySelector(".levo-lyrics .levo-problem").getBoundingClientRect();
+    return { scrolls: getComputedStyle(status).overflowY, hidden: bottom - panel.bottom };
+  });
+  assert.equal(scrolls, "auto");
+  assert.ok(hidden < 2, `${hidden} px are out of sight`);
+}
+
 export async function the_timeline_shows_the_sections_and_a_click_selects_their_line(page) {
   await withLyrics(page);
   assert.deepEqual(await blocks(page).allInnerTexts(), ["intro-short", "verse", "chorus", "outro-short"]);
