@@ -1,14 +1,12 @@
 // Sampling presets: choosing one writes its numbers into the node's own fields, where they can be seen and
 // changed. The numbers are the truth: as soon as one is another, the preset is `custom`.
-import { app } from "../../../scripts/app.js";
-import { follow } from "./panel.js";
+import { follow, isFed, register, setValue, widgetOf } from "./comfy.js";
 
 const CUSTOM = "custom";
 const START = "released"; // what a new node's numbers are
 const known = new Map(); // id of a node -> preset -> numbers by input, as Python has them
 
-app.registerExtension({
-  name: "LeVo.Presets",
+register("Presets", {
   beforeRegisterNodeDef(_, schema) {
     const numbers = schema.input?.optional?.preset?.[1]?.numbers;
     if (schema.name?.startsWith("LeVo") && numbers) known.set(schema.name, numbers);
@@ -24,12 +22,12 @@ class Presets {
   constructor(node, numbers) {
     this.node = node;
     this.numbers = numbers;
-    this.preset = this.widget("preset");
+    this.preset = widgetOf(node, "preset");
     if (!this.preset) return;
     if (this.fits(START)) this.preset.value = START;
     follow(this.preset, "callback", () => this.fill());
     for (const name of Object.keys(numbers[START])) {
-      const widget = this.widget(name);
+      const widget = widgetOf(node, name);
       if (widget) follow(widget, "callback", () => this.check());
     }
     // A graph from before there were presets, and numbers that another node gives.
@@ -41,34 +39,28 @@ class Presets {
     };
   }
 
-  widget(name) {
-    return this.node.widgets?.find((widget) => widget.name === name);
-  }
-
-  isGiven(name) {
-    return this.node.inputs?.some((input) => input.name === name && input.link != null);
-  }
-
   fits(preset) {
     const numbers = this.numbers[preset];
     return numbers !== undefined && Object.entries(numbers).every(
-      ([name, number]) => this.widget(name)?.value === number && !this.isGiven(name));
+      ([name, number]) => widgetOf(this.node, name)?.value === number && !isFed(this.node, name));
   }
 
   check() {
-    if (this.#filling || this.isGiven("preset") || this.preset.value === CUSTOM) return;
+    if (this.#filling || isFed(this.node, "preset") || this.preset.value === CUSTOM) return;
     if (!this.fits(this.preset.value)) this.write({ preset: CUSTOM });
   }
 
-  // Values into fields, as if they were typed: where the browser lays out nodes, the callback shows them.
+  // Values into fields, as if they were typed: where the browser lays out nodes, the callback shows them. One
+  // undo takes all of them back.
   write(values) {
     this.#filling = true;
     for (const [name, value] of Object.entries(values)) {
-      const widget = this.widget(name);
+      const widget = widgetOf(this.node, name);
       if (!widget || widget.value === value) continue;
       widget.value = value;
       widget.callback?.(value);
     }
+    setValue(this.node, this.preset, this.preset.value);
     this.#filling = false;
   }
 
@@ -76,7 +68,5 @@ class Presets {
     if (this.#filling) return;
     this.write(this.numbers[this.preset.value] ?? {});
     this.check(); // a number that another node gives is not filled in
-    this.node.setDirtyCanvas(true);
-    app.extensionManager.workflow?.activeWorkflow?.changeTracker?.checkState(); // so that it can be undone
   }
 }
