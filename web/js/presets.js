@@ -50,8 +50,7 @@ class Presets {
     if (!this.fits(this.preset.value)) this.write({ preset: CUSTOM });
   }
 
-  // Values into fields, as if they were typed: where the browser lays out nodes, the callback shows them. One
-  // undo takes all of them back.
+  // Values into fields, as if they were typed: where the browser lays out nodes, the callback shows them.
   write(values) {
     this.#filling = true;
     for (const [name, value] of Object.entries(values)) {
@@ -60,7 +59,6 @@ class Presets {
       widget.value = value;
       widget.callback?.(value);
     }
-    setValue(this.node, this.preset, this.preset.value);
     this.#filling = false;
   }
 
@@ -68,5 +66,8 @@ class Presets {
     if (this.#filling) return;
     this.write(this.numbers[this.preset.value] ?? {});
     this.check(); // a number that another node gives is not filled in
+    this.#filling = true;
+    setValue(this.node, this.preset, this.preset.value); // one undo takes all of it back
+    this.#filling = false;
   }
 }
