@@ -1,11 +1,14 @@
-"""What number formats of LeLM cost on the golden models: `python tests/bench/formats.py`.
+"""What number formats of LeLM cost on the golden models: `python tests/bench/formats.py [formats]`.
 
 How far logits are from those of fp32, with the same codes given, and how many greedy codes stay the same.
 The golden models are small and their weights random: they amplify rounding, and near ties are everywhere.
+Their rows are shorter than a group of int4 or a block of GGUF, which zeros fill up. GGUF is rounded as
+tests/support/kquants.py does, which is simpler than what published files were made with.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +20,10 @@ import support.pack  # noqa: F401
 import torch
 from bench.table import show
 from support import golden_outputs as golden
+from support import kquants
 from support.rounded_models import CastingLayers
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from levo.layers import fp8, quantised, weights
 from levo.layers.int4 import Int4Linear
@@ -62,6 +67,34 @@ def with_layers(operations: object) -> Made:
     return make
 
 
+def gguf(kind: str) -> Made:
+    """Matrices rounded to a type of GGUF; Q4_K_M keeps some in Q6_K."""
+
+    def floats(name: str, tensor: Tensor) -> Tensor:
+        if tensor.ndim != 2:
+            return tensor
+        if kind != "Q4_K_M":
+            return in_blocks(tensor, kind)
+        if name.endswith("qkv.weight"):
+            *most, value = tensor.chunk(3)
+            return torch.cat([*(in_blocks(part, "Q4_K") for part in most), in_blocks(value, "Q6_K")])
+        return in_blocks(tensor, "Q4_K" if name.endswith("gate_up.weight") else "Q6_K")
+
+    def make(model: LeLM) -> LeLM:
+        other = LeLM(model.config)
+        weights.assign(other, ((name, floats(name, t)) for name, t in model.state_dict().items()))
+        return other
+
+    return make
+
+
+def in_blocks(matrix: Tensor, kind: str) -> Tensor:
+    """A matrix as blocks of a type stand for it."""
+    width = matrix.shape[1]
+    padded = F.pad(matrix, (0, -width % kquants.SIZES[kind]))
+    return torch.from_numpy(kquants.quantise(padded.numpy(), kind)[1])[:, :width].clone()
+
+
 FORMATS = {
     "fp32": Format(lambda model: model),
     "fp16": Format(rounded(torch.float16)),
@@ -70,20 +103,24 @@ FORMATS = {
     "fp8_e4m3fn": Format(with_layers(fp8.operations(CastingLayers, biased=False))),
     "int4": Format(with_layers(quantised.operations(nn, Int4Linear))),
     "fp32, int8 cache": Format(lambda model: model, small_cache=True),
-}
+} | {f"GGUF {kind}": Format(gguf(kind)) for kind in ("Q8_0", "Q6_K", "Q4_K_M")}
 
 
 @torch.inference_mode()
 def main() -> None:
     """Print a row for each format: the range over all golden models."""
-    errors: dict[str, list[float]] = {name: [] for name in FORMATS}
-    equal: dict[str, list[float]] = {name: [] for name in FORMATS}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("formats", nargs="*", help="; ".join(FORMATS), default=[*FORMATS])
+    asked = parser.parse_args().formats
+    errors: dict[str, list[float]] = {name: [] for name in asked}
+    equal: dict[str, list[float]] = {name: [] for name in asked}
     for path in sorted(golden.GOLDEN.glob("lelm_*.safetensors")):
         file = golden.GoldenFile(path)
         plain = golden.build_lelm(file, golden.lelm_config(file.meta))
         exact = logits(file, plain, False)
         (song,) = golden.sing(file, plain)
-        for name, form in FORMATS.items():
+        for name in asked:
+            form = FORMATS[name]
             model = form.made(plain)
             error = relative(logits(file, model, form.small_cache), exact)
             if error != error:  # a number is too large for fp8; loaders refuse such a file
@@ -93,7 +130,7 @@ def main() -> None:
             errors[name].append(error)
             equal[name].append(same(other.raw, song.raw))
             print(f"{path.stem} {name}: {error:.4f}, {equal[name][-1]:.3f}", flush=True)
-    rows = [[name, spread(errors[name], 100), spread(equal[name], 100)] for name in FORMATS]
+    rows = [[name, spread(errors[name], 100), spread(equal[name], 100)] for name in asked]
     show("LeLM on the golden models", ["format", "error of logits, %", "greedy codes as fp32's, %"], rows)
 
 
