@@ -37,11 +37,11 @@ def penalise_repetition(logits: Tensor, recent: Tensor, divisor: float) -> Tenso
 
 
 def keys(logits: Tensor) -> Tensor:
-    """Whole numbers [..., codes] in the order of float32 logits, no two of a row the same.
+    """Whole numbers [..., codes] in the order of logits in float32, no two of a row the same.
 
     The upper bits are the logit's, as the whole number that has its order; the lower ones count codes down.
     """
-    bits = (logits + 0.0).view(torch.int32)  # -0 becomes 0
+    bits = (logits.float() + 0.0).view(torch.int32)  # -0 becomes 0
     ordered = torch.where(bits < 0, bits ^ torch.iinfo(torch.int32).max, bits)
     codes = torch.arange(LAST, LAST - logits.shape[-1], -1, device=logits.device)
     return (ordered.long() << CODE_BITS) | codes
@@ -53,7 +53,7 @@ def codes_of(chosen: Tensor) -> Tensor:
 
 
 def likeliest(logits: Tensor) -> Tensor:
-    """[...] int64: the code with the largest of [..., codes] float32 logits, the first of equal ones."""
+    """[...] int64: the code with the largest of [..., codes] logits, the first of equal ones."""
     return codes_of(keys(logits).amax(-1))
 
 
@@ -67,7 +67,7 @@ def sample(logits: Tensor, chance: Tensor, temperature: float, top_k: int, top_p
     """One code from each [..., codes] of logits by inverting the cumulative distribution at `chance`.
 
     Args:
-        logits: [..., codes] float32.
+        logits: [..., codes].
         chance: [...] in [0, 1).
         temperature: divides the logits; 0 takes the likeliest code.
         top_k: 1 or more; how many of the likeliest codes may be drawn.

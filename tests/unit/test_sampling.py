@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from levo.config import CODES, EMPTY, END
-from levo.lelm.sampling import guide, nucleus, penalise_repetition, sample
+from levo.lelm.sampling import guide, keys, likeliest, nucleus, penalise_repetition, sample
 
 LOGITS = torch.tensor([0.3, 2.0, -1.0, 1.1, -float("inf"), 0.9, -3.0, 1.7])
 BEST = 1
@@ -114,3 +114,39 @@ def test_the_same_chance_draws_the_same_code_in_any_order_of_codes():
         assert order[sample(LOGITS[order], value, 0.8, 5_000, 0.0)] == sample(
             LOGITS, value, 0.8, 5_000, 0.0
         )
+
+
+# ------------------------------------------------------------------ equal logits
+
+
+def test_of_equal_logits_the_lower_code_comes_first():
+    logits = torch.tensor([[0.0, 2.0, -1.0, 2.0, 2.0], [-0.0, 0.0, -5.0, 0.0, -5.0]])
+    assert likeliest(logits).tolist() == [1, 0]
+    ranked = keys(logits).sort(descending=True).indices
+    assert ranked.tolist() == [[1, 3, 4, 0, 2], [0, 1, 3, 2, 4]]
+
+
+def test_draws_go_through_equal_logits_in_the_order_of_codes():
+    logits = torch.zeros(8)
+    logits[3] = 1
+    weights = logits.exp()
+    order = [3, 0, 1, 2, 4, 5, 6, 7]
+    ends = (weights[order] / weights.sum()).cumsum(0)
+    middles = ends - weights[order] / weights.sum() / 2
+    assert [sample(logits, c, 1.0, CODES, 0.0).item() for c in middles] == order
+    assert [sample(logits, c, 1.0, 3, 0.0).item() for c in (chance(0.0), BELOW_ONE)] == [3, 1]
+
+
+def test_keys_have_the_order_of_logits_in_half_precision_too():
+    logits = torch.randn(3, CODES + 1, generator=torch.Generator().manual_seed(0)).half()
+    logits[:, ::7] = -torch.inf
+    made = keys(logits)
+    assert all(row.unique().numel() == CODES + 1 for row in made)
+    ranked = made.sort(descending=True).indices
+    assert torch.equal(ranked, logits.float().sort(descending=True, stable=True).indices)
+
+
+def test_what_is_no_number_still_gives_a_code():
+    logits = torch.full((CODES + 1,), torch.nan)
+    assert 0 <= likeliest(logits).item() <= CODES
+    assert 0 <= sample(logits, chance(0.5), 0.8, 5_000, 0.0).item() <= CODES
