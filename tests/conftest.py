@@ -6,8 +6,10 @@ ComfyUI needs is imported by the fixtures that start it: unit tests do without.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +39,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, model_hub: Hub) -> Iterator
     loopback = {"HF_ENDPOINT": model_hub.url, "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1,localhost"}
     with ComfyServer(tmp_path_factory.mktemp("comfyui"), environment=loopback) as running:
         yield running
+
+
+@pytest.fixture
+def models(server: ComfyServer) -> Iterator[Path]:
+    """models/levo, empty after the test."""
+    folder = server.base / "models" / "levo"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 @pytest.fixture

@@ -232,6 +232,17 @@ SHAPES: dict[type, list[tuple[str, str, int | None]]] = {
 }
 
 
+def count(tensors: Mapping[str, Tensor], pattern: str) -> int:
+    """How many different numbers, the group of a pattern, names of tensors have."""
+    return len({match[1] for name in tensors if (match := re.fullmatch(pattern, name))})
+
+
+def size(tensors: Mapping[str, Tensor], name: str, axis: int) -> int:
+    """Length of an axis of a tensor; 0 where there is none."""
+    shape = tensors[name].shape if name in tensors else ()
+    return shape[axis] if axis < len(shape) else 0
+
+
 def disagreement(config: Any, tensors: Mapping[str, Tensor]) -> str | None:
     """Which size of a config the tensors of its file have otherwise, as the rest of a sentence.
 
@@ -240,19 +251,13 @@ def disagreement(config: Any, tensors: Mapping[str, Tensor]) -> str | None:
         tensors: by their plain released names, or by ours.
     """
     for field, name, axis in SHAPES.get(type(config), []):
-        if axis is None:
-            numbers = {match[1] for tensor in tensors if (match := re.fullmatch(name, tensor))}
-            found = len(numbers)
-        else:
-            tensor = tensors.get(name)
-            shape = () if tensor is None else tensor.shape
-            found = shape[axis] if axis < len(shape) else 0
-            if tensor is not None and axis == 1 and tensor.dtype == int4.LAYOUT:
-                said = int4.groups(getattr(config, field)) * int4.HALF
-                if found != said:
-                    return f"its config asks for {said:,} bytes a row of {name}, which has {found:,}"
-                continue
         said = getattr(config, field)
+        found = count(tensors, name) if axis is None else size(tensors, name, axis)
+        if axis == 1 and found and tensors[name].dtype == int4.LAYOUT:
+            stored = int4.groups(said) * int4.HALF
+            if found != stored:
+                return f"its config asks for {stored:,} bytes a row of {name}, which has {found:,}"
+            continue
         if found and found != said:
             return f"its config says {said:,} for {field}, and its weights have {found:,}"
     return None

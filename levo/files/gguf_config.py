@@ -6,7 +6,6 @@ What is no size of ours has to be as these models were published: codes, rates, 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -185,14 +184,14 @@ def _flow(values: Values, tensors: Tensors) -> RendererConfig:
     _require_schema(values)
     prefixes = ("levo2.flow.",)
     told = {
-        "layers": _count(tensors, r"flow\.block\.(\d+)\..*"),
-        "inner": _size(tensors, "flow.block.0.ffn.in.weight", 0),
-        "mask": _size(tensors, "flow.mask_embedding.weight", 1),
-        "latent": _size(tensors, "flow.norm.sum_x", 0),
-        "condition": _size(tensors, "flow.rvq.vocal.out_proj.weight", 0),
-        "code_width": _size(tensors, "flow.rvq.vocal.codebook.weight", 1),
-        "time": _size(tensors, "flow.time_embedding.linear_1.weight", 1),
-        "window": _size(tensors, "flow.position_embedding.weight", 0),
+        "layers": config_limits.count(tensors, r"flow\.block\.(\d+)\..*"),
+        "inner": config_limits.size(tensors, "flow.block.0.ffn.in.weight", 0),
+        "mask": config_limits.size(tensors, "flow.mask_embedding.weight", 1),
+        "latent": config_limits.size(tensors, "flow.norm.sum_x", 0),
+        "condition": config_limits.size(tensors, "flow.rvq.vocal.out_proj.weight", 0),
+        "code_width": config_limits.size(tensors, "flow.rvq.vocal.codebook.weight", 1),
+        "time": config_limits.size(tensors, "flow.time_embedding.linear_1.weight", 1),
+        "window": config_limits.size(tensors, "flow.position_embedding.weight", 0),
     }
     fields = {field: size for field, size in told.items() if size} | _said(values, prefixes, FLOW_KEYS)
     config = RendererConfig(**fields)
@@ -211,7 +210,7 @@ def _vae(values: Values, tensors: Tensors) -> VaeConfig:
 
 def _vae_sizes(tensors: Tensors) -> dict[str, Any]:
     """Sizes that the shapes of the decoder tell; what of them is nonsense, its limits tell."""
-    stages = _count(tensors, r"vae\.decoder\.stage\.(\d+)\.upsample\.weight")
+    stages = config_limits.count(tensors, r"vae\.decoder\.stage\.(\d+)\.upsample\.weight")
     shapes = [tuple(tensors[f"vae.decoder.stage.{n}.upsample.weight"].shape) for n in range(stages)]
     if not shapes or any(len(shape) != 3 for shape in shapes):
         return {}
@@ -220,8 +219,8 @@ def _vae_sizes(tensors: Tensors) -> dict[str, Any]:
         "channels": channels,
         "multiples": tuple(shape[0] // channels for shape in reversed(shapes)),
         "strides": tuple(shape[2] // 2 for shape in reversed(shapes)),
-        "latent": _size(tensors, "vae.decoder.input.weight", 1),
-        "audio_channels": _size(tensors, "vae.decoder.output.weight", 0),
+        "latent": config_limits.size(tensors, "vae.decoder.input.weight", 1),
+        "audio_channels": config_limits.size(tensors, "vae.decoder.output.weight", 0),
     }
 
 
@@ -261,13 +260,3 @@ def _require_constants(values: Values, prefixes: tuple[str, ...], wanted: Mappin
         alike = isinstance(found, (int, float)) and isinstance(found, bool) == isinstance(number, bool)
         if not alike or not math.isclose(found, number, rel_tol=1e-4):
             raise ValueError(f"{key} is {shown(found)}, not {number}")
-
-
-def _count(tensors: Tensors, pattern: str) -> int:
-    return len({found[1] for name in tensors if (found := re.fullmatch(pattern, name))})
-
-
-def _size(tensors: Tensors, name: str, axis: int) -> int:
-    """Length of an axis of a tensor; 0 where there is none."""
-    shape = tensors[name].shape if name in tensors else ()
-    return shape[axis] if axis < len(shape) else 0

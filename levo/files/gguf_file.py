@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from ..config import RELEASED_CONFIGS
 from ..kinds import Kind
 from . import gguf_header, released
-from .converted import Provenance
 from .damage import display_name, raise_if_damaged
 from .gguf_config import gguf_config
 from .gguf_header import GgufHeader, GgufTensor
-from .packed import Packed
+from .packed import Packed, PackedFile
 from .released import GGUF_DIALECTS, Layout, gguf_layout
 from .tensor_file import CheckpointError, Inventory
 
@@ -37,7 +36,7 @@ NAMES = {Kind.RENDERER: "flow", Kind.VAE: "VAE decoder"}
 
 
 @dataclass(frozen=True)
-class GgufFile:
+class GgufFile(PackedFile):
     """A file of LeVo 2 in GGUF, or of any other model."""
 
     path: Path
@@ -66,21 +65,6 @@ class GgufFile:
         types = {tensor.type_name for tensor in self.header.tensors.values()}
         smallest = next((name for name in SMALLEST_FIRST if name in types), "")
         return MIXED.get(smallest, smallest) if "Q6_K" in types else smallest
-
-    @property
-    def second_kind(self) -> Kind | None:
-        """A GGUF file holds one model."""
-        return None
-
-    @property
-    def encodes(self) -> bool:
-        """Whether it holds the encoder of a VAE: none does."""
-        return False
-
-    @property
-    def provenance(self) -> Provenance | None:
-        """The file itself is where its weights come from."""
-        return None
 
     def config(self, wanted: Kind) -> Any:
         """Config of the model.

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from ..config import CODES, FRAME_RATE, RELEASED_CONFIGS, STYLE_ROWS, LelmConfig
 from ..kinds import Kind
 from . import config_limits, released
-from .converted import Provenance
 from .damage import display_name
-from .packed import Packed, described
+from .packed import Packed, PackedFile, described
 from .plain_data import PlainDataError, from_json, read_text, shown
 from .release_config import CONFIG, read_config
 from .released import MLX_STYLE_TABLE, Layout, mlx_layout
@@ -46,7 +45,7 @@ CONSTANTS = {"code_depth": 3, "code_size": CODES, "frame_rate": FRAME_RATE, "pro
 
 
 @dataclass(frozen=True)
-class MlxFile:
+class MlxFile(PackedFile):
     """An MLX file of LeLM, or the index of one in several."""
 
     path: Path
@@ -70,21 +69,6 @@ class MlxFile:
     def name(self) -> str:
         """What people may call it: the release and what its numbers are."""
         return f"{self._release()} MLX {self._numbers()}".rstrip()
-
-    @property
-    def second_kind(self) -> Kind | None:
-        """An MLX file holds one model."""
-        return None
-
-    @property
-    def encodes(self) -> bool:
-        """Whether it holds the encoder of a VAE: none does."""
-        return False
-
-    @property
-    def provenance(self) -> Provenance | None:
-        """The file itself is where its weights come from."""
-        return None
 
     def config(self, wanted: Kind) -> Any:
         """Config of the model, by what lies beside the file.

@@ -46,6 +46,14 @@ class Packed:
         return whole.view(self.shape)
 
 
+class PackedFile:
+    """What files of such tensors have alike: one model, no encoder of a VAE, no origin but themselves."""
+
+    second_kind: None = None
+    encodes = False
+    provenance: None = None
+
+
 def described(tensors: Mapping[str, Tensor | Packed]) -> dict[str, Tensor]:
     """Tensors of a file as those that they stand for, packed ones on the meta device."""
     return {

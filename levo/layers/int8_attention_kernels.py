@@ -10,11 +10,11 @@ addresses; see `quantised_triton`.
 import triton
 import triton.language as tl
 
-from . import int8_attention, quantised_triton
+from . import int8_attention
+from .quantised_kernels import pointer
 
 LEVELS = tl.constexpr(int8_attention.LEVELS)
 SMALLEST = tl.constexpr(int8_attention.SMALLEST)
-ALIGNMENT = tl.constexpr(quantised_triton.ALIGNMENT)
 LOWEST = tl.constexpr(-1e30)  # of scores, where nothing is seen
 
 
@@ -45,17 +45,17 @@ def append(
     head, half = tl.program_id(0), tl.program_id(1)
     column = tl.arange(0, WIDTH)
     inside = column < width
-    both = both_address.to(tl.pointer_type(NUMBER))
+    both = pointer(both_address, NUMBER, False)
     both += half * half_stride + head // heads * row_stride + head % heads * head_stride
     x = tl.load(both + column, mask=inside, other=0.0).to(tl.float32)
-    means = means_address.to(tl.pointer_type(tl.float32)) + head * width + column
+    means = pointer(means_address, tl.float32, False) + head * width + column
     x -= tl.load(means, mask=inside & (half == 0), other=0.0)
     scale = tl.maximum(tl.max(tl.abs(x), 0) / LEVELS, SMALLEST)
-    at = tl.load(at_address.to(tl.pointer_type(tl.int64)))
+    at = tl.load(pointer(at_address, tl.int64, False))
     place = (half.to(tl.int64) * tl.num_programs(0) + head) * capacity + at
     number = tl.floor(x / scale + 0.5).to(tl.int8)
-    tl.store(numbers_address.to(tl.pointer_type(tl.int8)) + place * width + column, number, mask=inside)
-    tl.store(scales_address.to(tl.pointer_type(tl.float32)) + place, scale)
+    tl.store(pointer(numbers_address, tl.int8, False) + place * width + column, number, mask=inside)
+    tl.store(pointer(scales_address, tl.float32, False) + place, scale)
 
 
 @triton.jit
@@ -90,7 +90,7 @@ def attend(
     """
     head, run = tl.program_id(0), tl.program_id(1)
     q = _query(query_address, head, heads, width, row_stride, head_stride, NUMBER, WIDTH) * factor
-    length = tl.load(lengths_address.to(tl.pointer_type(tl.int32)) + head // heads)
+    length = tl.load(pointer(lengths_address, tl.int32, False) + head // heads)
     half = tl.num_programs(0).to(tl.int64) * capacity  # from keys to values
     largest, weights = tl.full((), LOWEST, tl.float32), tl.zeros((), tl.float32)
     sums = tl.zeros((WIDTH,), tl.float32)
@@ -104,7 +104,7 @@ def attend(
         weight, old = tl.where(seen, tl.exp(score - highest), 0.0), tl.exp(largest - highest)
         sums = sums * old + tl.sum((weight * scale)[:, None] * values, 0)
         weights, largest = weights * old + tl.sum(weight, 0), highest
-    out = sums_address.to(tl.pointer_type(tl.float32))
+    out = pointer(sums_address, tl.float32, False)
     out += (run.to(tl.int64) * tl.num_programs(0) + head) * (WIDTH + 2)
     tl.store(out + tl.arange(0, WIDTH), sums)
     tl.store(out + WIDTH, weights)
@@ -115,20 +115,18 @@ def attend(
 def _query(address, head, heads, width, row_stride, head_stride, NUMBER: tl.constexpr, WIDTH: tl.constexpr):
     """The query [WIDTH] of a head, as floats."""
     column = tl.arange(0, WIDTH)
-    query = address.to(tl.pointer_type(NUMBER)) + head // heads * row_stride + head % heads * head_stride
+    query = pointer(address, NUMBER, False) + head // heads * row_stride + head % heads * head_stride
     return tl.load(query + column, mask=column < width, other=0.0).to(tl.float32)
 
 
 @triton.jit
 def _read(numbers_address, scales_address, place, seen, width, WIDTH: tl.constexpr, ALIGNED: tl.constexpr):
     """Bytes [positions, WIDTH] as floats, and their scales [positions]."""
-    numbers = numbers_address.to(tl.pointer_type(tl.int8))
-    if ALIGNED:
-        numbers = tl.multiple_of(numbers, [ALIGNMENT])
+    numbers = pointer(numbers_address, tl.int8, ALIGNED)
     column = tl.arange(0, WIDTH)
     cells = place[:, None] * width + column[None, :]
     read = tl.load(numbers + cells, mask=seen[:, None] & (column < width)[None, :], other=0)
-    scales = scales_address.to(tl.pointer_type(tl.float32))
+    scales = pointer(scales_address, tl.float32, False)
     return read.to(tl.float32), tl.load(scales + place, mask=seen, other=0.0)
 
 
@@ -150,7 +148,7 @@ def merge(
     """
     head = tl.program_id(0)
     column, run = tl.arange(0, WIDTH), tl.arange(0, RUNS)
-    sums = sums_address.to(tl.pointer_type(tl.float32))
+    sums = pointer(sums_address, tl.float32, False)
     rows = (run * tl.num_programs(0) + head) * (WIDTH + 2)
     there = run < runs
     largest = tl.load(sums + rows + WIDTH + 1, mask=there, other=LOWEST)
@@ -159,5 +157,5 @@ def merge(
     total = tl.sum(weights * share, 0)
     values = tl.load(sums + rows[:, None] + column[None, :], mask=there[:, None], other=0.0)
     y = tl.sum(values * share[:, None], 0) / total
-    out = out_address.to(tl.pointer_type(NUMBER)) + head * width + column
+    out = pointer(out_address, NUMBER, False) + head * width + column
     tl.store(out, y.to(NUMBER), mask=column < width)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import int8_attention, quantised_triton
+from . import int8_attention, quantised, quantised_triton
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,10 @@ def is_available(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     """
     if dtype == torch.float32 or not quantised_triton.is_available(device):
         return False
-    try:
-        if _is_right(device, dtype, width):
-            return True
-        reason = "it gives wrong numbers"
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except Exception as error:  # kernels and the compilers behind them raise errors of every kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    log.warning("The kernel that attends to int8 cannot be used here (%s): steps are slower.", reason)
-    return False
+    reason = quantised.refusal(partial(_is_right, device, dtype, width))
+    if reason is not None:
+        log.warning("The kernel that attends to int8 cannot be used here (%s): steps are slower.", reason)
+    return reason is None
 
 
 def _is_right(device: torch.device, dtype: torch.dtype, width: int) -> bool:

@@ -79,6 +79,20 @@ class Kernel:
         return bool(error < self.error)
 
 
+def refusal(is_right: Callable[[], bool]) -> str | None:
+    """Why a kernel cannot be used, as the rest of a sentence, by trying it; None if it can.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: there is no memory for the trial.
+    """
+    try:
+        return None if is_right() else "it gives wrong numbers"
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # kernels and the compilers behind them raise errors of every kind
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def by_blocks(
     rows: Tensor, weight: Tensor, scale: Tensor, dequantise: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:

@@ -127,27 +127,27 @@ def multiply(
     begin = tl.program_id(1) * (STEPS * PARTS * STEP)
     row = tl.arange(0, TILE)
     out = tl.minimum(tl.program_id(0) * (TILE // PARTS) + row // PARTS, width_out - 1).to(tl.int64)
-    x, rest = _pointer(x_address, NUMBER, ALIGNED) + begin, width_in - begin
+    x, rest = pointer(x_address, NUMBER, ALIGNED) + begin, width_in - begin
     if BITS == 8:
-        weights = _pointer(weight_address, tl.int8, ALIGNED) + out[:, None] * weight_stride + begin
+        weights = pointer(weight_address, tl.int8, ALIGNED) + out[:, None] * weight_stride + begin
         low, high = _by_bytes(weights, x, rows, rest, x_stride, NUMBER, STEPS, PARTS, WIDE, PTX)
     else:
-        weights = _pointer(weight_address, tl.uint8, ALIGNED) + out[:, None] * weight_stride + begin // 2
-        scales = _pointer(scale_address, tl.bfloat16, False) + out * tl.cdiv(width_in, STEP) + begin // STEP
+        weights = pointer(weight_address, tl.uint8, ALIGNED) + out[:, None] * weight_stride + begin // 2
+        scales = pointer(scale_address, tl.bfloat16, False) + out * tl.cdiv(width_in, STEP) + begin // STEP
         low, high = _by_halves(weights, scales, x, rows, rest, x_stride, NUMBER, STEPS, PARTS, WIDE, PTX)
-    scale, y = _pointer(scale_address, tl.float32, False), _pointer(y_address, SUM, False)
+    scale, y = pointer(scale_address, tl.float32, False), pointer(y_address, SUM, False)
     _store(low, scale, y, 0, rows, width_out, PARTS, WHOLE, WHOLE and BITS == 8)
     if WIDE:
         _store(high, scale, y, COLUMNS, rows, width_out, PARTS, WHOLE, WHOLE and BITS == 8)
 
 
 @triton.jit
-def _pointer(address, dtype: tl.constexpr, ALIGNED: tl.constexpr):
+def pointer(address, dtype: tl.constexpr, ALIGNED: tl.constexpr):
     """A pointer to numbers; that it is a multiple of ALIGNMENT lets a thread read more at once."""
-    pointer = address.to(tl.pointer_type(dtype))
+    numbers = address.to(tl.pointer_type(dtype))
     if ALIGNED:
-        pointer = tl.multiple_of(pointer, [ALIGNMENT])
-    return pointer
+        numbers = tl.multiple_of(numbers, [ALIGNMENT])
+    return numbers
 
 
 @triton.jit
@@ -317,12 +317,12 @@ def reduce(
     row = tl.program_id(1)
     out = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = out < width_out
-    sums = sums_address.to(tl.pointer_type(tl.float32)) + row * width_out + out
+    sums = pointer(sums_address, tl.float32, False) + row * width_out + out
     total = tl.load(sums, mask=inside, other=0.0)
     for split in tl.static_range(1, SPLITS):  # unrolled, so that no load waits for the one before
         total += tl.load(sums + split * rows * width_out, mask=inside, other=0.0)
     if SCALED:
-        scales = scale_address.to(tl.pointer_type(tl.float32)) + out
+        scales = pointer(scale_address, tl.float32, False) + out
         total = total * tl.load(scales, mask=inside, other=0.0)
-    y = y_address.to(tl.pointer_type(NUMBER)) + row * width_out + out
+    y = pointer(y_address, NUMBER, False) + row * width_out + out
     tl.store(y, total.to(NUMBER), mask=inside)

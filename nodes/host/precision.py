@@ -72,30 +72,17 @@ def few_rows_kernel(layer: type[nn.Module], dtype: torch.dtype) -> quantised.Ker
     device = mm.get_torch_device()
     if device.type == "cuda" and dtype != torch.float32 and quantised_triton.is_available(device):
         kernel = quantised.Kernel("a Triton kernel", quantised_triton.MAX_ROWS, quantised_triton.product)
-        if _works(kernel, layer, device, dtype):
+        reason = quantised.refusal(partial(kernel.is_right, layer, device, dtype))
+        if reason is None:
             log.info("Matrices in few bits are multiplied by %s.", kernel.name)
             return kernel
+        log.warning("%s cannot be used here (%s).", kernel.name.capitalize(), reason)
     log.warning(
         "int8 and int4 are for memory alone on this machine: no kernel multiplies by them, so each step "
         "turns all matrices into %s, which takes longer than reading them as %s would.",
         *(str(dtype).removeprefix("torch."),) * 2,
     )
     return None
-
-
-def _works(
-    kernel: quantised.Kernel, layer: type[nn.Module], device: torch.device, dtype: torch.dtype
-) -> bool:
-    try:
-        if kernel.is_right(layer, device, dtype):
-            return True
-        reason = "it gives wrong numbers"
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except Exception as error:  # kernels and the compilers behind them raise errors of every kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    log.warning("%s cannot be used here (%s).", kernel.name.capitalize(), reason)
-    return False
 
 
 def renderer_precision(choice: str, attention: str, head_width: int) -> Precision:

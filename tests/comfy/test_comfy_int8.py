@@ -42,16 +42,20 @@ def test_int8_is_the_language_models_choice_alone(object_info):
     assert [node for node, options in choices.items() if "int8" in options] == ["LeVoLoadLeLM"]
 
 
-def test_an_int8_model_is_saved_as_loaded_and_makes_the_same_song(
-    server: ComfyServer, song: songs.Song, tmp_path: Path
+@pytest.mark.parametrize(("dtype", "stored"), [("int8", "I8"), ("int4", "U8")])
+def test_a_small_model_is_saved_as_loaded_and_makes_the_same_song(
+    server: ComfyServer, tmp_path: Path, dtype: str, stored: str
 ):
-    prompt = songs.song_prompt(loadlelm=INT8, compose=SHORT)
-    run = server.run(songs.saving(prompt, f"{tmp_path.name}/int8"))
+    load = {"dtype": dtype}
+    song, _ = songs.make(server, loadlelm=load, compose=SHORT)
+    run = server.run(
+        songs.saving(songs.song_prompt(loadlelm=load, compose=SHORT), f"{tmp_path.name}/{dtype}")
+    )
     assert run.status == "success", run.error
     path = Path(run.outputs["path"]["text"][0])
     with safe_open(path, framework="pt") as file:
-        assert file.get_slice("heads.0.weight").get_dtype() == "I8"
-    from_file = {**INT8, "checkpoint": songs.choice_of(server, path)}
+        assert file.get_slice("heads.0.weight").get_dtype() == stored
+    from_file = {**load, "checkpoint": songs.choice_of(server, path)}
     again, _ = songs.make(server, loadlelm=from_file, compose=SHORT)
     path.unlink()
     assert np.array_equal(again.sound, song.sound)
@@ -72,17 +76,3 @@ def test_other_small_numbers_make_songs_too(server: ComfyServer, load: dict[str,
     small, _ = songs.make(server, loadlelm=load, compose=SHORT)
     assert small.seconds >= 1
     assert np.sqrt((small.sound**2).mean()) > 1e-3
-
-
-def test_an_int4_model_is_saved_as_loaded_and_makes_the_same_song(server: ComfyServer, tmp_path: Path):
-    int4 = {"dtype": "int4"}
-    song, _ = songs.make(server, loadlelm=int4, compose=SHORT)
-    run = server.run(songs.saving(songs.song_prompt(loadlelm=int4, compose=SHORT), f"{tmp_path.name}/int4"))
-    assert run.status == "success", run.error
-    path = Path(run.outputs["path"]["text"][0])
-    with safe_open(path, framework="pt") as file:
-        assert file.get_slice("heads.0.weight").get_dtype() == "U8"
-    from_file = {**int4, "checkpoint": songs.choice_of(server, path)}
-    again, _ = songs.make(server, loadlelm=from_file, compose=SHORT)
-    path.unlink()
-    assert np.array_equal(again.sound, song.sound)

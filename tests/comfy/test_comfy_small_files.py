@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,6 @@ from levo.files.checkpoint import open_checkpoint
 
 LOADERS = {"loadlelm": "LeVoLoadLeLM", "loadrenderer": "LeVoLoadRenderer", "loadvae": "LeVoLoadVAE"}
 SHORT = {"max_seconds": 4}
-
-
-@pytest.fixture
-def models(server: ComfyServer) -> Iterator[Path]:
-    """models/levo, empty after the test."""
-    folder = server.base / "models" / "levo"
-    folder.mkdir(exist_ok=True)
-    yield folder
-    shutil.rmtree(folder)
-    folder.mkdir()
 
 
 def choices(server: ComfyServer, node: str) -> list[str]:

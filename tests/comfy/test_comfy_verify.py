@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,6 @@ from levo.files.tensor_file import inventory, read
 
 TINY = "tiny (built in, random weights: sounds like noise)"
 LOADERS = ["LeLM", "Renderer", "VAE"]
-
-
-@pytest.fixture
-def models(server: ComfyServer) -> Iterator[Path]:
-    """models/levo, empty after the test."""
-    folder = server.base / "models" / "levo"
-    folder.mkdir(exist_ok=True)
-    yield folder
-    shutil.rmtree(folder)
-    folder.mkdir()
 
 
 def saving(loader: str, name: str, checkpoint: str = TINY) -> dict[str, Any]:

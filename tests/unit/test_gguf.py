@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +12,8 @@ from support import gguf_files
 from support.gguf_models import Written, write_flow, write_lelm, write_vae
 from support.kquants import ERROR
 from support.peak_memory import peak
-from torch import Tensor, nn
+from support.small_files import expected, loaded
+from torch import nn
 
 from levo import tiny
 from levo.config import RELEASED_CONFIGS, RendererConfig, VaeConfig
@@ -72,18 +72,6 @@ def files(tmp_path_factory: pytest.TempPathFactory):
         return made[name]
 
     return get
-
-
-def loaded(file: Written, dtype: torch.dtype, operations: Any = nn) -> dict[str, Tensor]:
-    model = file.model(device="meta", dtype=dtype, operations=operations)
-    open_checkpoint(file.path).load_into(model, file.layout, "cpu")
-    return model.state_dict()
-
-
-def expected(file: Written, dtype: torch.dtype, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    model = file.model(device="meta", dtype=dtype)
-    released.load(model, lambda: tensors, file.layout, "cpu")
-    return model.state_dict()
 
 
 # What is loaded ------------------------------------------------------------------------------------------

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from support import gguf_models, mlx_models, releases
 from support.release_texts import config_text
-from torch import Tensor, nn
+from support.small_files import expected, loaded
+from torch import nn
 
 from levo.config import RELEASED_CONFIGS
 from levo.files import converted, parts, released
@@ -42,18 +42,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory):
     return get
 
 
-def loaded(path: Path, file: Written, dtype: torch.dtype, operations: Any = nn) -> dict[str, Tensor]:
-    model = file.model(device="meta", dtype=dtype, operations=operations)
-    open_checkpoint(path).load_into(model, file.layout, "cpu")
-    return model.state_dict()
-
-
-def expected(file: Written, dtype: torch.dtype, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    model = file.model(device="meta", dtype=dtype)
-    released.load(model, lambda: tensors, file.layout, "cpu")
-    return model.state_dict()
-
-
 # What is loaded ------------------------------------------------------------------------------------------
 
 
@@ -62,7 +50,7 @@ def test_a_folder_is_loaded_as_the_floats_that_it_stands_for(folders, kind: str)
     file = folders(kind)
     assert len(list(file.path.parent.glob("model-*"))) > 1
     assert fitting_config(open_checkpoint(file.path), Kind.LELM) == file.model.args[0]
-    ours, right = loaded(file.path, file, torch.float32), expected(file, torch.float32, file.floats)
+    ours, right = loaded(file, torch.float32), expected(file, torch.float32, file.floats)
     near = expected(file, torch.float32, file.given)
     for tensor in right:
         assert torch.equal(ours[tensor], right[tensor]), tensor
@@ -74,14 +62,14 @@ def test_a_folder_is_loaded_as_the_floats_that_it_stands_for(folders, kind: str)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_short_dtypes_round_the_same_floats_once(folders, kind: str, dtype: torch.dtype):
     file = folders(kind)
-    ours, right = loaded(file.path, file, dtype), expected(file, dtype, file.floats)
+    ours, right = loaded(file, dtype), expected(file, dtype, file.floats)
     for tensor in right:
         assert torch.equal(ours[tensor], right[tensor])
 
 
 def test_int8_layers_round_the_same_floats(folders):
     file = folders("8-bit")
-    ours = loaded(file.path, file, torch.float32, quantised.operations(nn, int8.Int8Linear))
+    ours = loaded(file, torch.float32, quantised.operations(nn, int8.Int8Linear))
     model = file.model(device="meta", operations=quantised.operations(nn, int8.Int8Linear))
     released.load(model, lambda: file.floats, file.layout, "cpu")
     for tensor, right in model.state_dict().items():
@@ -108,7 +96,10 @@ def test_a_folder_of_one_file_needs_no_index(tmp_path: Path):
         found = [f for f in Listing().files([file.path.parent]) if f.part]
         assert [f.path.name for f in found] == [INDEX if shards_too else "model.safetensors"]
         assert found[0].part == parts.Part(Kind.LELM, f"{shards_too} MLX fp16", file.path.stat().st_size)
-        ours, right = loaded(found[0].path, file, torch.float32), expected(file, torch.float32, file.floats)
+        ours, right = (
+            loaded(file, torch.float32, path=found[0].path),
+            expected(file, torch.float32, file.floats),
+        )
         assert all(torch.equal(ours[tensor], right[tensor]) for tensor in right)
 
 
