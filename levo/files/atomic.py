@@ -58,7 +58,7 @@ def writing(path: Path, size: int = 0, place: Callable[[Path], object] | None = 
     Raises:
         WriteError: the disk does not let us.
     """
-    made = [folder for folder in path.parents if not os.path.lexists(folder)]
+    created = [folder for folder in path.parents if not os.path.lexists(folder)]
     try:
         with told(path, size):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def writing(path: Path, size: int = 0, place: Callable[[Path], object] | None = 
             with _partial(path, place or partial(os.replace, dst=path)) as unnamed:
                 yield unnamed
     except BaseException:
-        for folder in made:
+        for folder in created:
             with suppress(OSError):  # somebody else put something there
                 folder.rmdir()
         raise
@@ -117,8 +117,8 @@ def error_number(error: BaseException) -> int | None:
     """The system's number of an error, None where it has none."""
     if isinstance(error, OSError):
         return error.errno
-    found = CODE.search(str(error))  # safetensors' own are texts
-    return int(found[1]) if found else None
+    match = CODE.search(str(error))  # safetensors' own are texts
+    return int(match[1]) if match else None
 
 
 # Sentences -----------------------------------------------------------------------------------------------

@@ -187,8 +187,8 @@ def copy_in(repository: str, file: RemoteFile) -> RemoteFile:
     A file whose hash is not known has none: nobody could tell whether it is the same.
     """
     whole = f"{file.repository}/{file.path}"
-    for first, there in COPIES[repository].items():
+    for first, replacement in COPIES[repository].items():
         if file.sha256 and whole.startswith(first):
-            path = there + whole.removeprefix(first)
+            path = replacement + whole.removeprefix(first)
             return replace(file, repository=repository, revision="main", path=path, place=file.local_path)
     return file

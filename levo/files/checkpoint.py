@@ -37,7 +37,7 @@ class ConvertedFile:
     """A file that LeVo Save Checkpoint wrote."""
 
     path: Path
-    found: Inventory
+    inventory: Inventory
     kind: Kind | str  # a text where a later version of the pack wrote the file
 
     @property
@@ -53,20 +53,20 @@ class ConvertedFile:
     @property
     def encodes(self) -> bool:
         """Whether it holds the encoder of a VAE: one that was saved of a GGUF file does not."""
-        return any(name.startswith("encoder.") for name in self.found.tensors)
+        return any(name.startswith("encoder.") for name in self.inventory.tensors)
 
     @property
     def provenance(self) -> Provenance | None:
         """Where its weights came from first."""
-        return converted.provenance_in(self.found)
+        return converted.provenance_in(self.inventory)
 
-    def config(self, wanted: Kind) -> Any:
+    def config(self, expected_kind: Kind) -> Any:
         """Config of the model.
 
         Raises:
             CheckpointError: it is no model of the kind that is wanted, or its config is broken.
         """
-        return converted.config_in(self.path, self.found, wanted)
+        return converted.config_in(self.path, self.inventory, expected_kind)
 
     def load_into(self, model: nn.Module, layout: Layout, device: torch.device | str | None = None) -> None:
         """Give a model the tensors of the file.
@@ -87,7 +87,7 @@ class ReleasedFile:
     """A published file, or any other."""
 
     path: Path
-    found: Inventory
+    inventory: Inventory
     kind: Kind | None  # None if it is no model that is known
 
     @property
@@ -97,9 +97,8 @@ class ReleasedFile:
             return self._release()
         if self.kind in (Kind.RENDERER, Kind.MIXED_ENCODER):
             file = "septoken" if self.kind == Kind.RENDERER else "1rvq"
-            return (
-                f"{file} {'full' if any(name.startswith(FULL) for name in self.found.tensors) else 'slim'}"
-            )
+            whole = any(name.startswith(FULL) for name in self.inventory.tensors)
+            return f"{file} {'full' if whole else 'slim'}"
         return self.path.stem
 
     @property
@@ -117,27 +116,27 @@ class ReleasedFile:
         """A released file does not say where it came from."""
         return None
 
-    def config(self, wanted: Kind) -> Any:
+    def config(self, expected_kind: Kind) -> Any:
         """Config of the model: as what lies beside the file says, or as it is known of all releases.
 
         Raises:
             CheckpointError: it is no model of the kind that is wanted, or what lies beside it is missing or
                 broken.
         """
-        if wanted == Kind.LELM:
+        if expected_kind == Kind.LELM:
             return self._lelm_config()
-        if wanted == Kind.VAE:
+        if expected_kind == Kind.VAE:
             return self._vae_config()
-        if wanted == Kind.SEPARATOR:
-            return released.separator_config(self.path, self.found)
-        return MODELS[wanted].released
+        if expected_kind == Kind.SEPARATOR:
+            return released.separator_config(self.path, self.inventory)
+        return MODELS[expected_kind].released
 
     def load_into(self, model: nn.Module, layout: Layout, device: torch.device | str | None = None) -> None:
         """Give a model the tensors of the file; see `ConvertedFile.load_into`."""
         released.load(model, partial(read, self.path), layout, device)
 
     def _lelm_config(self) -> LelmConfig:
-        rows = released.style_rows({name: t for name, t in self.found.tensors.items() if t.ndim})
+        rows = released.style_rows({name: t for name, t in self.inventory.tensors.items() if t.ndim})
         version = next((v for v, n in STYLE_ROWS.items() if n == rows), None)
         if version is not None:
             return read_config(self.path.parent / CONFIG, version)
@@ -148,8 +147,8 @@ class ReleasedFile:
         )
 
     def _vae_config(self) -> VaeConfig:
-        beside = self.path.parent / VAE_CONFIG
-        return read_vae_config(beside) if os.path.lexists(beside) else MODELS[Kind.VAE].released
+        config_file = self.path.parent / VAE_CONFIG
+        return read_vae_config(config_file) if os.path.lexists(config_file) else MODELS[Kind.VAE].released
 
     def _release(self) -> str:
         """A release by the sizes of its LeLM; what sizes cannot tell is told by the folder's name."""
@@ -186,30 +185,30 @@ def open_checkpoint(path: Path) -> CheckpointFile:
 
 
 def described_checkpoint(
-    path: Path, found: Inventory, kind: Kind | None = None
+    path: Path, inventory: Inventory, kind: Kind | None = None
 ) -> ConvertedFile | ReleasedFile | MlxFile:
     """A checkpoint file by what it says of itself.
 
     Args:
         path: of the file.
-        found: what it says.
+        inventory: what it says.
         kind: of the file, if that is known without it.
     """
-    if said := converted.kind_in(found):
-        return ConvertedFile(path, found, said)
-    if released.is_mlx(found.tensors):
-        return MlxFile(path, found)
-    return ReleasedFile(path, found, kind or released.kind_of(found.tensors))
+    if recorded_kind := converted.kind_in(inventory):
+        return ConvertedFile(path, inventory, recorded_kind)
+    if released.is_mlx(inventory.tensors):
+        return MlxFile(path, inventory)
+    return ReleasedFile(path, inventory, kind or released.kind_of(inventory.tensors))
 
 
-def fitting_config(file: CheckpointFile, wanted: Kind) -> Any:
+def fitting_config(file: CheckpointFile, expected_kind: Kind) -> Any:
     """Config of a file's model, which has the sizes of the file's tensors: no other model is built.
 
     Raises:
         CheckpointError: as the file's `config`, or the sizes differ.
     """
-    config = file.config(wanted)
-    tensors = {released.plain_name(name): tensor for name, tensor in file.found.tensors.items()}
+    config = file.config(expected_kind)
+    tensors = {released.plain_name(name): tensor for name, tensor in file.inventory.tensors.items()}
     if wrong := disagreement(config, tensors):
         raise CheckpointError(
             f"{display_name(file.path)} does not fit: {wrong}; put the config beside it that it was "

@@ -251,13 +251,13 @@ def disagreement(config: Any, tensors: Mapping[str, Tensor]) -> str | None:
         tensors: by their plain released names, or by ours.
     """
     for field, name, axis in SHAPES.get(type(config), []):
-        said = getattr(config, field)
-        found = count(tensors, name) if axis is None else size(tensors, name, axis)
-        if axis == 1 and found and tensors[name].dtype == int4.LAYOUT:
-            stored = int4.groups(said) * int4.HALF
-            if found != stored:
-                return f"its config asks for {stored:,} bytes a row of {name}, which has {found:,}"
+        declared = getattr(config, field)
+        actual = count(tensors, name) if axis is None else size(tensors, name, axis)
+        if axis == 1 and actual and tensors[name].dtype == int4.LAYOUT:
+            row_bytes = int4.groups(declared) * int4.HALF
+            if actual != row_bytes:
+                return f"its config asks for {row_bytes:,} bytes a row of {name}, which has {actual:,}"
             continue
-        if found and found != said:
-            return f"its config says {said:,} for {field}, and its weights have {found:,}"
+        if actual and actual != declared:
+            return f"its config says {declared:,} for {field}, and its weights have {actual:,}"
     return None

@@ -40,7 +40,7 @@ SHA256 = re.compile("[0-9a-f]{64}")
 # safetensors' names
 DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 SMALL = {torch.int8: "I8", torch.uint8: "U8", FP8: "F8_E4M3"}  # of matrices only
-SAID = {torch.int8: "int8", torch.uint8: "int4", FP8: "fp8"}  # as loaders call them
+DTYPE_NAMES = {torch.int8: "int8", torch.uint8: "int4", FP8: "fp8"}  # as loaders call them
 FORMS: dict[torch.dtype, type[QuantisedLinear]] = {torch.int8: Int8Linear, torch.uint8: Int4Linear}
 DTYPES |= SMALL
 
@@ -53,36 +53,40 @@ class Provenance:
     sha256: str  # of that file
 
 
-def kind_in(found: Inventory) -> Kind | str | None:
+def kind_in(inventory: Inventory) -> Kind | str | None:
     """The part that a file of ours holds, a text where it is a later version's; None for any other file."""
-    said = found.metadata.get("levo.part")
-    return Kind(said) if said in set(Kind) else said
+    part = inventory.metadata.get("levo.part")
+    return Kind(part) if part in set(Kind) else part
 
 
-def provenance_in(found: Inventory) -> Provenance:
+def provenance_in(inventory: Inventory) -> Provenance:
     """Where the weights of a converted file came from first."""
-    return Provenance(found.metadata.get("levo.source", ""), found.metadata.get("levo.source_sha256", ""))
+    return Provenance(
+        inventory.metadata.get("levo.source", ""), inventory.metadata.get("levo.source_sha256", "")
+    )
 
 
-def config_in(path: Path, found: Inventory, wanted: Kind) -> Any:
+def config_in(path: Path, inventory: Inventory, expected_kind: Kind) -> Any:
     """The config of a converted file.
 
     Args:
         path: of the file, for messages.
-        found: what it holds.
-        wanted: the part it must be.
+        inventory: what it holds.
+        expected_kind: the part it must be.
 
     Raises:
         CheckpointError: another part, another format, or a broken config.
     """
-    kind = kind_in(found)
-    if kind != wanted:
-        raise CheckpointError(f"{display_name(path)} holds a {kind}; choose a file that holds a {wanted}.")
-    raise_if_newer(display_name(path), found.metadata.get("levo.format"), FORMAT, CheckpointError)
+    kind = kind_in(inventory)
+    if kind != expected_kind:
+        raise CheckpointError(
+            f"{display_name(path)} holds a {kind}; choose a file that holds a {expected_kind}."
+        )
+    raise_if_newer(display_name(path), inventory.metadata.get("levo.format"), FORMAT, CheckpointError)
     try:
-        fields = plain_data.from_json(found.metadata["levo.config"])
+        fields = plain_data.from_json(inventory.metadata["levo.config"])
         values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-        config = MODELS[wanted].config(**values)
+        config = MODELS[expected_kind].config(**values)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{display_name(path)} has a broken config; make or download it again."
@@ -116,13 +120,13 @@ def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | 
     )
 
 
-def _sources(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Source]:
+def _sources(model: nn.Module, stored: Mapping[str, Tensor]) -> dict[str, Source]:
     """Where each tensor of a model comes from, by what the file and the model store in few bits."""
     layers = {f"{n}.weight": m for n, m in model.named_modules() if isinstance(m, QuantisedLinear)}
     # Other whole numbers are told by `released.check`.
     forms = {
         name: FORMS[tensor.dtype]
-        for name, tensor in given.items()
+        for name, tensor in stored.items()
         if tensor.dtype in FORMS and tensor.ndim == 2 and name.endswith(".weight")
     }
     sources = {}
@@ -207,10 +211,10 @@ def save(
         file.write(_with_hash(start, UNHASHED, digest.hexdigest()))
 
 
-def recorded_sha256(found: Inventory) -> str | None:
+def recorded_sha256(inventory: Inventory) -> str | None:
     """The hash that a converted file says it has, see `sha256_of`; None in files of earlier versions."""
-    said = found.metadata.get("levo.sha256", "")
-    return said if SHA256.fullmatch(said) else None
+    sha256 = inventory.metadata.get("levo.sha256", "")
+    return sha256 if SHA256.fullmatch(sha256) else None
 
 
 def sha256_of(path: Path, recorded: str, on_step: Callable[[int, int], None]) -> str:
@@ -240,7 +244,7 @@ def _dtypes(
     """The dtype that each tensor has in a file of `dtype`; see `save`."""
     if dtype is None:
         return {name: tensor.dtype for name, tensor in tensors.items()}
-    if small := {SAID[tensor.dtype] for tensor in tensors.values() if tensor.dtype in SAID}:
+    if small := {DTYPE_NAMES[tensor.dtype] for tensor in tensors.values() if tensor.dtype in DTYPE_NAMES}:
         raise CheckpointError(
             f"The {kind} was loaded as {small.pop()}, which is written only as it is; choose `as loaded`, "
             "or load it in the dtype that the file should have."

@@ -137,30 +137,30 @@ def _songgen(values: Values, tensors: Tensors) -> LelmConfig:
 
 
 def _lelm(values: Values, prefixes: tuple[str, ...], tensors: Tensors) -> LelmConfig:
-    said = _said(values, prefixes, LELM_KEYS)
+    declared = _declared(values, prefixes, LELM_KEYS)
     for field in SIZES:
-        if field not in said:
+        if field not in declared:
             raise ValueError(f"no {LELM_KEYS[field][0]}")
     _require_constants(values, prefixes, LELM_CONSTANTS)
     for key in ("attention.kv_head_count", "attention.head_count_kv"):
-        _require_constants(values, prefixes, {key: said["heads"]})
+        _require_constants(values, prefixes, {key: declared["heads"]})
     rows = next((tensors[name].shape[0] for name in STYLE_TABLES if name in tensors), None)
     version = next((v for v, known in STYLE_ROWS.items() if known == rows), None)
     if version is None:
         raise ValueError("its style table is of no known release")
-    config = LelmConfig(**{"version": version, **_as_released(version, said), **said})
+    config = LelmConfig(**{"version": version, **_as_released(version, declared), **declared})
     config_limits.check(config)
     return _within_context(config, values, prefixes)
 
 
-def _as_released(version: str, said: Values) -> dict[str, Any]:
+def _as_released(version: str, declared: Values) -> dict[str, Any]:
     """What files do not say, as the release of the same sizes has it, or else v2."""
     fields = ("lyric_length", "style_length", "max_seconds", "rope_theta", "rope_theta_sub", "delays")
     alike = [
         config
         for config in RELEASED_CONFIGS.values()
         if config.version == version
-        and all(getattr(config, f) == said[f] for f in (*SIZES, "rope_theta") if f in said)
+        and all(getattr(config, f) == declared[f] for f in (*SIZES, "rope_theta") if f in declared)
     ]
     config = (alike or [RELEASED])[-1]
     return {field: getattr(config, field) for field in fields}
@@ -168,14 +168,14 @@ def _as_released(version: str, said: Values) -> dict[str, Any]:
 
 def _within_context(config: LelmConfig, values: Values, prefixes: tuple[str, ...]) -> LelmConfig:
     """A config whose longest song fits into the positions that a file says it has."""
-    found = _value(values, prefixes, "context_length")
-    if found is None:
+    positions = _value(values, prefixes, "context_length")
+    if positions is None:
         return config
-    if type(found) is not int:
-        raise ValueError(f"context_length is {shown(found)}, not a whole number")
-    frames = found - config.prefix_length - max(config.delays) - 1
+    if type(positions) is not int:
+        raise ValueError(f"context_length is {shown(positions)}, not a whole number")
+    frames = positions - config.prefix_length - max(config.delays) - 1
     if frames < FRAME_RATE:
-        raise ValueError(f"context_length is {found:,}, which leaves no room for a song")
+        raise ValueError(f"context_length is {positions:,}, which leaves no room for a song")
     seconds = min(config.max_seconds, frames // FRAME_RATE)
     return replace(config, max_seconds=float(seconds))
 
@@ -193,7 +193,7 @@ def _flow(values: Values, tensors: Tensors) -> RendererConfig:
         "time": config_limits.size(tensors, "flow.time_embedding.linear_1.weight", 1),
         "window": config_limits.size(tensors, "flow.position_embedding.weight", 0),
     }
-    fields = {field: size for field, size in told.items() if size} | _said(values, prefixes, FLOW_KEYS)
+    fields = {field: size for field, size in told.items() if size} | _declared(values, prefixes, FLOW_KEYS)
     config = RendererConfig(**fields)
     config_limits.check(config)
     _require_constants(values, prefixes, {**FLOW_CONSTANTS, "hidden_size": config.width})
@@ -203,7 +203,7 @@ def _flow(values: Values, tensors: Tensors) -> RendererConfig:
 def _vae(values: Values, tensors: Tensors) -> VaeConfig:
     _require_schema(values)
     prefixes = ("levo2.vae.",)
-    fields = _vae_sizes(tensors) | _said(values, prefixes, VAE_KEYS)
+    fields = _vae_sizes(tensors) | _declared(values, prefixes, VAE_KEYS)
     _require_constants(values, prefixes, VAE_CONSTANTS)
     return VaeConfig(**fields)
 
@@ -238,25 +238,31 @@ def _require_schema(values: Values) -> None:
         raise ValueError(f"levo2.schema_version is {shown(schema)}, and {SCHEMA} is read")
 
 
-def _said(values: Values, prefixes: tuple[str, ...], keys: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _declared(
+    values: Values, prefixes: tuple[str, ...], keys: Mapping[str, tuple[str, ...]]
+) -> dict[str, Any]:
     """Fields of a config that metadata say."""
-    found = {field: _value(values, prefixes, *names) for field, names in keys.items()}
-    lists = {field: tuple(value) if isinstance(value, list) else value for field, value in found.items()}
+    values_of = {field: _value(values, prefixes, *names) for field, names in keys.items()}
+    lists = {
+        field: tuple(value) if isinstance(value, list) else value for field, value in values_of.items()
+    }
     return {field: value for field, value in lists.items() if value is not None}
 
 
 def _value(values: Values, prefixes: tuple[str, ...], *names: str) -> Any:
     """What the first of some keys says; None if there is none of them."""
-    found = (values[prefix + name] for name in names for prefix in prefixes if prefix + name in values)
-    return next(found, None)
+    candidates = (values[prefix + name] for name in names for prefix in prefixes if prefix + name in values)
+    return next(candidates, None)
 
 
-def _require_constants(values: Values, prefixes: tuple[str, ...], wanted: Mapping[str, Any]) -> None:
+def _require_constants(values: Values, prefixes: tuple[str, ...], constants: Mapping[str, Any]) -> None:
     """Raises ValueError: a value is said, and is another than these models have."""
-    for key, number in wanted.items():
-        found = _value(values, prefixes, key)
-        if found is None:
+    for key, number in constants.items():
+        declared = _value(values, prefixes, key)
+        if declared is None:
             continue
-        alike = isinstance(found, (int, float)) and isinstance(found, bool) == isinstance(number, bool)
-        if not alike or not math.isclose(found, number, rel_tol=1e-4):
-            raise ValueError(f"{key} is {shown(found)}, not {number}")
+        alike = isinstance(declared, (int, float)) and isinstance(declared, bool) == isinstance(
+            number, bool
+        )
+        if not alike or not math.isclose(declared, number, rel_tol=1e-4):
+            raise ValueError(f"{key} is {shown(declared)}, not {number}")

@@ -40,14 +40,14 @@ class GgufFile(PackedFile):
     """A file of LeVo 2 in GGUF, or of any other model."""
 
     path: Path
-    found: Inventory
+    inventory: Inventory
     header: GgufHeader
 
     @property
     def architecture(self) -> str:
         """Which model the file says that it holds."""
-        said = self.header.values.get("general.architecture")
-        return said if isinstance(said, str) else ""
+        name = self.header.values.get("general.architecture")
+        return name if isinstance(name, str) else ""
 
     @property
     def kind(self) -> Kind | None:
@@ -66,7 +66,7 @@ class GgufFile(PackedFile):
         smallest = next((name for name in SMALLEST_FIRST if name in types), "")
         return MIXED.get(smallest, smallest) if "Q6_K" in types else smallest
 
-    def config(self, wanted: Kind) -> Any:
+    def config(self, expected_kind: Kind) -> Any:
         """Config of the model.
 
         Raises:
@@ -75,16 +75,18 @@ class GgufFile(PackedFile):
         name = display_name(self.path)
         if self.kind is None:
             model = f"of {self.architecture!r}" if self.architecture else "of an unnamed model"
-            raise CheckpointError(f"{name} is a GGUF file {model}; choose a file that holds a {wanted}.")
-        if self.kind != wanted:
-            raise CheckpointError(f"{name} is a {self.kind}; choose a file that holds a {wanted}.")
-        return gguf_config(self.path, self.architecture, self.header.values, self.found.tensors)
+            raise CheckpointError(
+                f"{name} is a GGUF file {model}; choose a file that holds a {expected_kind}."
+            )
+        if self.kind != expected_kind:
+            raise CheckpointError(f"{name} is a {self.kind}; choose a file that holds a {expected_kind}.")
+        return gguf_config(self.path, self.architecture, self.header.values, self.inventory.tensors)
 
     def load_into(self, model: nn.Module, layout: Layout, device: torch.device | str | None = None) -> None:
         """Give a model the tensors of the file; see `ConvertedFile.load_into`."""
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-        own = gguf_layout(self.architecture, layout, shapes)
-        released.load(model, partial(_tensors, self.path, self.header), own, device)
+        gguf_names = gguf_layout(self.architecture, layout, shapes)
+        released.load(model, partial(_tensors, self.path, self.header), gguf_names, device)
 
     def _model(self) -> str:
         if self.kind != Kind.LELM:
@@ -115,14 +117,14 @@ def open_gguf(path: Path) -> GgufFile:
     return file
 
 
-def left_of(path: Path) -> tuple[Kind | None, str]:
+def remains_of(path: Path) -> tuple[Kind | None, str]:
     """Kind and name of what a file was that cannot be read, as far as it, or its name, still says so."""
     try:
         file = _described(path)
         return file.kind, file.name
     except (gguf_header.HeaderError, OSError):
-        if said := gguf_header.architecture_left(path):
-            return _kind_of(said), path.stem
+        if architecture := gguf_header.remaining_architecture(path):
+            return _kind_of(architecture), path.stem
     return next((kind for word, kind in WORDS.items() if word in path.name.lower()), None), path.stem
 
 

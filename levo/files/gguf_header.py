@@ -118,13 +118,13 @@ def _remembered(path: Path, *_state: int) -> GgufHeader:
     return _read(path, {})
 
 
-def architecture_left(path: Path) -> str | None:
+def remaining_architecture(path: Path) -> str | None:
     """What a file that may be cut off or broken says it is; None if nothing is left that says so."""
     values: dict[str, Any] = {}
     with suppress(HeaderError, OSError):
         _read(path, values)
-    said = values.get("general.architecture")
-    return said if isinstance(said, str) else None
+    architecture = values.get("general.architecture")
+    return architecture if isinstance(architecture, str) else None
 
 
 def _read(path: Path, values: dict[str, Any]) -> GgufHeader:
@@ -180,8 +180,8 @@ def _placed(values: dict[str, Any], infos: list[Info], end: int) -> GgufHeader:
             raise HeaderError(f"{name} lies nowhere")
         if kind and shape[-1] % kind.numbers:
             raise HeaderError(f"{name} has rows of {shape[-1]:,}, which are no blocks of {kind.name}")
-        said = kind.name if kind else OTHER_TYPES.get(number, f"type {number}")
-        tensors[name] = GgufTensor(kind, said, shape, begin + offset)
+        type_name = kind.name if kind else OTHER_TYPES.get(number, f"type {number}")
+        tensors[name] = GgufTensor(kind, type_name, shape, begin + offset)
     for tensor in sorted(tensors.values(), key=lambda tensor: tensor.start):
         if tensor.start < end:
             raise HeaderError("tensors overlap")
@@ -194,7 +194,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO):
         self._file = file
-        self._left, self._listed = MAX_HEADER, MAX_LISTED
+        self._bytes_left, self._listed = MAX_HEADER, MAX_LISTED
 
     def bytes(self, count: int) -> bytes:
         """So many bytes.
@@ -202,8 +202,8 @@ class _Reader:
         Raises:
             HeaderError: that is more than any header has, or the file ends before.
         """
-        self._left -= count
-        if self._left < 0:
+        self._bytes_left -= count
+        if self._bytes_left < 0:
             raise HeaderError("it is longer than any that is read")
         data = self._file.read(count)
         if len(data) < count:
@@ -212,8 +212,8 @@ class _Reader:
 
     def number(self, code: str) -> Any:
         """A number, by its code of `struct`."""
-        (found,) = struct.unpack(f"<{code}", self.bytes(struct.calcsize(f"<{code}")))
-        return found
+        (value,) = struct.unpack(f"<{code}", self.bytes(struct.calcsize(f"<{code}")))
+        return value
 
     def name(self) -> str:
         """A text that names something."""

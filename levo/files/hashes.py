@@ -22,7 +22,7 @@ class Recorded:
 
     sha256: str
     place: str  # where it is recorded, for people
-    own: bool = False  # in the file itself
+    in_file: bool = False  # in the file itself
 
 
 def verify(path: Path, roots: Iterable[Path], on_step: Callable[[int, int], None]) -> str:
@@ -42,11 +42,11 @@ def verify(path: Path, roots: Iterable[Path], on_step: Callable[[int, int], None
     known = recorded(path, roots)
     if known is None:
         return f"Not checked: no hash is recorded for {display_name(path)}."
-    own = known.sha256 if known.own else None
-    found = converted.sha256_of(path, own, on_step) if own else sha256_of(path, on_step)
-    if found != known.sha256:
+    recorded_inside = known.sha256 if known.in_file else None
+    actual = converted.sha256_of(path, recorded_inside, on_step) if recorded_inside else sha256_of(path, on_step)
+    if actual != known.sha256:
         raise CheckpointError(
-            f"{display_name(path)} is not as recorded (its sha256 is {found}, and {known.place} says "
+            f"{display_name(path)} is not as recorded (its sha256 is {actual}, and {known.place} says "
             f"{known.sha256}); download or make it again, or turn verify off."
         )
     return f"{display_name(path)} was checked against {known.place}: equal."
@@ -60,8 +60,8 @@ def recorded(path: Path, roots: Iterable[Path]) -> Recorded | None:
     """
     file = open_checkpoint(path)
     if isinstance(file, ConvertedFile):
-        said = converted.recorded_sha256(file.found)
-        return Recorded(said, "the hash it was saved with", own=True) if said else None
+        sha256 = converted.recorded_sha256(file.inventory)
+        return Recorded(sha256, "the hash it was saved with", in_file=True) if sha256 else None
     return _downloaded(path, roots) or _published(path)
 
 

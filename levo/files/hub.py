@@ -49,7 +49,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Offer:
     """A file as the hub offers it now."""
 
     file: RemoteFile
@@ -104,13 +104,13 @@ def _fetch(
     files: Sequence[RemoteFile], folder: Path, on_step: OnStep, endpoint: str | None
 ) -> list[Fetched]:
     record = read_record(folder)
-    wanted = [
+    offers = [
         _ask(file, _local_path(folder, file), record.get(str(file.local_path)), endpoint)
         for file in files
         if not _is_recorded(_local_path(folder, file), file, record.get(str(file.local_path)))
     ]
     missing = []
-    for each in wanted:
+    for each in offers:
         if not _is_here(each, on_step):
             missing.append(each)
         elif each.sha256 is not None:
@@ -133,7 +133,7 @@ def _local_path(folder: Path, file: RemoteFile) -> Path:
     return path
 
 
-def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None) -> _Wanted:
+def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None) -> _Offer:
     """Ask the hub for size, commit and hash of a file and compare them with what is known."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
@@ -142,54 +142,54 @@ def _ask(file: RemoteFile, path: Path, first: dict | None, endpoint: str | None)
         file.repository, file.path, repo_type=_repo_type(file), revision=file.revision, endpoint=hub
     )
     try:
-        found = get_hf_file_metadata(url)
+        offered = get_hf_file_metadata(url)
     except Exception as error:  # of requests, httpx or httpx2, whichever this huggingface_hub uses
         lost = "cannot be reached ({}); check the internet connection, the proxy and HF_ENDPOINT"
         raise explained(error, file, hub, lost) from error
-    if found.size is None or found.commit_hash is None:
+    if offered.size is None or offered.commit_hash is None:
         raise DownloadError(
             f"{hub} does not answer for {file.local_path} as a Hugging Face hub does; check HF_ENDPOINT "
             "and whether a login page stands between."
         )
     # The etag of a file in Git LFS is its sha256; that of others is no hash of the content.
-    etag = found.etag if SHA256.fullmatch(found.etag or "") else None
-    if file.sha256 is not None and (found.size != file.size or etag not in (None, file.sha256)):
+    etag = offered.etag if SHA256.fullmatch(offered.etag or "") else None
+    if file.sha256 is not None and (offered.size != file.size or etag not in (None, file.sha256)):
         raise DownloadError(
-            f"{hub} offers another {named(file)} than was published ({found.size:,} bytes, sha256 "
+            f"{hub} offers another {named(file)} than was published ({offered.size:,} bytes, sha256 "
             f"{etag}, not {file.size:,} bytes, sha256 {file.sha256}); {elsewhere(file)}."
         )
     if file.sha256 is None and first is not None and etag is not None and etag != first["sha256"]:
         raise DownloadError(changed(file, first, etag))
-    return _Wanted(file, path, hub, found.commit_hash, found.size, file.sha256 or etag, first)
+    return _Offer(file, path, hub, offered.commit_hash, offered.size, file.sha256 or etag, first)
 
 
 def _repo_type(file: RemoteFile) -> str:
     return "space" if file.space else "model"
 
 
-def _get(wanted: _Wanted, sink: _Sink) -> None:
+def _get(offer: _Offer, sink: _Sink) -> None:
     """Fetch what is missing. Not by hf_hub_download: it takes xet, which neither resumes nor stops."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
-    file = wanted.file
+    file = offer.file
     url = hf_hub_url(
-        file.repository, file.path, repo_type=_repo_type(file), revision=wanted.commit, endpoint=wanted.hub
+        file.repository, file.path, repo_type=_repo_type(file), revision=offer.commit, endpoint=offer.hub
     )
     # Uncompressed, because a part is resumed by the file's own bytes; with a range, because hf_transfer of
     # older huggingface_hubs would write past the sink, and leaves ranges alone.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": "bytes=0-"}
     try:
         http_get(
-            url, cast(BinaryIO, sink), resume_size=sink.done, headers=headers, expected_size=wanted.size
+            url, cast(BinaryIO, sink), resume_size=sink.done, headers=headers, expected_size=offer.size
         )
     except DownloadError:
         raise
     except Exception as error:
-        come = f"{sink.done:,} of {wanted.size:,} bytes of {file.local_path}"
+        come = f"{sink.done:,} of {offer.size:,} bytes of {file.local_path}"
         lost = f"broke off ({{}}) after {come}, which are kept; queue again to go on"
-        raise explained(error, file, wanted.hub, lost) from error
+        raise explained(error, file, offer.hub, lost) from error
 
 
 def _disk_error(error: OSError, path: Path, size: int = 0) -> DownloadError:
@@ -200,21 +200,21 @@ def _disk_error(error: OSError, path: Path, size: int = 0) -> DownloadError:
     return DownloadError(f"{trouble}; check the disk and the permissions.")
 
 
-def _is_here(wanted: _Wanted, on_step: OnStep) -> bool:
-    """Whether the wanted file is at its place; not if it is damaged and may be replaced.
+def _is_here(offer: _Offer, on_step: OnStep) -> bool:
+    """Whether the file is at its place; not if it is damaged and may be replaced.
 
     Raises:
         DownloadError: another file is there.
     """
-    path = wanted.path
+    path = offer.path
     if not path.is_file():
         return False
     weights = path.suffix in SUFFIXES
-    same = path.stat().st_size == wanted.size
+    same = path.stat().st_size == offer.size
     damaged = weights and find_damage(path) is not None
-    if same and wanted.sha256 is not None:
+    if same and offer.sha256 is not None:
         with path.open("rb") as file:
-            whole = _Sink(file, wanted, _Meter(on_step, wanted.size)).sha256 == wanted.sha256
+            whole = _Sink(file, offer, _Meter(on_step, offer.size)).sha256 == offer.sha256
     else:
         whole = same and not damaged
     # Text of the right size may be somebody's edit; weights of the right size are a bad download.
@@ -223,10 +223,10 @@ def _is_here(wanted: _Wanted, on_step: OnStep) -> bool:
     raise DownloadError(f"{path} is there already and is another file; move it away to download this one.")
 
 
-def _check_space(folder: Path, missing: list[_Wanted]) -> None:
+def _check_space(folder: Path, missing: list[_Offer]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    there = sum(wanted.part.stat().st_size for wanted in missing if wanted.part.is_file())
-    needed = sum(wanted.size for wanted in missing) - there + MARGIN
+    on_disk = sum(offer.part.stat().st_size for offer in missing if offer.part.is_file())
+    needed = sum(offer.size for offer in missing) - on_disk + MARGIN
     free = shutil.disk_usage(folder).free
     if missing and needed > free:
         raise DownloadError(
@@ -260,15 +260,15 @@ def _is_recorded(path: Path, file: RemoteFile, entry: dict | None) -> bool:
     return (state.st_size, state.st_mtime_ns) == (entry["size"], entry["mtime_ns"])
 
 
-def _note(folder: Path, record: dict[str, dict], wanted: _Wanted, sha256: str) -> None:
+def _note(folder: Path, record: dict[str, dict], offer: _Offer, sha256: str) -> None:
     """Write down a file that is at its place; the time is that of the first download of this content."""
-    first = wanted.first
-    record[str(wanted.file.local_path)] = {
-        "repository": wanted.file.repository,
-        "revision": wanted.commit,
-        "size": wanted.size,
+    first = offer.first
+    record[str(offer.file.local_path)] = {
+        "repository": offer.file.repository,
+        "revision": offer.commit,
+        "size": offer.size,
         "sha256": sha256,
-        "mtime_ns": wanted.path.stat().st_mtime_ns,
+        "mtime_ns": offer.path.stat().st_mtime_ns,
         "time": first["time"] if first and first["sha256"] == sha256 else now(),
     }
     data = json.dumps(record, indent=2).encode()
@@ -293,28 +293,28 @@ class _Meter:
 class _Sink:
     """A partial file as http_get writes it: hashes, counts and reports every chunk, earlier ones first."""
 
-    def __init__(self, file: BinaryIO, wanted: _Wanted, meter: _Meter) -> None:
-        self._file, self._wanted, self._meter = file, wanted, meter
+    def __init__(self, file: BinaryIO, offer: _Offer, meter: _Meter) -> None:
+        self._file, self._offer, self._meter = file, offer, meter
         self.done, self._digest = 0, hashlib.sha256()
         file.seek(0)
         while chunk := file.read(CHUNK):
-            self._count(chunk, f"checking {wanted.path.name}")
+            self._count(chunk, f"checking {offer.path.name}")
 
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
     def write(self, chunk: bytes) -> None:
-        if self.done + len(chunk) > self._wanted.size:
+        if self.done + len(chunk) > self._offer.size:
             raise _UselessPart(
-                f"{self._wanted.hub} sent more than the {self._wanted.size:,} bytes of "
-                f"{self._wanted.file.local_path}, so they were thrown away; queue again to start anew."
+                f"{self._offer.hub} sent more than the {self._offer.size:,} bytes of "
+                f"{self._offer.file.local_path}, so they were thrown away; queue again to start anew."
             )
         try:
             self._file.write(chunk)
         except OSError as error:  # which must not be taken for one of the connection
-            raise _disk_error(error, self._wanted.part, self._wanted.size - self.done) from error
-        self._count(chunk, self._wanted.path.name)
+            raise _disk_error(error, self._offer.part, self._offer.size - self.done) from error
+        self._count(chunk, self._offer.path.name)
 
     def tell(self) -> int:
         return self.done
@@ -322,7 +322,7 @@ class _Sink:
     def seek(self, position: int) -> None:
         """Rewind, for a server that sends the whole where it was asked for the rest; truncate follows."""
         self._file.seek(position)
-        self._meter.add(-self.done, self._wanted.path.name)
+        self._meter.add(-self.done, self._offer.path.name)
         self.done, self._digest = 0, hashlib.sha256()
 
     def truncate(self) -> None:
@@ -334,30 +334,30 @@ class _Sink:
         self._meter.add(len(chunk), what)
 
 
-def _download(wanted: _Wanted, meter: _Meter) -> str:
+def _download(offer: _Offer, meter: _Meter) -> str:
     """Bring one file to its place and return its sha256."""
-    part = wanted.part
-    meter.add(0, wanted.path.name)
+    part = offer.part
+    meter.add(0, offer.path.name)
     part.parent.mkdir(parents=True, exist_ok=True)
-    if part.is_file() and part.stat().st_size > wanted.size:
+    if part.is_file() and part.stat().st_size > offer.size:
         part.unlink()
     try:
         with atomic.locked(part) as file:
-            sink = _Sink(file, wanted, meter)
-            _get(wanted, sink)
-        if wanted.sha256 not in (None, sink.sha256):
-            raise _UselessPart(_wrong(wanted, sink.sha256))
+            sink = _Sink(file, offer, meter)
+            _get(offer, sink)
+        if offer.sha256 not in (None, sink.sha256):
+            raise _UselessPart(_wrong(offer, sink.sha256))
     except _UselessPart:
         part.unlink()
         raise
-    os.replace(part, wanted.path)
+    os.replace(part, offer.path)
     return sink.sha256
 
 
-def _wrong(wanted: _Wanted, sha256: str) -> str:
-    if wanted.published is None and wanted.first is not None:
-        return changed(wanted.file, wanted.first, sha256)
+def _wrong(offer: _Offer, sha256: str) -> str:
+    if offer.published is None and offer.first is not None:
+        return changed(offer.file, offer.first, sha256)
     return (
-        f"{wanted.hub} sent as {wanted.file.local_path} something with the sha256 {sha256} and not "
-        f"{wanted.published}, so it was thrown away; queue again, and check HF_ENDPOINT if it stays so."
+        f"{offer.hub} sent as {offer.file.local_path} something with the sha256 {sha256} and not "
+        f"{offer.published}, so it was thrown away; queue again, and check HF_ENDPOINT if it stays so."
     )

@@ -21,7 +21,7 @@ from .tensor_file import ENDINGS, SAFETENSORS
 
 EXCLUDED = {".git"}  # as ComfyUI's own lists
 LINKED = 4  # times that one folder is gone through, by links from elsewhere
-BESIDE = (*OFFICIAL, VAE_CONFIG, MLX_CONFIG)  # files that say what a weight file is
+CONFIGS = (*OFFICIAL, VAE_CONFIG, MLX_CONFIG)  # files that say what a weight file is
 
 State = tuple[tuple[str, int, int], ...]
 Identity = tuple[int, int]  # device and number of a folder
@@ -44,18 +44,18 @@ class Listing:
 
     def files(self, folders: Iterable[Path]) -> list[FoundFile]:
         """Weight files below folders, by name; a name of an earlier folder hides those of later ones."""
-        found: dict[str, FoundFile] = {}
+        by_name: dict[str, FoundFile] = {}
         for folder in folders:
-            beside: dict[str, tuple] = {}  # states by folder
+            config_states: dict[str, tuple] = {}  # states by folder
             for name, entry in walk(folder, ENDINGS, links=True):
-                if name in found:
+                if name in by_name:
                     continue
                 place = os.path.dirname(entry.path)
-                if place not in beside:
-                    beside[place] = _beside(place)
-                part = self._part(entry.path, (_state(entry.path), *beside[place]))
-                found[name] = FoundFile(name, Path(entry.path), part)
-        return [found[name] for name in sorted(found)]
+                if place not in config_states:
+                    config_states[place] = _config_states(place)
+                part = self._part(entry.path, (_state(entry.path), *config_states[place]))
+                by_name[name] = FoundFile(name, Path(entry.path), part)
+        return [by_name[name] for name in sorted(by_name)]
 
     def _part(self, path: str, state: tuple) -> Part | None:
         known = self._known.get(path)
@@ -64,14 +64,14 @@ class Listing:
         return known[1]
 
 
-def _beside(place: str) -> tuple:
+def _config_states(place: str) -> tuple:
     """States of the files in a folder that say what its weight files are, and of what indexes may name."""
-    found = tuple(_state(os.path.join(place, file)) for file in BESIDE)
+    states_of_configs = tuple(_state(os.path.join(place, file)) for file in CONFIGS)
     entries = _entries(place)
     if not any(entry.name.endswith(shards.INDEX) for entry in entries):
-        return found
+        return states_of_configs
     parts = (entry for entry in entries if entry.name.endswith((shards.INDEX, SAFETENSORS)))
-    return (*found, *((entry.name, _state(entry.path)) for entry in parts))
+    return (*states_of_configs, *((entry.name, _state(entry.path)) for entry in parts))
 
 
 def walk(folder: Path, suffixes: Iterable[str], links: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -112,18 +112,18 @@ class _Place:
 
 def states(path: Path) -> State:
     """Path, age and size of a weight file, of those that it names, and of configs that may lie there."""
-    files = (path, *shards.named_by(path), *(path.parent / name for name in BESIDE))
-    found = [(str(file), _state(str(file))) for file in files]
-    return tuple((file, state[0], state[1]) for file, state in found if state)
+    files = (path, *shards.named_by(path), *(path.parent / name for name in CONFIGS))
+    known = [(str(file), _state(str(file))) for file in files]
+    return tuple((file, state[0], state[1]) for file, state in known if state)
 
 
 def _state(path: str) -> tuple[int, ...]:
     """Age, size, and what else changes when a file or the rights to it do; empty if there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ctime_ns, found.st_mode
+    return status.st_mtime_ns, status.st_size, status.st_ctime_ns, status.st_mode
 
 
 def _entries(place: str) -> list[os.DirEntry[str]]:
@@ -144,7 +144,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _identity(place: str) -> Identity | None:
     """What two paths of one folder have in common; None if there is no folder."""
     try:
-        found = os.stat(place)
+        status = os.stat(place)
     except (OSError, ValueError):
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

@@ -57,7 +57,7 @@ class MlxFile(PackedFile):
         return Kind.LELM
 
     @property
-    def found(self) -> Inventory:
+    def inventory(self) -> Inventory:
         """What it holds, packed tensors as those that they stand for.
 
         Raises:
@@ -70,15 +70,15 @@ class MlxFile(PackedFile):
         """What people may call it: the release and what its numbers are."""
         return f"{self._release()} MLX {self._numbers()}".rstrip()
 
-    def config(self, wanted: Kind) -> Any:
+    def config(self, expected_kind: Kind) -> Any:
         """Config of the model, by what lies beside the file.
 
         Raises:
             CheckpointError: another kind is wanted, or the config is missing or broken.
         """
-        if wanted != Kind.LELM:
+        if expected_kind != Kind.LELM:
             raise CheckpointError(
-                f"{display_name(self.path)} is a {Kind.LELM}; choose a file that holds a {wanted}."
+                f"{display_name(self.path)} is a {Kind.LELM}; choose a file that holds a {expected_kind}."
             )
         rows = self.raw.tensors[MLX_STYLE_TABLE].shape[:1] if MLX_STYLE_TABLE in self.raw.tensors else ()
         version = next((v for v, known in STYLE_ROWS.items() if (known,) == tuple(rows)), None)
@@ -133,19 +133,19 @@ def _unpacked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor | P
     if not scaled:
         return dict(tensors)
     group = _group(path)
-    found: dict[str, Tensor | Packed] = dict(tensors)
+    unpacked: dict[str, Tensor | Packed] = dict(tensors)
     for weight, scales in scaled.items():
         biases = f"{scales.removesuffix('scales')}biases"
         parts = [tensors.get(name) for name in (weight, scales, biases)]
         try:
-            found[weight] = _packed(parts, group)
+            unpacked[weight] = _packed(parts, group)
         except ValueError as error:
             raise CheckpointError(
                 f"{display_name(path)} holds {weight} in a form that is not read ({error}); download it "
                 "again."
             ) from error
-        del found[scales], found[biases]
-    return found
+        del unpacked[scales], unpacked[biases]
+    return unpacked
 
 
 def _weight_of(scales: str) -> str:
@@ -197,7 +197,7 @@ def affine(weight: Tensor, scales: Tensor, biases: Tensor, bits: int) -> Tensor:
 # What lies beside ----------------------------------------------------------------------------------------
 
 
-def _beside(path: Path) -> dict[str, Any]:
+def _config_beside(path: Path) -> dict[str, Any]:
     """The config.json beside a file.
 
     Raises:
@@ -207,12 +207,12 @@ def _beside(path: Path) -> dict[str, Any]:
     if not os.path.lexists(file):
         raise CheckpointError(f"{file} is missing; put it beside the weights it was published with.")
     try:
-        said = from_json(read_text(file))
+        config = from_json(read_text(file))
     except (PlainDataError, OSError) as error:
         raise CheckpointError(f"{file} cannot be read ({error}); download it again.") from error
-    if not isinstance(said, dict):
+    if not isinstance(config, dict):
         raise CheckpointError(f"{file} is no config of an MLX file; download it again.")
-    return said
+    return config
 
 
 def _group(path: Path) -> int:
@@ -221,8 +221,8 @@ def _group(path: Path) -> int:
     Raises:
         CheckpointError: the config beside it does not say, or what is not read.
     """
-    said = _beside(path)
-    how = said.get("quantization", said.get("quantization_config"))
+    config = _config_beside(path)
+    how = config.get("quantization", config.get("quantization_config"))
     if not isinstance(how, dict):
         raise CheckpointError(f"{path.parent / MLX_CONFIG} says no quantization; download it again.")
     group, mode = how.get("group_size"), how.get("mode", "affine")
@@ -244,17 +244,17 @@ def _runtime_config(path: Path, version: str) -> LelmConfig:
     Raises:
         CheckpointError: it is missing or broken.
     """
-    file, said = path.parent / MLX_CONFIG, _beside(path).get("runtime")
+    file, runtime = path.parent / MLX_CONFIG, _config_beside(path).get("runtime")
     try:
-        if not isinstance(said, dict):
+        if not isinstance(runtime, dict):
             raise ValueError("no runtime")
-        if missing := [key for key in RUNTIME_KEYS.values() if key not in said]:
+        if missing := [key for key in RUNTIME_KEYS.values() if key not in runtime]:
             raise ValueError(f"no {missing[0]}")
-        for key, wanted in CONSTANTS.items():
-            if said.get(key, wanted) != wanted:
-                raise ValueError(f"{key} is {shown(said[key])}, not {wanted}")
+        for key, constant in CONSTANTS.items():
+            if runtime.get(key, constant) != constant:
+                raise ValueError(f"{key} is {shown(runtime[key])}, not {constant}")
         like = RELEASED_CONFIGS["v2-medium" if version == "v2" else "large"]
-        fields: dict[str, Any] = {field: said[key] for field, key in RUNTIME_KEYS.items()}
+        fields: dict[str, Any] = {field: runtime[key] for field, key in RUNTIME_KEYS.items()}
         config = LelmConfig(
             version,
             lyric_length=like.lyric_length,

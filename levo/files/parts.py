@@ -13,7 +13,7 @@ from ..kinds import MODELS, Kind
 from . import shards, style_library
 from .checkpoint import described_checkpoint, open_checkpoint
 from .damage import display_name, find_damage, unopened
-from .gguf_file import left_of as left_of_gguf
+from .gguf_file import remains_of as remains_of_gguf
 from .gguf_header import GGUF
 from .tensor_file import ENDINGS, SAFETENSORS, CheckpointError, Inventory, described, size_of
 from .torch_zip import texts_in_first_pickle
@@ -57,7 +57,7 @@ def recognise(path: Path) -> Part | None:
     except Exception as error:  # a file of others may raise anything
         log.warning("LeVo cannot use a file: %s", _sentence(path, error))
     try:
-        return _damaged(path, _left_of(path))
+        return _damaged(path, _remains_of(path))
     except Exception:  # nothing is left that tells
         return _damaged(path, Inventory({}))
 
@@ -95,13 +95,13 @@ def _sentence(path: Path, error: Exception) -> str:
     return f"{display_name(path)} cannot be read ({type(error).__name__}); download it again."
 
 
-def _damaged(path: Path, left: Inventory) -> Part | None:
+def _damaged(path: Path, inventory: Inventory) -> Part | None:
     name = f"damaged {display_name(path)}"
     if path.suffix == GGUF:
-        said, whole = left_of_gguf(path)
-        return Part(said, name, _size(path), None, whole) if said else None
+        kind_left, whole = remains_of_gguf(path)
+        return Part(kind_left, name, _size(path), None, whole) if kind_left else None
     kind = RELEASED_NAMES.get(path.name)
-    file = described_checkpoint(path, left, kind)
+    file = described_checkpoint(path, inventory, kind)
     if not file.kind:
         return None
     return Part(kind or file.kind, name, _size(path), file.second_kind, file.name)
@@ -114,19 +114,19 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _left_of(path: Path) -> Inventory:
+def _remains_of(path: Path) -> Inventory:
     """What a file that cannot be read still says of itself."""
     if path.suffix == SAFETENSORS:
         return described(path)
     if shards.is_index(path):
-        return _left_of_shards(path)
+        return _remains_of_shards(path)
     return Inventory(dict.fromkeys(texts_in_first_pickle(path), torch.empty(0, device="meta")))
 
 
-def _left_of_shards(index: Path) -> Inventory:
+def _remains_of_shards(index: Path) -> Inventory:
     """What an index says that there is, as far as the files that it names have it."""
-    found = dict.fromkeys(shards.places(index), torch.empty(0, device="meta", dtype=torch.uint8))
+    tensors = dict.fromkeys(shards.places(index), torch.empty(0, device="meta", dtype=torch.uint8))
     for file in shards.files_of(index):
         with suppress(ValueError, OSError):
-            found |= described(file).tensors
-    return Inventory(found)
+            tensors |= described(file).tensors
+    return Inventory(tensors)

@@ -34,8 +34,8 @@ NAMED_BY_DEMUCS = (
 class StandIn:
     """What a pickle named, with the arguments that it would have been made from."""
 
-    def __init__(self, *given: Any) -> None:
-        self.given = given
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
 
     def __setstate__(self, state: Any) -> None:
         """Forget what the real thing would have been filled with."""

@@ -89,7 +89,7 @@ def _read(path: Path, what: str, parse: Callable[[str], Any], build: Callable[[A
 def _lelm(content: Any, version: str) -> LelmConfig:
     content = _resolved(content, content, "")
     lm, texts = content["lm"], content["conditioners"]
-    found = {field: _find(lm, key) for field, key in LELM_KEYS.items() if field not in ELSEWHERE}
+    sizes = {field: _find(lm, key) for field, key in LELM_KEYS.items() if field not in ELSEWHERE}
     delays = _find(content["codebooks_pattern"], "delays")
     config = LelmConfig(
         version=version,
@@ -97,7 +97,7 @@ def _lelm(content: Any, version: str) -> LelmConfig:
         style_length=_find(texts["type_info"], "max_len"),
         max_seconds=_find(content, "max_dur"),
         delays=tuple(delays) if isinstance(delays, list) else delays,
-        **found,
+        **sizes,
     )
     config_limits.check(config, LELM_KEYS)
     _require(lm, "code_depth", STREAMS)
@@ -115,10 +115,10 @@ def _lelm(content: Any, version: str) -> LelmConfig:
 def _vae(content: Any) -> VaeConfig:
     model = content["model"]
     encoder, decoder = model["encoder"]["config"], model["decoder"]["config"]
-    found: dict[str, Any] = {field: _find(decoder, key) for field, key in VAE_KEYS.items()}
+    sizes: dict[str, Any] = {field: _find(decoder, key) for field, key in VAE_KEYS.items()}
     for field in ("multiples", "strides"):
-        found[field] = tuple(found[field]) if isinstance(found[field], list) else found[field]
-    config = VaeConfig(**found)
+        sizes[field] = tuple(sizes[field]) if isinstance(sizes[field], list) else sizes[field]
+    config = VaeConfig(**sizes)
     config_limits.check(config, VAE_KEYS)
     for key in ("channels", "c_mults", "strides"):
         _require(encoder, key, decoder[key])
@@ -146,10 +146,10 @@ def _resolved(tree: Any, whole: dict, at: str) -> Any:
     raise ValueError(f"{at} is {shown(tree)}, which is not understood")
 
 
-def _require(tree: Any, key: str, wanted: Any) -> None:
-    found = _find(tree, key)
-    if type(found) is not type(wanted) or found != wanted:  # for Python true is 1, and 48000.0 is 48000
-        raise ValueError(f"{key} is {shown(found)}, not {wanted!r}")
+def _require(tree: Any, key: str, expected: Any) -> None:
+    value = _find(tree, key)
+    if type(value) is not type(expected) or value != expected:  # for Python true is 1, and 48000.0 is 48000
+        raise ValueError(f"{key} is {shown(value)}, not {expected!r}")
 
 
 def _number(tree: Any, key: str) -> int:

@@ -95,19 +95,19 @@ def read_header(path: Path) -> Header:
     if text.count(b"[") + text.count(b"{") > MAX_LISTS:
         raise HeaderError("the header describes more than any model has")
     try:
-        said = from_json(text.decode("utf-8"))
+        content = from_json(text.decode("utf-8"))
     except (UnicodeDecodeError, PlainDataError) as error:
         raise HeaderError("the header is no JSON") from error
-    return _header(said, LENGTH + length)
+    return _header(content, LENGTH + length)
 
 
-def _header(said: Any, begin: int) -> Header:
-    if not isinstance(said, dict):
+def _header(content: Any, begin: int) -> Header:
+    if not isinstance(content, dict):
         raise HeaderError("the header is no JSON object")
-    metadata = said.pop("__metadata__", {})
+    metadata = content.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise HeaderError("the metadata are no texts")
-    tensors = {name: _entry(name, entry) for name, entry in said.items()}
+    tensors = {name: _entry(name, entry) for name, entry in content.items()}
     end = 0
     for entry in sorted(tensors.values(), key=lambda entry: (entry.start, entry.end)):
         if entry.start != end:
@@ -116,14 +116,14 @@ def _header(said: Any, begin: int) -> Header:
     return Header(tensors, metadata, begin + end)
 
 
-def _entry(name: str, said: Any) -> Entry:
-    if not isinstance(said, dict) or not isinstance(said.get("dtype"), str):
+def _entry(name: str, fields: Any) -> Entry:
+    if not isinstance(fields, dict) or not isinstance(fields.get("dtype"), str):
         raise HeaderError(f"{name} has no dtype")
-    shape, span = _sizes(said.get("shape")), _sizes(said.get("data_offsets"))
+    shape, span = _sizes(fields.get("shape")), _sizes(fields.get("data_offsets"))
     if shape is None or span is None or len(span) != 2 or len(shape) > MAX_AXES:
         raise HeaderError(f"{name} has no shape or no place")
     start, end = span
-    entry = Entry(DTYPES.get(said["dtype"]), shape, start, end)
+    entry = Entry(DTYPES.get(fields["dtype"]), shape, start, end)
     count = prod(shape)
     if start > end or count > MAX_ELEMENTS or (entry.dtype and count * entry.dtype.itemsize != end - start):
         raise HeaderError(f"{name} has another size than its shape")

@@ -40,19 +40,23 @@ def places(path: Path) -> dict[str, str]:
         OSError: it cannot be opened.
     """
     try:
-        said = from_json(read_text(path))
+        index = from_json(read_text(path))
     except PlainDataError as error:
         raise ShardError(f"cannot be read ({error})") from error
-    found = said.get("weight_map") if isinstance(said, dict) else None
-    if not isinstance(found, dict) or not found or not all(isinstance(n, str) for n in found.values()):
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(n, str) for n in weight_map.values())
+    ):
         raise ShardError("is no index of shards")
-    files = set(found.values())
+    files = set(weight_map.values())
     if len(files) > MAX_SHARDS:
         raise ShardError(f"names {len(files):,} files, and at most {MAX_SHARDS:,} are read")
     for name in files:
         if not name.endswith(SHARD) or any(c in name for c in "/\\:\0") or name.startswith("."):
             raise ShardError(f"names {shown(name)}, which is no safetensors file beside it")
-    return found
+    return weight_map
 
 
 def files_of(path: Path) -> list[Path]:
@@ -77,10 +81,10 @@ def require_files(path: Path) -> None:
 
 def require_tensors(path: Path) -> None:
     """Raise ShardError for a tensor that is not in its file, or HeaderError for a file; see `places`."""
-    found = places(path)
-    there = {file.name: read_header(file).tensors for file in files_of(path)}
-    for name, place in found.items():
-        if name not in there[place]:
+    weight_map = places(path)
+    tensors_of = {file.name: read_header(file).tensors for file in files_of(path)}
+    for name, place in weight_map.items():
+        if name not in tensors_of[place]:
             raise ShardError(f"names {shown(name)}, which {shown(place)} does not hold")
 
 
@@ -91,5 +95,5 @@ def is_named(path: Path) -> bool:
 
 def count_in_name(path: Path) -> int:
     """How many files there are by the name of one of them; 1 for any other."""
-    found = PART.fullmatch(path.name)
-    return int(found[1]) if found else 1
+    match = PART.fullmatch(path.name)
+    return int(match[1]) if match else 1

@@ -114,19 +114,19 @@ def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -
     entries = library.get(style)
     if entries is None:
         more = f" and {len(library) - NAMED:,} more" if len(library) > NAMED else ""
-        there = f"{', '.join(list(library)[:NAMED])}{more}"
-        raise StyleFileError(f"There is no style {shown(style)}; choose one of {there}.")
+        choices = f"{', '.join(list(library)[:NAMED])}{more}"
+        raise StyleFileError(f"There is no style {shown(style)}; choose one of {choices}.")
     asked = list(entries) if language == ANY or ANY in entries else [language]
-    found = [(name, codes) for name in asked for codes in entries.get(name, [])]
-    if not found:
+    entries_of = [(name, codes) for name in asked for codes in entries.get(name, [])]
+    if not entries_of:
         others = ", ".join(name for name, codes in entries.items() if codes) or "none"
         raise StyleFileError(
             f"The style {shown(style)} has nothing in {language or 'any language'}; it has entries in "
             f"{others}."
         )
-    number = random.Random(seed).randrange(len(found))
-    language, codes = found[number]
-    place = f"{style} {number + 1} of {len(found)}{f', {language}' if language else ''}"
+    number = random.Random(seed).randrange(len(entries_of))
+    language, codes = entries_of[number]
+    place = f"{style} {number + 1} of {len(entries_of)}{f', {language}' if language else ''}"
     return StyleEntry(_prompt(codes, f"Entry {place}"), place)
 
 

@@ -99,8 +99,8 @@ def size_of(path: Path) -> int:
 
 def _joined(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors that an index names, each from the file that it names for it."""
-    there = {file.name: read(file) for file in shards.files_of(path)}
-    return {name: there[place][name] for name, place in shards.places(path).items()}
+    tensors_of = {file.name: read(file) for file in shards.files_of(path)}
+    return {name: tensors_of[place][name] for name, place in shards.places(path).items()}
 
 
 def sha256_of(path: Path, on_step: Callable[[int, int], None]) -> str:

@@ -71,7 +71,7 @@ def texts_in_first_pickle(path: Path) -> list[str]:
         file.read(extra)
         pickled = file.read(MAX_PICKLE)
     opcodes = islice(_opcodes(pickled), MAX_OPCODES)
-    return [given for opcode, given in opcodes if opcode.name.endswith("UNICODE")]
+    return [argument for opcode, argument in opcodes if opcode.name.endswith("UNICODE")]
 
 
 def _problem_of(archive: zipfile.ZipFile) -> str | None:
@@ -86,12 +86,12 @@ def _problem_of(archive: zipfile.ZipFile) -> str | None:
     with archive.open(pickles[0]) as file:
         pickled = file.read(MAX_PICKLE)
     tuples = _Tuples()
-    for number, (opcode, given) in enumerate(_opcodes(pickled)):
-        tuples.follow(opcode, given)
+    for number, (opcode, argument) in enumerate(_opcodes(pickled)):
+        tuples.follow(opcode, argument)
         if number == MAX_OPCODES or tuples.deepest > MAX_DEPTH:
             return "describes more than any checkpoint holds"
-        makes_bytes = opcode.name in ("GLOBAL", "INST") and MAKES_BYTES.fullmatch(given)
-        if makes_bytes or (isinstance(given, str) and SLOW_CODECS.fullmatch(given)):
+        makes_bytes = opcode.name in ("GLOBAL", "INST") and MAKES_BYTES.fullmatch(argument)
+        if makes_bytes or (isinstance(argument, str) and SLOW_CODECS.fullmatch(argument)):
             return "calls what no checkpoint needs"
     return None
 
@@ -104,14 +104,14 @@ class _Tuples:
         self._stack: list[int | None] = []  # depths of what lies there; None for a mark
         self._memo: dict[int, int] = {}
 
-    def follow(self, opcode: pickletools.OpcodeInfo, given: Any) -> None:
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
         """Do to the stack what an opcode does; it is one that torch knows, or torch refuses the pickle."""
         if opcode.name == "MARK":
             self._stack.append(None)
         elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self._memo[given] = (self._stack[-1] if self._stack else 0) or 0
+            self._memo[argument] = (self._stack[-1] if self._stack else 0) or 0
         elif opcode.name in ("BINGET", "LONG_BINGET", "GET"):
-            self._stack.append(self._memo.get(given, 0))
+            self._stack.append(self._memo.get(argument, 0))
         else:
             members = self._taken(opcode.stack_before)
             depth = 1 + max(members, default=0) if "TUPLE" in opcode.name else 0
@@ -135,8 +135,8 @@ class _Tuples:
 def _opcodes(pickled: bytes) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
     """Opcodes and what each is given, up to the first that is none."""
     try:
-        for opcode, given, _ in pickletools.genops(pickled):
-            yield opcode, given
+        for opcode, argument, _ in pickletools.genops(pickled):
+            yield opcode, argument
     except Exception:  # a pickle that stops early, or none
         return
 
@@ -153,11 +153,13 @@ def _directory_size(file: IO[bytes]) -> int:
     at = tail.rfind(END)
     if at < 0:
         raise zipfile.BadZipFile
-    found = struct.unpack_from(END_FORMAT, tail, at)[5]
+    entry_size = struct.unpack_from(END_FORMAT, tail, at)[5]
     before = at - struct.calcsize(LOCATOR_FORMAT)
     if before >= 0 and tail[before:at].startswith(LOCATOR):
         file.seek(struct.unpack_from(LOCATOR_FORMAT, tail, before)[2])
         end = file.read(struct.calcsize(END_64_FORMAT))
         if end.startswith(END_64):
-            found = max(found if found < 0xFFFFFFFF else 0, struct.unpack(END_64_FORMAT, end)[8])
-    return found
+            entry_size = max(
+                entry_size if entry_size < 0xFFFFFFFF else 0, struct.unpack(END_64_FORMAT, end)[8]
+            )
+    return entry_size

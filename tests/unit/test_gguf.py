@@ -232,11 +232,11 @@ def test_files_of_full_size_have_the_published_bytes_and_fit(tmp_path: Path, mod
     headers = F16_HEADERS if kind == "F16" else HEADERS
     assert size + headers[model] == SIZES[model][kind]
     file = open_checkpoint(path)
-    assert (file.name, file.found.tensors.keys()) == (f"{model} {kind}", shapes.keys())
+    assert (file.name, file.inventory.tensors.keys()) == (f"{model} {kind}", shapes.keys())
     assert fitting_config(file, file.kind) == config
     meta = build(config, device="meta")
     sizes = {name: tensor.shape for name, tensor in meta.state_dict().items()}
-    released.check(file.found.tensors, released.gguf_layout(architecture, layout(config), sizes), meta)
+    released.check(file.inventory.tensors, released.gguf_layout(architecture, layout(config), sizes), meta)
 
 
 def test_a_release_of_v1_in_the_other_dialect_has_its_lengths(tmp_path: Path):
@@ -248,4 +248,4 @@ def test_a_release_of_v1_in_the_other_dialect_has_its_lengths(tmp_path: Path):
     assert fitting_config(file, Kind.LELM) == config and file.name == "base Q8_0"
     layout, meta = released.lelm_layout(config), LeLM(config, device="meta")
     sizes = {name: tensor.shape for name, tensor in meta.state_dict().items()}
-    released.check(file.found.tensors, released.gguf_layout("songgen-lelm", layout, sizes), meta)
+    released.check(file.inventory.tensors, released.gguf_layout("songgen-lelm", layout, sizes), meta)

@@ -191,4 +191,4 @@ def test_files_of_full_size_fit(tmp_path: Path, release: str, bits: int | None, 
     file = open_checkpoint(tmp_path / INDEX)
     assert fitting_config(file, Kind.LELM) == config
     layout = released.mlx_layout(released.lelm_layout(config))
-    released.check(file.found.tensors, layout, LeLM(config, device="meta"))
+    released.check(file.inventory.tensors, layout, LeLM(config, device="meta"))

@@ -92,24 +92,24 @@ class Dialect:
 
 def _renamed(released: str, renamings: Renamings) -> str:
     for pattern, name in renamings:
-        if found := re.fullmatch(pattern, released):
-            return found.expand(name)
+        if match := re.fullmatch(pattern, released):
+            return match.expand(name)
     raise KeyError(released)
 
 
 def _vae_name(released: str) -> str:
     side, _, place = released.partition(".layers.")
     assert side == "decoder"
-    if found := re.fullmatch(r"0\.(\w+)", place):
-        return f"vae.decoder.input.{found[1]}"
-    if found := re.fullmatch(r"(\d+)\.layers\.0\.(alpha|beta)", place):
-        return f"vae.decoder.stage.{int(found[1]) - 1}.upsample.activation.{found[2]}_log"
-    if found := re.fullmatch(r"(\d+)\.layers\.1\.(\w+)", place):
-        return f"vae.decoder.stage.{int(found[1]) - 1}.upsample.{found[2]}"
-    if found := re.fullmatch(r"(\d+)\.layers\.(\d)\.layers\.(\d)\.(\w+)", place):
-        leaf = f"{found[4]}_log" if found[4] in ("alpha", "beta") else found[4]
-        unit = f"residual.{int(found[2]) - 2}.{UNITS[found[3]]}"
-        return f"vae.decoder.stage.{int(found[1]) - 1}.{unit}.{leaf}"
+    if match := re.fullmatch(r"0\.(\w+)", place):
+        return f"vae.decoder.input.{match[1]}"
+    if match := re.fullmatch(r"(\d+)\.layers\.0\.(alpha|beta)", place):
+        return f"vae.decoder.stage.{int(match[1]) - 1}.upsample.activation.{match[2]}_log"
+    if match := re.fullmatch(r"(\d+)\.layers\.1\.(\w+)", place):
+        return f"vae.decoder.stage.{int(match[1]) - 1}.upsample.{match[2]}"
+    if match := re.fullmatch(r"(\d+)\.layers\.(\d)\.layers\.(\d)\.(\w+)", place):
+        leaf = f"{match[4]}_log" if match[4] in ("alpha", "beta") else match[4]
+        unit = f"residual.{int(match[2]) - 2}.{UNITS[match[3]]}"
+        return f"vae.decoder.stage.{int(match[1]) - 1}.{unit}.{leaf}"
     leaf = place.partition(".")[2]
     return f"vae.decoder.output.{leaf}_log" if leaf in ("alpha", "beta") else f"vae.decoder.output.{leaf}"
 

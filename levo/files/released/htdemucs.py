@@ -40,29 +40,29 @@ def separator_layout(model: nn.Module) -> Layout:
     return Layout(Kind.SEPARATOR, {name: Source((name,)) for name in model.state_dict()}, ())
 
 
-def separator_config(path: Path, found: Inventory) -> SeparatorConfig:
+def separator_config(path: Path, inventory: Inventory) -> SeparatorConfig:
     """Config of the HTDemucs in a file of any of the three forms.
 
     Args:
         path: of the file.
-        found: what it says of itself.
+        inventory: what it says of itself.
 
     Raises:
         CheckpointError: it cannot be read, or is another model than the four stems of HTDemucs.
     """
     try:
-        sizes = _sizes(found.tensors)
+        sizes = _sizes(inventory.tensors)
     except ValueError as error:
         raise CheckpointError(f"{display_name(path)} is not an HTDemucs; choose htdemucs.pth.") from error
-    package = _package(path, found)
+    package = _package(path, inventory)
     if package is None:
         return _checked(path, SeparatorConfig(**sizes))
     reason = _objection(package)
     if reason:
         raise CheckpointError(f"{display_name(path)} {reason}; choose a plain htdemucs with four stems.")
-    given = package["kwargs"]
-    stems = tuple(_plural(name) for name in given["sources"])
-    sizes |= {"stems": stems, "segment": _fraction(given.get("segment", SEGMENT))}
+    arguments = package["kwargs"]
+    stems = tuple(_plural(name) for name in arguments["sources"])
+    sizes |= {"stems": stems, "segment": _fraction(arguments.get("segment", SEGMENT))}
     return _checked(path, SeparatorConfig(**sizes))
 
 
@@ -95,15 +95,15 @@ def _sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         raise ValueError("not an HTDemucs") from error
 
 
-def _package(path: Path, found: Inventory) -> dict[str, Any] | None:
+def _package(path: Path, inventory: Inventory) -> dict[str, Any] | None:
     """Class and arguments of a packaged model; None for tensors alone."""
     if path.suffix == SAFETENSORS:
-        said = found.metadata
+        metadata = inventory.metadata
         try:
             return {
-                "klass": said["klass"].rpartition(".")[2],
-                "args": from_json(said["args"]),
-                "kwargs": from_json(said["kwargs"]),
+                "klass": metadata["klass"].rpartition(".")[2],
+                "args": from_json(metadata["args"]),
+                "kwargs": from_json(metadata["kwargs"]),
             }
         except KeyError:
             return None
@@ -122,30 +122,30 @@ def _objection(package: dict[str, Any]) -> str | None:
     """What is wrong with a package, for a sentence."""
     if package["klass"] != CLASS:
         return f"holds a model of the class {package['klass']!r}"
-    given, first = package["kwargs"], package["args"]
-    if isinstance(given, dict) and isinstance(first, (list, tuple)) and len(first) == 1:
-        given["sources"] = first[0]  # which may stand alone
+    arguments, first = package["kwargs"], package["args"]
+    if isinstance(arguments, dict) and isinstance(first, (list, tuple)) and len(first) == 1:
+        arguments["sources"] = first[0]  # which may stand alone
     elif first:
         return "is built in a way that is not known"
-    if not isinstance(given, dict) or not isinstance(given.get("sources"), (list, tuple)):
+    if not isinstance(arguments, dict) or not isinstance(arguments.get("sources"), (list, tuple)):
         return "does not say which stems it makes"
-    stems = [_plural(name) for name in given["sources"]]
+    stems = [_plural(name) for name in arguments["sources"]]
     if sorted(stems) != sorted(STEMS):
         return f"splits into {', '.join(stems)}"
-    for name, wanted in ARGUMENTS.items():
-        value = given.get(name, wanted)
-        if not _same(value, wanted):
-            return f"has {name} {value!r} where htdemucs has {wanted!r}"
-    seconds = _fraction(given.get("segment", SEGMENT))
+    for name, expected in ARGUMENTS.items():
+        value = arguments.get(name, expected)
+        if not _same(value, expected):
+            return f"has {name} {value!r} where htdemucs has {expected!r}"
+    seconds = _fraction(arguments.get("segment", SEGMENT))
     if not seconds or not 0 < seconds <= MAX_SECONDS:
-        return f"hears {given['segment']!r} s at once"
+        return f"hears {arguments['segment']!r} s at once"
     return None
 
 
-def _same(value: Any, wanted: Any) -> bool:
+def _same(value: Any, expected: Any) -> bool:
     if not isinstance(value, (bool, int, float, str, list, tuple, type(None))):
         return False
-    return value == wanted or not (value or wanted)  # nothing comes as None, [] and False
+    return value == expected or not (value or expected)  # nothing comes as None, [] and False
 
 
 def _plural(name: Any) -> str:
@@ -155,7 +155,7 @@ def _plural(name: Any) -> str:
 def _fraction(value: Any) -> Fraction | None:
     """A number of seconds in whichever way a package has it; None if it is none."""
     if isinstance(value, StandIn):  # of a Fraction
-        value = "/".join(map(str, value.given))
+        value = "/".join(map(str, value.arguments))
     if isinstance(value, dict):
         value = f"{value.get('numerator')}/{value.get('denominator')}"
     if isinstance(value, str) and not re.fullmatch(r"\d{1,9}(/[1-9]\d{0,8})?", value):

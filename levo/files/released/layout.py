@@ -52,9 +52,9 @@ def latent_statistics(counts: Tensor, sum_x: Tensor, sum_x2: Tensor) -> Tensor:
     """Rows [mean, deviation] of the latents from running sums; too few samples mean no normalisation."""
     counts, sum_x, sum_x2 = counts.float(), sum_x.float(), sum_x2.float()
     mean = sum_x / counts
-    found = torch.stack((mean, (sum_x2 / counts - mean**2).clamp(min=0).sqrt()))
+    statistics = torch.stack((mean, (sum_x2 / counts - mean**2).clamp(min=0).sqrt()))
     none = torch.stack((torch.zeros_like(sum_x), torch.ones_like(sum_x)))
-    return torch.where(counts < 10, none, found)
+    return torch.where(counts < 10, none, statistics)
 
 
 def batch_norm_scale(gain: Tensor, variance: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ def folded_kernel(kernel: Tensor, gain: Tensor, variance: Tensor) -> Tensor:
 def folded_bias(gain: Tensor, variance: Tensor, shift: Tensor, mean: Tensor, *bias: Tensor) -> Tensor:
     """Bias of the same convolution, which may have had one of its own."""
     _require_channels(len(gain), variance, shift, mean, *bias)
-    own = bias[0].float() if bias else 0
-    return shift.float() + (own - mean.float()) * batch_norm_scale(gain, variance)
+    own_bias = bias[0].float() if bias else 0
+    return shift.float() + (own_bias - mean.float()) * batch_norm_scale(gain, variance)
 
 
 def _require_channels(count: int, *parts: Tensor) -> None:

@@ -112,9 +112,9 @@ def _built(source: Source, parts: list[Tensor]) -> Tensor | None:
         return None
 
 
-def _complaint(layout: Layout, **found: Iterable[str]) -> str:
+def _complaint(layout: Layout, **problems: Iterable[str]) -> str:
     lists = []
-    for what, names in found.items():
+    for what, names in problems.items():
         if names := list(names):
             lists.append(f"{what}: {_listed(names)}")
     return f"This file does not hold a {layout.kind} of the expected size ({'; '.join(lists)})."
@@ -164,9 +164,9 @@ def _values(model: nn.Module, read: Callable[[], Tensors], layout: Layout) -> It
         built = source.build(*parts)
         stored, whole = kept[source.names[0]], built is parts[0]
         stays = stored if whole and isinstance(stored, Tensor) and _is_as(expected, stored) else None
-        own = whole and isinstance(stored, Packed)  # made of it in memory
+        unpacked = whole and isinstance(stored, Packed)  # made of it in memory
         # What only looks at the file in another way would hold the mapping; a cut of floats, all of them.
-        if stays is None and not own and _looks_at(parts[0], built):
+        if stays is None and not unpacked and _looks_at(parts[0], built):
             built = built.clone(memory_format=torch.contiguous_format)
         _require_finite(built, expected.dtype, source)
         yield ours, built if stays is None else stays

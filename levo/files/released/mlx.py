@@ -38,8 +38,8 @@ def is_mlx(names: Iterable[str]) -> bool:
 def mlx_name(released: str) -> str:
     """What a released tensor that LeLM needs is called."""
     for pattern, name in RENAMINGS:
-        if found := re.fullmatch(pattern, released):
-            return found.expand(name)
+        if match := re.fullmatch(pattern, released):
+            return match.expand(name)
     raise KeyError(released)
 
 
