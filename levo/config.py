@@ -45,8 +45,8 @@ def require_number(name: str, value: object, low: float, high: float, whole: boo
     number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if number and low <= value <= high:  # type: ignore[operator]  # false for NaN
         return
-    wanted = f"a {'whole ' if whole else ''}number from {low:,.15g} to {high:,.15g}"
-    raise SettingError(f"The {name} is {described(value)}; set it to {wanted}.")
+    allowed = f"a {'whole ' if whole else ''}number from {low:,.15g} to {high:,.15g}"
+    raise SettingError(f"The {name} is {described(value)}; set it to {allowed}.")
 
 
 @dataclass(frozen=True)
@@ -251,11 +251,11 @@ def preset_sampling(preset: str, numbers: dict[str, float]) -> Sampling:
     if known is None:
         what = preset[:40] if isinstance(preset, str) else described(preset)
         raise SettingError(f"The preset is {what}; choose {', '.join(PRESETS)} or {CUSTOM}.")
-    given = {name: getattr(sampling, name) for name in known.sampling}
-    if given != known.sampling:
+    chosen = {name: getattr(sampling, name) for name in known.sampling}
+    if chosen != known.sampling:
         raise SettingError(
             f"The preset {preset} stands for {_listed(known.sampling)}, and the numbers are "
-            f"{_listed(given)}; set its numbers, or the preset to {CUSTOM}."
+            f"{_listed(chosen)}; set its numbers, or the preset to {CUSTOM}."
         )
     return sampling
 

@@ -200,13 +200,13 @@ class Fit:
     name: str
     number: str
     weights: int
-    beside: Mapping[float, int]  # by seconds: bytes of a run
+    run_sizes: Mapping[float, int]  # by seconds: bytes of a run
     verdicts: Mapping[float, str]  # by seconds: FITS, STREAMS or TOO_BIG
 
     @property
     def longest(self) -> float:
         """Seconds of the longest song."""
-        return max(self.beside)
+        return max(self.run_sizes)
 
 
 def weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool = False) -> int:
@@ -257,9 +257,9 @@ def run_bytes(
     return takes * decode_bytes(config, item, cuda=cuda)
 
 
-def verdict(weights: int, beside: int, room: Room) -> str:
+def verdict(weights: int, run_size: int, room: Room) -> str:
     """Whether all weights fit beside a run; if not, whether they can be streamed. A CPU streams nothing."""
-    free = max(round(beside * MARGIN) + room.kept, room.least)
+    free = max(round(run_size * MARGIN) + room.kept, room.least)
     if weights + free <= room.total:
         return FITS
     return STREAMS if free < room.total and room.kind != "cpu" else TOO_BIG
@@ -279,16 +279,16 @@ def what_fits(
         room: the device.
         takes: made at once.
     """
-    found, numbers = [], tuple(numbers)
+    fits, numbers = [], tuple(numbers)
     for name, config in models.items():
         longest = config.max_seconds if isinstance(config, LelmConfig) else SHORT
         for number in numbers:
             weights = weight_bytes(config, number, room.packed)
             lengths = sorted({min(SHORT, longest), longest})
-            beside = {length: run_bytes(config, number, length, room, takes) for length in lengths}
-            verdicts = {length: verdict(weights, size, room) for length, size in beside.items()}
-            found.append(Fit(name, number, weights, beside, verdicts))
-    return found
+            run_sizes = {length: run_bytes(config, number, length, room, takes) for length in lengths}
+            verdicts = {length: verdict(weights, size, room) for length, size in run_sizes.items()}
+            fits.append(Fit(name, number, weights, run_sizes, verdicts))
+    return fits
 
 
 def best_of(fits: Iterable[Fit]) -> Fit | None:
@@ -330,7 +330,7 @@ def _can_transform() -> bool:
 
 def bytes_asked(error: BaseException) -> int | None:
     """How much memory was asked for in vain, where the error or one that it was raised from says so."""
-    found = ASKED.search(str(error))
-    if found:
-        return int(found[1])
+    match = ASKED.search(str(error))
+    if match:
+        return int(match[1])
     return None if error.__cause__ is None else bytes_asked(error.__cause__)

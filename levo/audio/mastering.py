@@ -39,33 +39,33 @@ class Finish:
                 require_number(name, value, low, high)
 
 
-def finish(audio: Tensor, rate: int, wanted: Finish, cut: Sequence[bool]) -> Tensor:
+def finish(audio: Tensor, rate: int, settings: Finish, cut: Sequence[bool]) -> Tensor:
     """Finish songs.
 
     Args:
         audio: [B, channels, samples], mono or stereo.
         rate: samples a second.
-        wanted: what to do.
+        settings: what to do.
         cut: for each song whether to fade it out.
 
     Returns:
         [B, channels, n] with n samples of the longest song, zeros behind shorter ones; where there is
         nothing to do the samples are the same to the bit.
     """
-    songs = [_finished(song, rate, wanted, faded) for song, faded in zip(audio, cut, strict=True)]
+    songs = [_finished(song, rate, settings, faded) for song, faded in zip(audio, cut, strict=True)]
     longest = max(song.shape[-1] for song in songs)
     return torch.stack([torch.nn.functional.pad(song, (0, longest - song.shape[-1])) for song in songs])
 
 
-def _finished(song: Tensor, rate: int, wanted: Finish, cut: bool) -> Tensor:
-    if wanted.silence is not None:
-        song = song[:, : sound_end(song, wanted.silence)]
-    if wanted.fade is not None and cut:
-        song = fade_out(song, round(wanted.fade * rate))
-    if wanted.loudness is not None:
-        song = to_loudness(song, rate, wanted.loudness)
-    if wanted.ceiling is not None:
-        song = limit(song, rate, wanted.ceiling)
+def _finished(song: Tensor, rate: int, settings: Finish, cut: bool) -> Tensor:
+    if settings.silence is not None:
+        song = song[:, : sound_end(song, settings.silence)]
+    if settings.fade is not None and cut:
+        song = fade_out(song, round(settings.fade * rate))
+    if settings.loudness is not None:
+        song = to_loudness(song, rate, settings.loudness)
+    if settings.ceiling is not None:
+        song = limit(song, rate, settings.ceiling)
     return song
 
 
@@ -98,12 +98,12 @@ def limit(song: Tensor, rate: int, ceiling: float) -> Tensor:
     the moving gain bends the wave between samples, is taken from the whole song.
     """
     most = 10 ** (ceiling / 20)
-    found = peaks(song)
-    if not (found > most).any():
+    levels = peaks(song)
+    if not (levels > most).any():
         return song
-    song = song * _smooth((most / found).clamp_max(1), max(1, round(LOOKAHEAD_SECONDS * rate)))
-    left = peaks(song).amax().item()
-    return song * (most / left) if left > most else song
+    song = song * _smooth((most / levels).clamp_max(1), max(1, round(LOOKAHEAD_SECONDS * rate)))
+    highest = peaks(song).amax().item()
+    return song * (most / highest) if highest > most else song
 
 
 def _smooth(gain: Tensor, look: int) -> Tensor:

@@ -12,7 +12,7 @@ ROLLOFF = 0.99  # of the lower of both Nyquist frequencies: where the filter cut
 BLOCK = 1 << 18  # samples made at a time
 
 
-def resample(audio: Tensor, rate: int, wanted: int) -> Tensor:
+def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
     """Change the sample rate by band-limited interpolation, a sinc under a Hann window.
 
     The same numbers as `torchaudio.transforms.Resample` with its defaults, for rates that have no large
@@ -21,13 +21,13 @@ def resample(audio: Tensor, rate: int, wanted: int) -> Tensor:
     Args:
         audio: [..., samples] float.
         rate: of `audio`.
-        wanted: the new rate; both in whole hertz.
+        new_rate: the new rate; both in whole hertz.
 
     Returns:
-        [..., ceil(samples * wanted / rate)] in the dtype and on the device of `audio`.
+        [..., ceil(samples * new_rate / rate)] in the dtype and on the device of `audio`.
     """
-    common = gcd(rate, wanted)
-    into, out = rate // common, wanted // common
+    common = gcd(rate, new_rate)
+    into, out = rate // common, new_rate // common
     if into == out:
         return audio
     table, width = _sinc_table(into, out)
@@ -38,10 +38,10 @@ def resample(audio: Tensor, rate: int, wanted: int) -> Tensor:
     for start in range(0, count, BLOCK):
         number = torch.arange(start, min(start + BLOCK, count), device=audio.device)
         first = number * into // out  # sample at or before the moment, which the padding moved by `width`
-        made = torch.zeros(*audio.shape[:-1], len(number), dtype=audio.dtype, device=audio.device)
+        block = torch.zeros(*audio.shape[:-1], len(number), dtype=audio.dtype, device=audio.device)
         for tap, weights in enumerate(table.t()):
-            made.addcmul_(padded[..., first + tap], weights[number % out])
-        pieces.append(made)
+            block.addcmul_(padded[..., first + tap], weights[number % out])
+        pieces.append(block)
     return torch.cat(pieces, dim=-1)
 
 

@@ -43,7 +43,9 @@ def verify(path: Path, roots: Iterable[Path], on_step: Callable[[int, int], None
     if known is None:
         return f"Not checked: no hash is recorded for {display_name(path)}."
     recorded_inside = known.sha256 if known.in_file else None
-    actual = converted.sha256_of(path, recorded_inside, on_step) if recorded_inside else sha256_of(path, on_step)
+    actual = (
+        converted.sha256_of(path, recorded_inside, on_step) if recorded_inside else sha256_of(path, on_step)
+    )
     if actual != known.sha256:
         raise CheckpointError(
             f"{display_name(path)} is not as recorded (its sha256 is {actual}, and {known.place} says "

@@ -78,8 +78,8 @@ def choose(recording: Recording, start: float | None) -> tuple[float, Tensor]:
     """
     start = loudest(recording) if start is None else start
     require_number("start", start, 0, MOST_SECONDS)
-    left = recording.seconds - start
-    if left < MIN_SECONDS:
+    seconds_left = recording.seconds - start
+    if seconds_left < MIN_SECONDS:
         raise ClipError(
             f"The {recording.name} lasts {recording.seconds:.1f} s, which leaves less than "
             f"{MIN_SECONDS} s from {start:g} s on; a style needs {MIN_SECONDS} to {SECONDS} s."

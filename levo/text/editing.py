@@ -17,7 +17,7 @@ from .phrases import phrases_of
 from .repeats import MAX_REPEATS
 from .tags import SUNG, LyricsError, repeat_error
 
-__all__ = ["MAX_CHARACTERS", "MAX_REPEATS", "Report", "healed", "laid_out", "report"]
+__all__ = ["MAX_CHARACTERS", "MAX_REPEATS", "LyricsReport", "healed", "laid_out", "report"]
 
 MAX_CHARACTERS = 20_000  # that are looked at; the longest song takes a few thousand
 MAX_SECTIONS, MAX_PHRASES = 200, 1_000  # that are healed
@@ -32,7 +32,7 @@ class TooMuchError(LyricsError):
 
 
 @dataclass(frozen=True)
-class Report:
+class LyricsReport:
     """What there is to say about lyrics that somebody is writing."""
 
     sections: tuple[Section, ...]  # as far as they can be told; sung ones may be without words yet
@@ -45,27 +45,27 @@ class Report:
         return Lyrics(self.sections).seconds
 
 
-def report(text: str) -> Report:
+def report(text: str) -> LyricsReport:
     """Look at lyrics as they are typed; never raises."""
     if len(text) > MAX_CHARACTERS:
         reason = (
             f"These lyrics have {len(text):,} characters; here at most {MAX_CHARACTERS:,} are looked at, "
             "and a song takes a few thousand."
         )
-        return Report((), LyricsError(0, reason), None)
+        return LyricsReport((), LyricsError(0, reason), None)
     try:
         parsed = parse(text)
-        return Report(parsed.sections, None, laid_out(parsed.sections, parsed.text))
+        return LyricsReport(parsed.sections, None, laid_out(parsed.sections, parsed.text))
     except LyricsError as error:
         problem = error
     try:
         sections = healed(text)
     except TooMuchError as error:
         problem = LyricsError(problem.line, f"{problem.reason} {error.reason}")
-        return Report(read(text)[0], problem, None)
+        return LyricsReport(read(text)[0], problem, None)
     except LyricsError:
-        return Report(read(text)[0], problem, None)
-    return Report(sections, problem, _lasting(laid_out(sections)) if sections else None)
+        return LyricsReport(read(text)[0], problem, None)
+    return LyricsReport(sections, problem, _lasting(laid_out(sections)) if sections else None)
 
 
 def healed(text: str) -> tuple[Section, ...]:
@@ -117,29 +117,29 @@ def _lasting(tidy: str) -> str | None:
 class _Healing:
     """A song that is being healed, and how often each section is to be sung."""
 
-    found: list[Begun] = field(default_factory=list)
+    sections: list[Begun] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     phrases: int = 0
     spaced: bool = False
 
     def begin(self, tag: str, line: int, bare: bool = False) -> None:
         """Begin a section."""
-        self.found.append(Begun(tag, line, bare))
+        self.sections.append(Begun(tag, line, bare))
         self.times.append(1)
-        if len(self.found) > MAX_SECTIONS:
+        if len(self.sections) > MAX_SECTIONS:
             raise TooMuchError(line, f"Tidy heals songs of at most {MAX_SECTIONS} sections.")
 
     def sing(self, words: str, line: int) -> None:
         """Add words, under a verse if nobody sings."""
         for phrase in (part for whole in phrases_of(words) for part in marks.without_labels(whole)):
-            if not self.found or self.found[-1].tag not in SUNG:
+            if not self.sections or self.sections[-1].tag not in SUNG:
                 self.begin("verse", line)
             self.spaced = self.spaced or marks.is_spaced(phrase)
             self._add(repeats.written_out(phrase, line), phrase, line)
 
     def _add(self, written: list[str] | int, phrase: str, line: int) -> None:
         """Phrases; a number repeats the phrase before it, or all of a section that it begins."""
-        section = self.found[-1].phrases
+        section = self.sections[-1].phrases
         if isinstance(written, list):
             section.extend(written)
         elif section:
@@ -160,26 +160,26 @@ class _Healing:
         A heading directly above another one of the same name is that one's.
         """
         words_of: dict[str, list[str]] = {}
-        following = [*(begun.tag for begun in self.found), ""][1:]
+        following = [*(begun.tag for begun in self.sections), ""][1:]
         kept = []
-        for begun, times, after in zip(self.found, self.times, following, strict=True):
-            given = begun.phrases or words_of.get(begun.tag, [])
-            if times > 1 and not given:
+        for begun, times, after in zip(self.sections, self.times, following, strict=True):
+            phrases = begun.phrases or words_of.get(begun.tag, [])
+            if times > 1 and not phrases:
                 raise repeat_error(f'"x{times}"', begun.line)
-            if begun.tag not in SUNG or given or begun.tag != after:
+            if begun.tag not in SUNG or phrases or begun.tag != after:
                 kept.append(begun)
-            words_of[begun.tag] = given
-            self._count(len(given) * times - len(begun.phrases), begun.line)
-            begun.phrases = given * times
-        self.found = kept
+            words_of[begun.tag] = phrases
+            self._count(len(phrases) * times - len(begun.phrases), begun.line)
+            begun.phrases = phrases * times
+        self.sections = kept
         if self.spaced:
-            for begun in self.found:
+            for begun in self.sections:
                 begun.phrases = [marks.closed_up(phrase) for phrase in begun.phrases]
         return tuple(begun.section for begun in self._without_repeated_music())
 
     def _without_repeated_music(self) -> list[Begun]:
-        kept = list(self.found)
-        for run in repeated_music(self.found):
+        kept = list(self.sections)
+        for run in repeated_music(self.sections):
             run[0].tag = length_of_run(run)[1]
             kept = [begun for begun in kept if all(begun is not other for other in run[1:])]
         return kept

@@ -85,19 +85,19 @@ def parse(text: str) -> Lyrics:
 
 def read(text: str) -> tuple[tuple[Section, ...], LyricsError | None]:
     """The sections of lyrics, and the first fault; those before it if there is one."""
-    found: list[Begun] = []
+    sections: list[Begun] = []
     try:
-        _read_lines(text, found)
+        _read_lines(text, sections)
     except LyricsError as error:
-        return tuple(begun.section for begun in found if begun.phrases or begun.tag not in SUNG), error
-    fault = _faulty_section(found)
-    before = [begun for begun in found if fault is None or begun.line < fault.line]
+        return tuple(begun.section for begun in sections if begun.phrases or begun.tag not in SUNG), error
+    fault = _faulty_section(sections)
+    before = [begun for begun in sections if fault is None or begun.line < fault.line]
     return tuple(begun.section for begun in before), fault
 
 
-def repeated_music(found: list[Begun]) -> Iterator[list[Begun]]:
+def repeated_music(sections: list[Begun]) -> Iterator[list[Begun]]:
     """Sections of the same music in a row of which one has no length, as other programs write them."""
-    for part, members in groupby(found, key=lambda begun: begun.tag.partition("-")[0]):
+    for part, members in groupby(sections, key=lambda begun: begun.tag.partition("-")[0]):
         run = list(members)
         if part in WORDLESS and len(run) > 1 and any(begun.bare for begun in run):
             yield run
@@ -109,18 +109,18 @@ def length_of_run(run: list[Begun]) -> tuple[float, str]:
     return seconds, nearest_length(run[0].tag.partition("-")[0], seconds)
 
 
-def _read_lines(text: str, found: list[Begun]) -> None:
+def _read_lines(text: str, sections: list[Begun]) -> None:
     fresh = True
     for number, line in lines_of(text):
         for piece in pieces(line, number, fresh) if line else ():
             if piece.tag:
-                found.append(Begun(piece.tag, number, piece.bare))
+                sections.append(Begun(piece.tag, number, piece.bare))
             if voices.is_label(piece.words):
                 raise voices.voice_error(f'"{shortened(piece.words.strip())}"', number, piece.words)
             phrases = phrases_of(piece.words)
             if phrases:
-                _refuse_misplaced_words(found[-1].tag if found else "", phrases, number)
-                found[-1].phrases.extend(phrases)
+                _refuse_misplaced_words(sections[-1].tag if sections else "", phrases, number)
+                sections[-1].phrases.extend(phrases)
         fresh = not line
 
 
@@ -135,9 +135,9 @@ def _refuse_misplaced_words(tag: str, phrases: list[str], line: int) -> None:
         raise LyricsError(line, f"[{tag}] is played without words; {remedy}.")
 
 
-def _faulty_section(found: list[Begun]) -> LyricsError | None:
+def _faulty_section(sections: list[Begun]) -> LyricsError | None:
     """The first fault that no single line shows."""
-    if not found:
+    if not sections:
         return LyricsError(0, "There are no lyrics; write for example: [verse] Paper boats on a stream.")
     faults = [
         LyricsError(
@@ -145,10 +145,10 @@ def _faulty_section(found: list[Begun]) -> LyricsError | None:
             f"[{begun.tag}] has no words; write them out, also where they repeat, or use [inst-short] for "
             "music alone.",
         )
-        for begun in found
+        for begun in sections
         if begun.tag in SUNG and not begun.phrases
     ][:1]
-    for run in repeated_music(found):
+    for run in repeated_music(sections):
         part = run[0].tag.partition("-")[0]
         seconds, tag = length_of_run(run)
         faults.append(

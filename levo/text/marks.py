@@ -71,10 +71,10 @@ def without_labels(phrase: str) -> list[str]:
     """What is sung of a phrase with times and voices: phrases, as a voice begins one."""
     if not _STAMPS.search(phrase) and not labels(phrase):
         return [phrase]
-    found = []
+    phrases = []
     for part in phrases_of(_STAMPS.sub(" ", phrase)):
         cut = part
         for start, end in reversed(labels(part)):
             cut = f"{cut[:start]}\n{cut[end:]}"
-        found += phrases_of(cut)
-    return found
+        phrases += phrases_of(cut)
+    return phrases

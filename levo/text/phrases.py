@@ -31,8 +31,8 @@ _TRAILING = " ,;:.!?-、¿¡"
 def phrases_of(words: str) -> list[str]:
     """Split words at full stops, semicolons and ellipses; pieces without a letter or digit are dropped."""
     words = _BREAKS.sub("\n", _STOP_IN_ASCII_QUOTES.sub(r"\2\1", words))
-    found = map(_tidy, _STOP.sub(_break_or_stop, words).split("\n"))
-    return [phrase for phrase in found if sounds(phrase)]
+    pieces = map(_tidy, _STOP.sub(_break_or_stop, words).split("\n"))
+    return [phrase for phrase in pieces if sounds(phrase)]
 
 
 def sounds(words: str) -> bool:
@@ -98,6 +98,6 @@ def _is_unspaced(phrase: str) -> bool:
 
 def _joins_without_space(before: str, after: str) -> bool:
     """Chinese and Japanese phrases meet at a bare stop, if it can be told from a stop inside a word."""
-    beside = UNSPACED.match(before[-1]) or UNSPACED.match(after[0])
-    plain = bool(beside) and not _CLOSING.match(after)
+    unspaced = UNSPACED.match(before[-1]) or UNSPACED.match(after[0])
+    plain = bool(unspaced) and not _CLOSING.match(after)
     return plain and _is_unspaced(before) and _is_unspaced(after)

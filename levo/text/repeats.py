@@ -65,10 +65,10 @@ def repeat_in(phrase: str) -> Repeat | None:
     """The first mark in a phrase that asks for a repeat."""
     if _NOTHING_ELSE.fullmatch(phrase):
         return Repeat(0, len(phrase), _times(phrase))
-    found = [match for match in (_REPEAT.search(phrase), _ROUND_REPEAT.search(phrase)) if match]
-    if not found:
+    matches = [match for match in (_REPEAT.search(phrase), _ROUND_REPEAT.search(phrase)) if match]
+    if not matches:
         return None
-    first = min(found, key=lambda match: match.start())
+    first = min(matches, key=lambda match: match.start())
     before, after = phrase[: first.start()], phrase[first.end() :]
     # "10x more" may be words: nobody can say which of them are to be repeated.
     plain = "count" in first.groupdict() and first["count"]
@@ -94,7 +94,7 @@ def written_out(phrase: str, line: int) -> list[str] | int:
 
     Raises LyricsError for marks that nobody can be sure of.
     """
-    found: list[str] = []
+    phrases: list[str] = []
     if _BETWEEN_BARS.search(phrase):
         raise repeat_error(f'"{shortened(phrase)}"', line)
     rest = [phrase]
@@ -103,7 +103,7 @@ def written_out(phrase: str, line: int) -> list[str] | int:
         part = rest.pop(0)
         mark = repeat_in(part)
         if mark is None:
-            found.append(part)
+            phrases.append(part)
             continue
         steps += 1
         if mark.within or steps > MOST_MARKS:
@@ -111,16 +111,16 @@ def written_out(phrase: str, line: int) -> list[str] | int:
         before, after = _halves(part, mark)
         times = max(1, min(mark.times, MAX_REPEATS))
         if before:
-            found += before * times
+            phrases += before * times
             rest = after + rest
         elif after:
-            found += [*after[:1]] * times
+            phrases += [*after[:1]] * times
             rest = after[1:] + rest
-        elif found:
-            found += found[-1:] * (times - 1)
+        elif phrases:
+            phrases += phrases[-1:] * (times - 1)
         else:
             return times
-    return found
+    return phrases
 
 
 def _halves(phrase: str, mark: Repeat) -> tuple[list[str], list[str]]:

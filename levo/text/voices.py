@@ -29,7 +29,7 @@ _WITH_VOICES = "and y e et und & + / part voice vocal vocals singer solo lead ba
 _LABEL_WORD = re.compile(r"[^\W\d_]+|[&+/]")
 _IN_ROUND = frozenset(_SURE_LABELS.split())
 _ANYWHERE = _IN_ROUND | frozenset(_LABELS.split())
-_BESIDE = frozenset(_WITH_VOICES.split())
+_ACCOMPANYING = frozenset(_WITH_VOICES.split())
 _ROUND_LABEL = re.compile(r"\(([^()]{1,30}?):?\)\s*:?")
 _COLON_LABEL = re.compile(r"([^:()]{1,30}):(?!\d)|\(([^()]{1,30})\)\s*:")
 _MOST_LABEL_WORDS = 4
@@ -41,7 +41,9 @@ def is_voice(text: str, in_round: bool = False) -> bool:
     words = _LABEL_WORD.findall(text)
     known_labels = _IN_ROUND if in_round else _ANYWHERE
     known = words and len(words) <= _MOST_LABEL_WORDS and any(word in known_labels for word in words)
-    if not known or not all(word in known_labels or word in _BESIDE or len(word) == 1 for word in words):
+    if not known or not all(
+        word in known_labels or word in _ACCOMPANYING or len(word) == 1 for word in words
+    ):
         return False
     return not _LABEL_WORD.sub("", text).strip(" .0123456789")
 
@@ -59,9 +61,9 @@ def voice_error(shown: str, line: int, part: str) -> LyricsError:
 
 def labels(phrase: str) -> list[tuple[int, int]]:
     """Where a phrase says who sings: at its start before a colon, or anywhere in round brackets."""
-    found = []
+    at_start = []
     start = _COLON_LABEL.match(phrase)
     if start and is_voice(start[1] or start[2]):
-        found.append(start.span())
+        at_start.append(start.span())
     spans = (match.span() for match in _ROUND_LABEL.finditer(phrase) if is_voice(match[1], in_round=True))
-    return found + [span for span in spans if not found or span[0] >= found[0][1]]
+    return at_start + [span for span in spans if not at_start or span[0] >= at_start[0][1]]

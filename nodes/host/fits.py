@@ -78,8 +78,8 @@ def _here(where: Room) -> str:
 
 def yours(where: Room, takes: int = 1) -> list[Fit]:
     """How the LeLM files that are there fit, the preferred ones first."""
-    found = {name: config for name, config in _lelm_configs().items() if config is not None}
-    return _in_all_formats(found, where, takes)
+    configs = {name: config for name, config in _lelm_configs().items() if config is not None}
+    return _in_all_formats(configs, where, takes)
 
 
 def released(where: Room, takes: int = 1) -> list[Fit]:
@@ -116,7 +116,7 @@ def lines(fits: Iterable[Fit]) -> list[str]:
 
 def _line(fit: Fit) -> str:
     songs = ", ".join(
-        f"{clock(seconds)} with {_gb(fit.beside[seconds])} more {verdict}"
+        f"{clock(seconds)} with {_gb(fit.run_sizes[seconds])} more {verdict}"
         for seconds, verdict in fit.verdicts.items()
     )
     return f"{fit.name} as {fit.number}: {_gb(fit.weights)} of weights, {songs}"
@@ -126,7 +126,7 @@ def part_line(fit: Fit) -> str:
     """What is said of a part whose run takes the same for every song."""
     verdict = fit.verdicts[fit.longest]
     return (
-        f"{_gb(fit.weights)} of weights as {fit.number} and {_gb(fit.beside[SHORT])} beside them: {verdict}"
+        f"{_gb(fit.weights)} of weights as {fit.number} and {_gb(fit.run_sizes[SHORT])} beside them: {verdict}"
     )
 
 
@@ -151,8 +151,8 @@ def described(where: Room) -> str:
 
 
 def _lelm_configs() -> dict[str, LelmConfig | None]:
-    found = folders.found(Kind.LELM)
-    return {folders.SIZE.sub("", label): _config(path, states(path)) for label, path in found.items()}
+    labels = folders.found(Kind.LELM)
+    return {folders.SIZE.sub("", label): _config(path, states(path)) for label, path in labels.items()}
 
 
 @lru_cache(1024)

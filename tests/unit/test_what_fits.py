@@ -118,7 +118,7 @@ def test_lengths_are_a_short_song_and_the_longest():
     (base,) = what_fits({"base": RELEASED_CONFIGS["base"]}, ("fp16",), room(24))
     assert list(base.verdicts) == [150] and base.longest == 150
     (medium,) = what_fits({"v2-medium": MEDIUM}, ("fp16",), room(24))
-    assert list(medium.verdicts) == [150, 270] and medium.beside[150] < medium.beside[270]
+    assert list(medium.verdicts) == [150, 270] and medium.run_sizes[150] < medium.run_sizes[270]
     (short,) = what_fits({"tiny": tiny.LELM}, ("fp32",), room(24))
     assert list(short.verdicts) == [tiny.LELM.max_seconds]
 
