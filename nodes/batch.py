@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
@@ -157,7 +158,7 @@ def _outputs_by_song() -> list[io.Output]:
     ]
 
 
-def _listed(socket: type, name: str, tooltip: str) -> io.Output:
+def _listed(socket: Any, name: str, tooltip: str) -> io.Output:
     return socket.Output(display_name=name, tooltip=f"{tooltip} A list, by songs.", is_output_list=True)
 
 
@@ -284,7 +285,7 @@ def columns(songs: list[Planned], library: dict[str, Entries]) -> list[list]:
             planned.song.lyrics,
             planned.song.description,
             drawn(planned.song, library),
-            sound(planned.song.audio),
+            None if planned.song.audio is None else sound(planned.song.audio),
             planned.song.idx,
             f"{below_output(planned.folder)}/{planned.name}",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..levo.song.tokens import SongRequest, checked_request, seeds_from
@@ -43,7 +45,7 @@ class LeVoCompose(io.ComfyNode):
         max_seconds: float,
         takes: int,
         cuda_graph: bool,
-        **sampling: float | str,
+        **sampling: Any,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, "LeVo Compose")
         request, seeds = checked_request(conditioning, "LeVo Compose"), seeds_from(seed, takes)

@@ -176,7 +176,7 @@ class LeVoConditioning(io.ComfyNode):
         tags = tags_text.describe(**_fields(NAME, description=description))
         if style is not None and tags:
             reporting.warn(cls.hidden.unique_id, BOTH_STYLES)
-        return io.NodeOutput(SongRequest(words, tags, instrumental, style and style.codes))
+        return io.NodeOutput(SongRequest(words, tags, instrumental, None if style is None else style.codes))
 
 
 def _words(lyrics: object) -> str:

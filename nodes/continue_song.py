@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -69,7 +71,7 @@ class LeVoContinueSong(io.ComfyNode):
         takes: int,
         cuda_graph: bool,
         conditioning: SongRequest | None = None,
-        **sampling: float | str,
+        **sampling: Any,
     ) -> io.NodeOutput:
         frames = frames_for(max_seconds, lelm.config, NAME)
         kept = kept_of(checked_tokens(tokens, NAME), take, seconds, frames, lelm.config)

@@ -15,14 +15,12 @@ from .host import prompts, reporting
 STYLE_NODE = "LeVoStyleFromAudio"
 
 
-def sound(path: Path | None) -> dict | None:
+def sound(path: Path) -> dict:
     """A file as AUDIO.
 
     Raises:
         SongListError: it cannot be decoded.
     """
-    if path is None:
-        return None
     from comfy_extras.nodes_audio import load
 
     try:

@@ -15,7 +15,7 @@ from ..levo.lelm.compose import ComposeRun, Composition
 from ..levo.lelm.conditions import Conditions, prepare, song_text
 from ..levo.memory import chunk_frames, compose_bytes, decode_bytes, render_bytes, separate_bytes
 from ..levo.progress import OnStep
-from ..levo.separator.split import Stems, split
+from ..levo.separator.split import SeparatedStems, split
 from ..levo.song.decode import decode_song
 from ..levo.song.latents import SongLatents, Track
 from ..levo.song.render import Prompt, style_prompt
@@ -165,8 +165,9 @@ def prompt_of(style: Style, vae: LoadedModel | None, track: str, node: str) -> P
     if vae is None:
         raise ValueError(f"{node} needs a vae to render with a style; connect LeVo Load VAE.")
     if vae.patcher.model.encoder is None:
+        name = display_name(vae.file) if vae.file else "this VAE"
         raise ValueError(
-            f"{node} cannot go on from the sound of this style: {display_name(vae.file)} holds the VAE's "
+            f"{node} cannot go on from the sound of this style: {name} holds the VAE's "
             "decoder alone; load autoencoder_music_1320k.ckpt in LeVo Load VAE, or disconnect the style "
             "input: the song follows the style through LeVo Conditioning all the same."
         )
@@ -204,7 +205,7 @@ class Decoder:
         )
 
 
-def split_sound(separator: LoadedModel, sound: Sound, seed: int) -> Stems:
+def split_sound(separator: LoadedModel, sound: Sound, seed: int) -> SeparatedStems:
     """Stems of a sound at its own rate and with its own channels, with progress and Cancel."""
     device = memory.load_on_device(separator, separate_bytes(separator.config), whole=True)
     model, config = separator.patcher.model, separator.config

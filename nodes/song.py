@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
@@ -101,7 +102,7 @@ class LeVoSong(io.ComfyNode):
         render_guidance: float,
         style: Style | None = None,
         vae: LoadedModel | None = None,
-        **sampling: float | str,
+        **sampling: Any,
     ) -> io.NodeOutput:
         frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), sampling_of(**sampling)
         conditioning = checked_request(conditioning, "LeVo Song")
@@ -162,7 +163,9 @@ class Models:
     def decoder(self) -> EarlySound | None:
         """What decodes while the song is made, if all models are there."""
         vae = self._vae
-        return EarlySound(vae.patcher.model, vae.patcher.load_device, vae.dtype) if self._heard else None
+        if vae is None or not self._heard:
+            return None
+        return EarlySound(vae.patcher.model, vae.patcher.load_device, vae.dtype)
 
     def bring_renderer(self) -> None:
         """Bring the renderer to its device where it was left behind."""

@@ -151,7 +151,8 @@ def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompanim
     """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
     clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
     steps = encoder.tracks.config.steps + encoder.mixed.config.steps
-    progress, before, codes = reporting.Progress(), 0, {}
+    codes: dict[str, Tensor] = {}
+    progress, before = reporting.Progress(), 0
     for model in (encoder.tracks, encoder.mixed):
         device = memory.load_on_device(model, encode_bytes(model.config, clip.shape[2]))
         codes |= encode_clips(model.patcher.model, clips, device, part_of(progress, before, steps))

@@ -24,7 +24,7 @@ BROKEN = "The separator made numbers that are no sound; download its file again.
 
 
 @dataclass(frozen=True)
-class Stems:
+class SeparatedStems:
     """What a mix is made of; each as the mix: [B, C, T] float32 on the CPU, at its rate."""
 
     vocals: Tensor
@@ -51,7 +51,7 @@ def split(
     seed: int,
     device: torch.device | str = "cpu",
     on_step: OnStep = ignore,
-) -> Stems:
+) -> SeparatedStems:
     """Split songs into vocals, accompaniment and instruments.
 
     Args:
@@ -85,7 +85,7 @@ def split(
     back = resample(parts.flatten(1, 2), config.sample_rate, rate).view(*parts.shape[:3], -1)
     back = pad(back, (0, max(0, length - back.shape[-1])))[..., :length]
     stems = dict(zip(config.stems, back.unbind(dim=1), strict=True))
-    return Stems(accompaniment=mix - stems["vocals"], **stems)
+    return SeparatedStems(accompaniment=mix - stems["vocals"], **stems)
 
 
 def separate(

@@ -31,8 +31,8 @@ Decode = Callable[[SongLatents, OnStep], Tensor]  # latents of one track to [B, 
 class Stems:
     """Latents of the three tracks of one song."""
 
-    mix: SongLatents
-    vocals: SongLatents
+    mix: Track
+    vocals: Track
     accompaniment: Track
 
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management as mm
 
@@ -100,7 +101,7 @@ def _in_all_formats(models: Mapping[str, LelmConfig], where: Room, takes: int) -
 def one_part(kind: Kind, where: Room, takes: int = 1) -> list[Fit]:
     """How the renderer or the VAE fits, as its loader's `auto` loads it; nothing of other kinds."""
     number = "fp16" if kind == Kind.RENDERER and where.kind == "cuda" else "fp32"
-    models = {str(kind): PARTS[kind]} if kind in PARTS else {}
+    models: dict[str, Any] = {str(kind): PARTS[kind]} if kind in PARTS else {}
     return what_fits(models, [number], where, takes)
 
 
@@ -125,9 +126,8 @@ def _line(fit: Fit) -> str:
 def part_line(fit: Fit) -> str:
     """What is said of a part whose run takes the same for every song."""
     verdict = fit.verdicts[fit.longest]
-    return (
-        f"{_gb(fit.weights)} of weights as {fit.number} and {_gb(fit.run_sizes[SHORT])} beside them: {verdict}"
-    )
+    run = _gb(fit.run_sizes[SHORT])
+    return f"{_gb(fit.weights)} of weights as {fit.number} and {run} beside them: {verdict}"
 
 
 def advice(fits: Iterable[Fit]) -> str:

@@ -186,6 +186,7 @@ def _missing(kind: Kind, choice: str, there: dict[str, Path], files: Sequence[Fo
         return f"{what}; choose another {kind} in {LOADERS[kind]}: {others}."
     nothing = f"There is no {kind} file{_unreadable(files)}"
     styles = kind in (Kind.PROMPT_LIBRARY, Kind.STYLE)
+    published: Sequence[catalogue.RemoteFile]
     if styles:
         published, more = catalogue.PROMPT_LIBRARY, ", or write styles of your own with LeVo Save Style"
     else:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ...levo.config import FRAME_RATE
 from ...levo.lelm.compose import Execution
-from ...levo.lelm.cuda_graph import Resident
+from ...levo.lelm.cuda_graph import Residency, Resident
 from ...levo.lelm.fused import FusedBlocks
 from ...levo.lelm.model import LeLM, Run, in_turn, plainly
 from ..sockets import LoadedLelm
@@ -42,6 +42,7 @@ def execution(lelm: LoadedLelm, cuda_graph: bool, frames: int) -> Execution:
     device, dynamic = lelm.patcher.load_device, memory.is_dynamic(lelm.patcher)
     graph = cuda_graph and memory.is_on_cuda(lelm) and not getattr(args, "disable_cuda_graphs", False)
     block = FusedBlocks(borrowed) if is_compiled(lelm.compile, frames, device, graph) else plainly
+    residency: Residency | None
     if dynamic:
         pages = _pages_module() if graph else None
         residency = PagedWeights(lelm.patcher.model, pages) if pages else None
@@ -91,7 +92,7 @@ class PagedWeights:
     def __init__(self, model: LeLM, pages: ModuleType):
         """Look at a model that was placed; `pages` is comfy_aimdo.model_vbar."""
         conditioner = set(model.conditioner.modules())  # which no step reads
-        layers = [layer for layer in model.modules() if layer not in conditioner]
+        layers: list[Any] = [layer for layer in model.modules() if layer not in conditioner]
         self._pages = pages
         self._paged = [layer for layer in layers if hasattr(layer, "_v")]
         self._small = [
@@ -154,7 +155,7 @@ def _pages_module() -> ModuleType | None:
 
 def prefetching(
     device: torch.device, dtype: torch.dtype, graph: bool
-) -> Callable[[Sequence[nn.Module], Callable[[int], None], int], None]:
+) -> Callable[[nn.ModuleList, Callable[[int], None], int], None]:
     """What runs blocks while ComfyUI fetches the weights of the next; see `levo.lelm.model.Run`.
 
     Args:
@@ -170,7 +171,7 @@ def prefetching(
         return in_turn
     captured = None  # the span of the caches that graphs were captured with
 
-    def run(blocks: Sequence[nn.Module], run_block: Callable[[int], None], span: int) -> None:
+    def run(blocks: nn.ModuleList, run_block: Callable[[int], None], span: int) -> None:
         nonlocal captured
         if span != captured:
             prefetch.cleanup_prefetch_queues()  # drops the graphs, which would go on with the old span

@@ -49,7 +49,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
     """
     dtype, on_cpu = _lelm_dtype(choice), _is_packed(choice)
 
-    def layers(base: Any, small: Mapping[str, type[nn.Module]]) -> Any:
+    def layers(base: Any, small: Mapping[str, Any]) -> Any:
         if choice == FP8:  # as with int8, the bridge stays
             return fp8.operations(base, biased=False)
         if on_cpu:
@@ -64,7 +64,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
     return Precision(dtype, layers(base, STREAMING), layers(nn, PLAIN), attend)
 
 
-def few_rows_kernel(layer: type[nn.Module], dtype: torch.dtype) -> quantised.Kernel | None:
+def few_rows_kernel(layer: type[quantised.QuantisedLinear], dtype: torch.dtype) -> quantised.Kernel | None:
     """What multiplies by few bits on the device, for a kind of layer and activations of a dtype.
 
     Says in the log what it is, or that there is none.
@@ -210,10 +210,9 @@ def _flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attenti
 
 def _flash(dtype: torch.dtype, head_width: int) -> Attention:
     package = flash_package()
-    if package is None:
-        refusal = "no package flash-attn that works is installed"
-    else:
+    refusal: str | None = "no package flash-attn that works is installed"
+    if package is not None:
         refusal = flash_refusal(mm.get_torch_device(), dtype, head_width)
-    if refusal:
+    if package is None or refusal:
         raise ValueError(f"flash_attn cannot be used here: {refusal}; set attention to auto or sdpa.")
     return Flash(package)

@@ -24,7 +24,7 @@ from levo.files.released import separator_layout
 from levo.files.tensor_file import CheckpointError
 from levo.kinds import Kind
 from levo.separator.model import MissingPackageError, arguments, build
-from levo.separator.split import Stems, split
+from levo.separator.split import SeparatedStems, split
 
 RATE = 44_100
 SHORT = replace(tiny.SEPARATOR, segment=Fraction(1, 2))
@@ -320,7 +320,13 @@ def test_the_name_of_another_package_stays_its_own(monkeypatch: pytest.MonkeyPat
 
 
 def test_stems_are_all_that_a_split_gives():
-    assert list(Stems.__dataclass_fields__) == ["vocals", "accompaniment", "drums", "bass", "other"]
+    assert list(SeparatedStems.__dataclass_fields__) == [
+        "vocals",
+        "accompaniment",
+        "drums",
+        "bass",
+        "other",
+    ]
 
 
 # The benchmark -------------------------------------------------------------------------------------------
