@@ -57,7 +57,10 @@ class LeVoSongsFromJSONL(io.ComfyNode):
                     "library",
                     options=[
                         NO_LIBRARY,
-                        *(folders.SIZE.sub("", label) for label in folders.found(Kind.PROMPT_LIBRARY)),
+                        *(
+                            folders.SIZE.sub("", label)
+                            for label in folders.files_by_label(Kind.PROMPT_LIBRARY)
+                        ),
                     ],
                     default=NO_LIBRARY,
                     tooltip="The prompt library that styles are drawn from where the list asks for one.",

@@ -66,10 +66,10 @@ class LeVoFinishSong(io.ComfyNode):
         if not songs:
             reporting.show_text(cls.hidden.unique_id, "No audio, so nothing to finish.")
             return io.NodeOutput(*([ExecutionBlocker(None)] for _ in range(3)))
-        made = finished(songs, finish_of(**chosen), faded_of(chosen["fade"], len(songs), tokens))
-        sounds = [(song["waveform"][0], song["sample_rate"]) for song in made]
+        results = finished(songs, finish_of(**chosen), faded_of(chosen["fade"], len(songs), tokens))
+        sounds = [(song["waveform"][0], song["sample_rate"]) for song in results]
         loudness = [integrated_loudness(*sound) for sound in sounds]
-        return io.NodeOutput(made, loudness, [true_peak_db(waveform) for waveform, _ in sounds])
+        return io.NodeOutput(results, loudness, [true_peak_db(waveform) for waveform, _ in sounds])
 
 
 def _ending_inputs() -> list[io.Input]:
@@ -140,10 +140,10 @@ def songs_of(audio: list[dict | None]) -> list[dict]:
     Raises:
         SoundError: something is no sound.
     """
-    given = [(each, sound_of(each, "audio")) for each in audio if each is not None]
+    sounds = [(each, sound_of(each, "audio")) for each in audio if each is not None]
     return [
         {**each, "waveform": row[None], "sample_rate": sound.rate}
-        for each, sound in given
+        for each, sound in sounds
         for row in sound.waveform
     ]
 
@@ -167,14 +167,14 @@ def finish_of(
     )
 
 
-def finished(songs: list[dict], wanted: Finish, faded: list[bool]) -> list[dict]:
+def finished(songs: list[dict], settings: Finish, faded: list[bool]) -> list[dict]:
     """Finish songs, with progress and Cancel."""
-    on_step, made = reporting.Progress(), []
+    on_step, results = reporting.Progress(), []
     for number, (song, cut) in enumerate(zip(songs, faded, strict=True)):
         on_step(number, len(songs))
-        made.append({**song, "waveform": finish(song["waveform"], song["sample_rate"], wanted, [cut])})
+        results.append({**song, "waveform": finish(song["waveform"], song["sample_rate"], settings, [cut])})
     on_step(len(songs), len(songs))
-    return made
+    return results
 
 
 def faded_of(choice: str, songs: int, tokens: list[SongTokens | None] | None) -> list[bool]:

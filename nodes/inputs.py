@@ -120,7 +120,7 @@ def preset_input(steps: str | None = None) -> io.Combo.Input:
         + (f", {steps} {preset.steps}" if steps else "")
         for name, preset in PRESETS.items()
     )
-    made = io.Combo.Input(
+    combo = io.Combo.Input(
         "preset",
         options=[*PRESETS, CUSTOM],
         default=CUSTOM,
@@ -129,13 +129,13 @@ def preset_input(steps: str | None = None) -> io.Combo.Input:
         "numbers: change one, and the preset is custom.",
     )
     # An argument of newer ComfyUIs only.
-    made.extra_dict = {
+    combo.extra_dict = {
         "numbers": {
             name: {**preset.sampling, **({steps: preset.steps} if steps else {})}
             for name, preset in PRESETS.items()
         }
     }
-    return made
+    return combo
 
 
 def sampling_of(preset: str = CUSTOM, **numbers: float) -> Sampling:

@@ -28,8 +28,8 @@ def _file_input(
     kind: Kind, name: str = "checkpoint", tooltip: str = "Which weights to load."
 ) -> io.Combo.Input:
     options = folders.choices(kind)
-    said = f"{tooltip} {FILE_HINT}{fits.hint(kind)}"
-    return io.Combo.Input(name, options=options, default=options[0], tooltip=said)
+    hint = f"{tooltip} {FILE_HINT}{fits.hint(kind)}"
+    return io.Combo.Input(name, options=options, default=options[0], tooltip=hint)
 
 
 def _dtype_input(auto: str, *more: str) -> io.Combo.Input:

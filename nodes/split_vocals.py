@@ -41,5 +41,5 @@ class LeVoSplitVocals(io.ComfyNode):
     def execute(cls, separator: LoadedModel, audio: dict, seed: int) -> io.NodeOutput:
         sound = sound_of(audio, "audio")
         stems = split_sound(separator, sound, seed)
-        made = (stems.vocals, stems.accompaniment, stems.drums, stems.bass, stems.other)
-        return io.NodeOutput(*({"waveform": stem, "sample_rate": sound.rate} for stem in made))
+        tracks = (stems.vocals, stems.accompaniment, stems.drums, stems.bass, stems.other)
+        return io.NodeOutput(*({"waveform": stem, "sample_rate": sound.rate} for stem in tracks))

@@ -91,9 +91,9 @@ class LeVoStyleFromLibrary(io.ComfyNode):
     def execute(cls, style: str, language: str, seed: int, lyrics: str | None = None) -> io.NodeOutput:
         if language == AUTO_LANGUAGE:
             language = ANY if lyrics is None else language_of(lyrics)
-        found = picked(style, language, seed)
-        reporting.show_text(cls.hidden.unique_id, found.name)
-        return io.NodeOutput(Style(found.codes, found.name))
+        entry = picked(style, language, seed)
+        reporting.show_text(cls.hidden.unique_id, entry.name)
+        return io.NodeOutput(Style(entry.codes, entry.name))
 
 
 class LeVoSaveStyle(io.ComfyNode):
@@ -135,10 +135,10 @@ class LeVoSaveStyle(io.ComfyNode):
 def choices() -> list[str]:
     """What the combo offers: styles of all libraries, saved ones, then the tiny one."""
     options = []
-    for label, path in folders.found(Kind.PROMPT_LIBRARY).items():
+    for label, path in folders.files_by_label(Kind.PROMPT_LIBRARY).items():
         library = folders.SIZE.sub("", label)
         options += [f"{style} ({library})" for style in _styles(path, folders.states(path))]
-    options += [f"{folders.SIZE.sub('', label)} ({SAVED})" for label in folders.found(Kind.STYLE)]
+    options += [f"{folders.SIZE.sub('', label)} ({SAVED})" for label in folders.files_by_label(Kind.STYLE)]
     return [*(options or [folders.NONE_FOUND]), TINY]
 
 

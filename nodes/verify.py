@@ -22,13 +22,13 @@ def verify_input() -> io.Boolean.Input:
     )
 
 
-def verify_files(wanted: bool, *chosen: tuple[Kind, str]) -> None:
+def verify_files(on: bool, *chosen: tuple[Kind, str]) -> None:
     """Where it is wanted, compare files chosen in combos with their hashes, and say what was found.
 
     Raises:
         CheckpointError: a file is not the one whose hash is recorded.
     """
-    if wanted:
+    if on:
         paths = [folders.path_of(kind, choice) for kind, choice in chosen]
-        found = [hashes.verify(path, folders.roots(), reporting.Progress()) for path in paths if path]
-        reporting.say("\n".join(found) or BUILT_IN)
+        results = [hashes.verify(path, folders.roots(), reporting.Progress()) for path in paths if path]
+        reporting.say("\n".join(results) or BUILT_IN)

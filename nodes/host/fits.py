@@ -65,8 +65,8 @@ def _lelm_hint() -> str:
     where = room()
     fits = yours(where) or released(where)
     shown = list(dict.fromkeys(fit.name for fit in fits))[:IN_A_TOOLTIP]
-    said = "; ".join(lines(fit for fit in fits if fit.name in shown))
-    return f"{_here(where)} {said}. {advice(fits)}"
+    fits_text = "; ".join(lines(fit for fit in fits if fit.name in shown))
+    return f"{_here(where)} {fits_text}. {advice(fits)}"
 
 
 def _part_hint(kind: Kind) -> str:
@@ -151,7 +151,7 @@ def described(where: Room) -> str:
 
 
 def _lelm_configs() -> dict[str, LelmConfig | None]:
-    labels = folders.found(Kind.LELM)
+    labels = folders.files_by_label(Kind.LELM)
     return {folders.SIZE.sub("", label): _config(path, states(path)) for label, path in labels.items()}
 
 

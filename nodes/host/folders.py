@@ -65,7 +65,7 @@ def name_of(path: Path) -> str:
 
 def choices(kind: Kind) -> list[str]:
     """What the combo of a loader offers: the files of a kind, then the tiny set."""
-    return [*(found(kind) or [NONE_FOUND]), TINY]
+    return [*(files_by_label(kind) or [NONE_FOUND]), TINY]
 
 
 def choice_error(kind: Kind, choice: str | None) -> str | None:
@@ -101,13 +101,13 @@ def path_of(kind: Kind, choice: str) -> Path | None:
     if choice == TINY:
         return None
     files = _files()
-    there = _labelled(kind, files)
-    names = Counter(path.name for path in there.values())
-    by_name = {path.name: path for path in there.values() if names[path.name] == 1}
-    by_name |= {SIZE.sub("", label): path for label, path in there.items()}
-    path = there.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
+    by_label = _labelled(kind, files)
+    names = Counter(path.name for path in by_label.values())
+    by_name = {path.name: path for path in by_label.values() if names[path.name] == 1}
+    by_name |= {SIZE.sub("", label): path for label, path in by_label.items()}
+    path = by_label.get(choice) or by_name.get(SIZE.sub("", choice)) or _below(choice)
     if path is None:
-        raise CheckpointError(_damaged(choice, files) or _missing(kind, choice, there, files))
+        raise CheckpointError(_damaged(choice, files) or _missing(kind, choice, by_label, files))
     return path
 
 
@@ -123,7 +123,7 @@ def tokenizer_folder() -> Path:
     return comfy_folder / "text_encoders" / "qwen25_tokenizer"
 
 
-def found(kind: Kind) -> dict[str, Path]:
+def files_by_label(kind: Kind) -> dict[str, Path]:
     """Label -> file of all files of a kind, damaged ones last; a name that is taken twice has its path."""
     return _labelled(kind, _files())
 
@@ -138,7 +138,7 @@ def _labelled(kind: Kind, files: Sequence[FoundFile]) -> dict[str, Path]:
         for file in files
         if file.part and kind in (file.part.kind, file.part.second_kind)
     ]
-    parts.sort(key=lambda found: found[0].whole_name is not None)
+    parts.sort(key=lambda entry: entry[0].whole_name is not None)
     taken = Counter(part.name for part, _, _ in parts)
     return {_label(part, name if taken[part.name] > 1 else None): path for part, name, path in parts}
 
@@ -159,29 +159,29 @@ def _below(name: str) -> Path | None:
 
 def _damaged(choice: str, files: Sequence[FoundFile]) -> str | None:
     """What is wrong with the file that a choice meant while it was whole; None if it meant no one file."""
-    wanted, found = SIZE.sub("", choice), []
+    name_chosen, damaged = SIZE.sub("", choice), []
     for file in files:
         whole = file.part.whole_name if file.part else file.path.stem
         names = (whole, f"{whole} in {file.name}", file.name, file.path.name)
-        if whole and wanted in names and (sentence := damage_of(file.path)):
-            found.append((display_name(file.path), sentence))
-    if len(found) != 1:
+        if whole and name_chosen in names and (sentence := damage_of(file.path)):
+            damaged.append((display_name(file.path), sentence))
+    if len(damaged) != 1:
         return None
-    ((name, sentence),) = found
+    ((name, sentence),) = damaged
     return f"{name} is there and{sentence.removeprefix(name)}"
 
 
 def _unreadable(files: Sequence[FoundFile]) -> str:
     """Files of which nobody can tell what they were, in brackets."""
     sentences = (damage_of(file.path) for file in files if file.part is None)
-    found = [sentence.partition(";")[0] for sentence in sentences if sentence]
-    more = f" and {len(found) - NAMED_IN_ERRORS} more" if len(found) > NAMED_IN_ERRORS else ""
-    return f" that can be read ({', '.join(found[:NAMED_IN_ERRORS])}{more})" if found else ""
+    reasons = [sentence.partition(";")[0] for sentence in sentences if sentence]
+    more = f" and {len(reasons) - NAMED_IN_ERRORS} more" if len(reasons) > NAMED_IN_ERRORS else ""
+    return f" that can be read ({', '.join(reasons[:NAMED_IN_ERRORS])}{more})" if reasons else ""
 
 
-def _missing(kind: Kind, choice: str, there: dict[str, Path], files: Sequence[FoundFile]) -> str:
-    if choice != NONE_FOUND and there:
-        others = ", ".join(list(there)[:5])
+def _missing(kind: Kind, choice: str, by_label: dict[str, Path], files: Sequence[FoundFile]) -> str:
+    if choice != NONE_FOUND and by_label:
+        others = ", ".join(list(by_label)[:5])
         what = f"There is no {shown(choice)} in {folder()}"
         return f"{what}; choose another {kind} in {LOADERS[kind]}: {others}."
     nothing = f"There is no {kind} file{_unreadable(files)}"

@@ -28,8 +28,8 @@ def error_of(run: str) -> dict | None:
     Returns:
         With `node_id`, `node_type`, `exception_message`.
     """
-    found = PromptServer.instance.prompt_queue.get_history(run, map_function=lambda entry: entry)
-    status = found.get(run, {}).get("status") or {}
+    history = PromptServer.instance.prompt_queue.get_history(run, map_function=lambda entry: entry)
+    status = history.get(run, {}).get("status") or {}
     return next((data for event, data in status.get("messages", ()) if event == "execution_error"), None)
 
 

@@ -14,17 +14,17 @@ def is_connection(value: object) -> bool:
 
 def upstream(prompt: Prompt, node: str) -> Prompt:
     """A node and all that its result comes from, each with the inputs that are no connections."""
-    found: Prompt = {}
+    nodes: Prompt = {}
     waiting = [node]
     while waiting:
         name = waiting.pop()
-        if name in found or name not in prompt:
+        if name in nodes or name not in prompt:
             continue
         inputs = prompt[name].get("inputs", {})
-        own = {key: value for key, value in inputs.items() if not is_connection(value)}
-        found[name] = {"class_type": prompt[name].get("class_type"), "inputs": own}
+        constants = {key: value for key, value in inputs.items() if not is_connection(value)}
+        nodes[name] = {"class_type": prompt[name].get("class_type"), "inputs": constants}
         waiting += [str(value[0]) for value in inputs.values() if is_connection(value)]
-    return found
+    return nodes
 
 
 def fed_by(prompt: Prompt, node: str, output: int) -> list[tuple[dict[str, Any], str]]:

@@ -45,7 +45,7 @@ def report(card_gib: float, takes: int) -> str:
         "Files": files(),
         "What fits": room_lines(fits.room(card_gib), takes),
     }
-    return "\n\n".join("\n".join([f"{name}:", *said]) for name, said in sections.items())
+    return "\n\n".join("\n".join([f"{name}:", *section]) for name, section in sections.items())
 
 
 def versions() -> list[str]:
@@ -70,37 +70,37 @@ def versions() -> list[str]:
 def device() -> list[str]:
     """The device that computes, its memory and the computer's."""
     where, cpu = mm.get_torch_device(), torch.device("cpu")
-    said = [f"{mm.get_torch_device_name(where)}"]
+    described = [f"{mm.get_torch_device_name(where)}"]
     if where.type == "cuda":
         major, minor = torch.cuda.get_device_capability(where)
-        said.append(f"compute capability {major}.{minor}")
-        said.append(f"memory {_memory(where)}")
-    return [*said, f"RAM {_memory(cpu)}"]
+        described.append(f"compute capability {major}.{minor}")
+        described.append(f"memory {_memory(where)}")
+    return [*described, f"RAM {_memory(cpu)}"]
 
 
 def files() -> list[str]:
     """Files of each kind, by their names below the folders of models, and kinds that are missing."""
-    said, missing = [], []
+    present, missing = [], []
     for kind, download in KINDS.items():
-        found = folders.found(kind)
-        said += [f"{kind}: {label}, {folders.name_of(path)}" for label, path in found.items()]
-        if not found and download:
+        by_label = folders.files_by_label(kind)
+        present += [f"{kind}: {label}, {folders.name_of(path)}" for label, path in by_label.items()]
+        if not by_label and download:
             more = "needed for every song" if kind in NEEDED else "optional"
             missing.append(f"missing, {more}: {kind} ({download} of LeVo Download Models)")
-    return [printable(line) for line in [*said, *missing]]
+    return [printable(line) for line in [*present, *missing]]
 
 
 def room_lines(where: Room, takes: int) -> list[str]:
     """What fits a device: the LeLM files, the releases, renderer and VAE, and the best choice."""
     yours, released = fits.yours(where, takes), fits.released(where, takes)
-    there = {fit.name for fit in yours}
-    said = [f"{fits.described(where)}, {'one take' if takes == 1 else f'{takes} takes at once'}"]
-    said += fits.lines([*yours, *(fit for fit in released if fit.name not in there)])
+    own_names = {fit.name for fit in yours}
+    room_text = [f"{fits.described(where)}, {'one take' if takes == 1 else f'{takes} takes at once'}"]
+    room_text += fits.lines([*yours, *(fit for fit in released if fit.name not in own_names)])
     for kind in fits.PARTS:
-        said += [f"{kind}: {fits.part_line(fit)}" for fit in fits.one_part(kind, where, takes)]
+        room_text += [f"{kind}: {fits.part_line(fit)}" for fit in fits.one_part(kind, where, takes)]
     if yours:
-        said.append(f"of your files: {fits.advice(yours)}")
-    return [printable(line) for line in [*said, f"of the releases: {fits.advice(released)}"]]
+        room_text.append(f"of your files: {fits.advice(yours)}")
+    return [printable(line) for line in [*room_text, f"of the releases: {fits.advice(released)}"]]
 
 
 def _memory(where: torch.device) -> str:
