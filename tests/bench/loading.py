@@ -32,6 +32,7 @@ from levo.lelm.model import LeLM
 
 RELEASE, DTYPE = "v2-medium", torch.float16 if on_card() else torch.bfloat16
 GB = 1e9
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comfyui-levo"
 
 
 def plainly(model: nn.Module, path: Path, layout: released.Layout) -> None:
@@ -115,11 +116,11 @@ def measure(way: str, path: Path) -> None:
 def report(folder: Path) -> None:
     """Make the files, measure every case and print a table."""
     print(f"Making a LeLM of the size of {RELEASE}", file=sys.stderr)
-    in_own_process("make", folder)
+    in_own_process(__file__, "make", folder)
     rows, first = [], None
     for label, way, name in CASES:
         path = folder / name
-        seconds, most, weights = map(float, in_own_process(way, path).split())
+        seconds, most, weights = map(float, in_own_process(__file__, way, path).split())
         first = first or seconds
         figures = path.stat().st_size / GB, seconds, seconds / first, most / GB, (most - weights) / GB
         rows.append([label, *(f"{figure:.2f}" for figure in figures)])
@@ -127,9 +128,9 @@ def report(folder: Path) -> None:
     show(f"Loading {RELEASE} in {str(DTYPE).removeprefix('torch.')}; {machine()}", head, rows)
 
 
-def in_own_process(way: str, path: Path) -> str:
-    """Run one step of this file anew, so that the peak is its own; gives what it printed."""
-    command = [sys.executable, __file__, way, str(path)]
+def in_own_process(script: str, *arguments: str | Path) -> str:
+    """Run one step of a benchmark anew, so that the peak is its own; gives what it printed."""
+    command = [sys.executable, script, *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -138,9 +139,8 @@ def main() -> int:
         way, path = sys.argv[1], Path(sys.argv[2])
         make(path) if way == "make" else measure(way, path)
         return 0
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comfyui-levo"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CACHE))
     try:
         report(folder)
     finally:
