@@ -14,10 +14,11 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo.batch import results, saving, song_list
 from ..levo.batch.attempts import left
+from ..levo.batch.record import style_of
 from ..levo.batch.saving import Planned
-from ..levo.batch.song_list import Fault, Hear, Song, SongList, SongListError
-from ..levo.files.names import shown
-from ..levo.files.style_library import Entries, language_of, pick, read_library
+from ..levo.batch.song_list import Hear, Song, SongList, SongListError
+from ..levo.batch.telling import refusal, summary
+from ..levo.files.style_library import Entries, read_library
 from ..levo.kinds import Kind
 from . import list_runs
 from .host import folders, reporting
@@ -30,7 +31,6 @@ SUFFIX = ".jsonl"
 NO_LIBRARY = "none"
 NAME = "LeVo Songs from JSONL"
 PROMPT_AUDIO = 4  # the output's number
-NAMED = 3  # songs of a run
 
 
 class LeVoSongsFromJSONL(io.ComfyNode):
@@ -116,7 +116,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         )
         found = listed(file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO))
         if found.wrong and not (skip_faulty and found.songs):
-            raise SongListError(refusal(file, found))
+            raise SongListError(refusal(file, found, "turn on skip_faulty"))
         songs, said = given(found, place(folder), skip_faulty, skip_finished, songs_a_run, cls)
         reporting.show_text(cls.hidden.unique_id, said)
         return io.NodeOutput(*columns(songs, styles))
@@ -211,33 +211,6 @@ def _unreadable(choice: str, error: OSError) -> str:
     return f"{NAME} cannot read {choice!r} ({error.strerror}); change its rights."
 
 
-def refusal(choice: str, found: SongList) -> str:
-    """What is wrong with a list, line by line."""
-    count = len(found.wrong)
-    lines = "a faulty line" if count == 1 else f"{count:,} faulty lines"
-    advice = "mend it, or turn on skip_faulty" if found.songs else "no song is left; mend it"
-    return "\n".join((f"{choice} has {lines}; {advice}.", *song_list.told(found.wrong)))
-
-
-def summary(found: SongList, missing: int, failed: list[Fault], now: list[Song]) -> str:
-    """What there is to do, what this run makes, and what was passed over."""
-    if missing:
-        first = [f"{missing} of {len(found.songs)} songs to make.", _named(now)]
-    elif failed:
-        first = [f"No song is left to make, and {len(failed)} could not be made."]
-    else:
-        first = ["All songs are finished."]
-    skipped = sorted((*found.wrong, *failed), key=lambda fault: fault.line)
-    passed = [f"Skipped: {fault}" for fault in skipped]
-    return "\n".join((*first, *song_list.told(passed), *song_list.told(found.oddities, "remarks")))
-
-
-def _named(songs: list[Song]) -> str:
-    names = [f"line {song.line} ({shown(song.idx)})" for song in songs[:NAMED]]
-    more = len(songs) - len(names)
-    return f"This run: {', '.join(names)}{f' and {more} more' if more else ''}."
-
-
 def place(folder: str) -> Path:
     """A folder below ComfyUI's output folder.
 
@@ -267,11 +240,7 @@ def given(
     list_runs.settle()
     missing, failed = left(found.songs, folder, skip_faulty) if skip_finished else (list(found.songs), [])
     now = list_runs.attempts.some(missing, folder, most) if skip_faulty else missing[: most or None]
-    if now:
-        saving.prepare(folder, missing)
-    if folder.is_dir():
-        results.note(folder, [fault for fault in found.wrong if fault.clip])
-    planned = saving.plan(now, folder)
+    planned = saving.begin(now, missing, found.wrong, folder)
     if planned and skip_finished:
         list_runs.begin(planned, node.hidden.unique_id, node.hidden.prompt or {})
     return planned, summary(found, len(missing), failed, now)
@@ -298,11 +267,9 @@ def columns(songs: list[Planned], library: dict[str, Entries]) -> list[list]:
 
 
 def drawn(song: Song, library: dict[str, Entries]) -> Style | None:
-    """The style that a song asks for: the same line always gets the same entry."""
-    if not song.style:
-        return None
-    found = pick(library, song.style, language_of(song.lyrics), int(song.request_hash[:8], 16))
-    return Style(found.codes, found.name)
+    """The style that a song asks for."""
+    found = style_of(song, library)
+    return None if found is None else Style(found.codes, found.name)
 
 
 def below_output(folder: Path) -> str:

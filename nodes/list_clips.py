@@ -7,9 +7,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from ..levo.audio.sound import is_sound
+from ..levo.batch.clips import require_clip
 from ..levo.batch.song_list import Hear, SongListError
-from ..levo.style_encoder.clip import Recording, choose
 from .host import prompts, reporting
 
 STYLE_NODE = "LeVoStyleFromAudio"
@@ -59,10 +58,7 @@ def _fault_of(path: Path, state: tuple, starts: tuple[float | None, ...]) -> str
     """Why a clip is of no use, "" if it is; `state` makes a changed file another question."""
     try:
         audio = sound(path)
-        if not is_sound(audio["waveform"]):
-            raise SongListError(f"{path} has samples that are no numbers; convert it to FLAC.")
-        for start in starts:
-            choose(Recording(audio["waveform"], audio["sample_rate"], f"clip {path.name!r}"), start)
+        require_clip(path, audio["waveform"], audio["sample_rate"], starts)
     except ValueError as error:
         return str(error)
     return ""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from ..levo import tiny
 from ..levo.files import released
-from ..levo.files.checkpoint import CheckpointFile, fitting_config, open_checkpoint
-from ..levo.files.damage import display_name
-from ..levo.files.tensor_file import CheckpointError
-from ..levo.kinds import MODELS, Kind
+from ..levo.files.checkpoint import CheckpointFile
+from ..levo.files.loading import load_weights, open_file
+from ..levo.kinds import Kind
 from ..levo.layers import weights
 from ..levo.lelm.model import LeLM
 from ..levo.renderer.model import Renderer
@@ -86,14 +82,6 @@ def load_encoder(kind: Kind, choice: str) -> LoadedModel:
     return LoadedModel(memory.managed(model), config, path, precision.dtype)
 
 
-def open_file(kind: Kind, path: Path | None) -> tuple[CheckpointFile | None, Any]:
-    """A checkpoint file and its config; None and the config of the tiny model without a path."""
-    if path is None:
-        return None, MODELS[kind].tiny
-    file = open_checkpoint(path)
-    return file, fitting_config(file, kind)
-
-
 def build(kind: Callable[..., nn.Module], precision: Precision) -> nn.Module:
     """Build a model that shows what it needs, and holds no numbers yet.
 
@@ -118,11 +106,4 @@ def load_or_init(
     Raises:
         CheckpointError: the file does not hold the model; says which file.
     """
-    device = memory.offload_device(vae)
-    if file is None:
-        tiny.init_weights(model, device)
-        return
-    try:
-        file.load_into(model, layout, device)
-    except CheckpointError as error:
-        raise CheckpointError(f"{display_name(file.path)}: {error}") from error
+    load_weights(model, file, layout, memory.offload_device(vae))

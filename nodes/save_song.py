@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from comfy_api.latest import io, ui
 
 from ..levo.audio.sound import sound_of
-from ..levo.batch import results, saving, song_list
-from ..levo.files.names import shown
+from ..levo.batch import saving, song_list
+from ..levo.batch.record import record_of
 from ..levo.song.tokens import checked_tokens
 from .batch import CATEGORY, below_output
 from .host.prompts import upstream
@@ -66,12 +65,13 @@ def save_all(
     settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
     files, errors = [], []
     for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
-        made = tokens[min(number, len(tokens) - 1)]
-        record = result(songs[number], take, sound, made, settings)
+        listed, made = songs[number], tokens[min(number, len(tokens) - 1)]
+        seconds = sound["waveform"].shape[-1] / sound["sample_rate"]
+        record = record_of(listed.planned.song, made, take, seconds, listed.started, settings)
         try:
-            files.append(save(songs[number], take, sound, record, node))
+            files.append(save(listed, take, sound, record, node))
         except (ValueError, OSError) as error:
-            errors.append(_sentence(songs[number], error))
+            errors.append(saving.refusal(listed.planned, error))
     if errors:
         raise ValueError("\n".join(song_list.told(errors, "songs")))
     return files
@@ -86,24 +86,6 @@ def save(listed: ListedSong, take: int, sound: dict, record: dict, node: type[io
         return saving.keep(planned, take, planned.folder / made.filename, record)
 
 
-def result(listed: ListedSong, take: int, sound: dict, tokens: SongTokens, settings: dict) -> dict:
-    """A line of results.jsonl, as far as it does not depend on the file."""
-    song = listed.planned.song
-    return {
-        song_list.IDX: song.idx,
-        results.FILE: "",
-        "seconds": sound["waveform"].shape[-1] / sound["sample_rate"],
-        "ended_by_itself": tokens.ended[take],
-        "seed": tokens.seeds[take],
-        "sampling": asdict(tokens.sampling),
-        "composer": asdict(tokens.composer),
-        "started": listed.started,
-        results.SAVED: results.now(),
-        results.ASKED: song.request_hash,
-        results.SETTINGS: settings,
-    }
-
-
 def _one_by_one(audio: list[dict]) -> Iterator[dict]:
     for sound in audio:
         if sound is None:
@@ -111,13 +93,3 @@ def _one_by_one(audio: list[dict]) -> Iterator[dict]:
         checked = sound_of(sound, "audio")
         for waveform in checked.waveform:
             yield {"waveform": waveform[None], "sample_rate": checked.rate}
-
-
-def _sentence(listed: ListedSong, error: Exception) -> str:
-    if not isinstance(error, OSError):
-        return str(error)
-    planned = listed.planned
-    return (
-        f"{shown(planned.song.idx)} cannot be saved in {planned.folder} ({error.strerror}); make "
-        "room or change the folder's rights, and run it again."
-    )

@@ -24,7 +24,8 @@ RESULTS = "results.jsonl"
 LOCK = f".{RESULTS}.lock"
 ASKED, FILE, SAVED, SETTINGS = "asked_sha256", "file", "saved", "settings"
 ERROR, FAILED = "error", "failed"
-SUFFIX = ".flac"
+STEMS = "stems"  # files of a song's tracks, by their names
+SUFFIX, SUFFIXES = ".flac", (".flac", ".wav")
 
 Records = dict[tuple[str, ...], dict]  # by file, or by song where there is none
 
@@ -168,6 +169,13 @@ def saved_of(song: Song, records: Records) -> dict[str, str]:
     }
 
 
+def stems_of(record: dict) -> dict[str, str]:
+    """The files of a song's tracks, by the names of the tracks; none where a result has none."""
+    stems = record.get(STEMS)
+    named = stems.items() if isinstance(stems, dict) else ()
+    return {str(track): file for track, file in named if isinstance(file, str) and _is_name(file)}
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file is there and not empty, as after a power cut."""
     try:
@@ -185,8 +193,11 @@ def _file(record: dict) -> str:
     if ERROR in record:
         return ""
     file = record.get(FILE) or f"{file_name(record[IDX])}{SUFFIX}"
-    is_name = Path(file).name == file and "\\" not in file and file.lower().endswith(SUFFIX)
-    return file if is_name else ""
+    return file if _is_name(file) else ""
+
+
+def _is_name(file: str) -> bool:
+    return Path(file).name == file and "\\" not in file and file.lower().endswith(SUFFIXES)
 
 
 def _key(record: dict) -> tuple[str, ...]:

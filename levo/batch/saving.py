@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -18,14 +18,14 @@ from ..files.claims import ClaimError, abandoned, claim, locked
 from ..files.names import fault, shown
 from . import names, results
 from .names import key
-from .results import FILE, SUFFIX
-from .song_list import Song, SongListError
+from .results import FILE, SUFFIX, SUFFIXES
+from .song_list import Fault, Song, SongListError
 
 CORE = ".partial_00001_.flac"  # what ComfyUI puts behind the name that it is given
 PROBE_BYTES = 4_096
 SHOWN = 300  # characters of a folder in a sentence
 STALE = 3_600.0  # seconds after which nobody is still writing a partial file of an earlier version
-PARTIAL = re.compile(r"\..+\.partial_\d+_\.flac")
+PARTIAL = re.compile(r"\..+\.partial_\d+_\.flac")  # of ComfyUI's
 PARTIAL_LOCK = re.compile(r"(\.[0-9a-f]{16}\.partial)\.lock")
 
 
@@ -37,6 +37,7 @@ class Planned:
     folder: Path
     name: str  # of its first file, without ending
     own: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
+    suffix: str = SUFFIX
 
 
 def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
@@ -87,7 +88,33 @@ def _brief(folder: Path) -> str:
     return text if len(text) < SHOWN else f"{text[:SHOWN]}…"
 
 
-def plan(songs: Sequence[Song], folder: Path) -> list[Planned]:
+def begin(
+    now: Sequence[Song],
+    left: Sequence[Song],
+    wrong: Iterable[Fault],
+    folder: Path,
+    suffix: str = SUFFIX,
+) -> list[Planned]:
+    """Prepare a folder for the songs of a run, and record clips of the list that are at fault.
+
+    Args:
+        now: songs that the run makes.
+        left: those that later runs make, too.
+        wrong: faulty lines of the list.
+        folder: need not be there; without a song to make it is not made.
+        suffix: of the files.
+
+    Raises:
+        SongListError: nothing could be saved; whatever can be known is tried.
+    """
+    if now:
+        prepare(folder, left)
+    if folder.is_dir():
+        results.note(folder, [fault for fault in wrong if fault.clip])
+    return plan(now, folder, suffix)
+
+
+def plan(songs: Sequence[Song], folder: Path, suffix: str = SUFFIX) -> list[Planned]:
     """Names for the files of songs, which differ from each other and from all that is in the folder.
 
     Whether they still do when a song is saved, `keep` sees.
@@ -100,9 +127,9 @@ def plan(songs: Sequence[Song], folder: Path) -> list[Planned]:
     planned = []
     for song in songs:
         own = tuple(results.saved_of(song, records).items())
-        name = own[0][0].removesuffix(SUFFIX) if own else _free(song, taken)
-        taken.add(key(f"{name}{SUFFIX}"))
-        planned.append(Planned(song, folder, name, own))
+        name = Path(own[0][0]).stem if own else _free(song, taken, suffix)
+        taken.add(key(f"{name}{suffix}"))
+        planned.append(Planned(song, folder, name, own, suffix))
     return planned
 
 
@@ -128,7 +155,9 @@ def takes_of(songs: int, takes: Sequence[int], sounds: int) -> list[tuple[int, i
     )
 
 
-def keep(planned: Planned, take: int, partial: Path, record: dict) -> Path:
+def keep(
+    planned: Planned, take: int, partial: Path, record: dict, stems: Mapping[str, Path] | None = None
+) -> Path:
     """Give a song's sound its name, and record it.
 
     Args:
@@ -136,6 +165,7 @@ def keep(planned: Planned, take: int, partial: Path, record: dict) -> Path:
         take: counts from 0; each has a file of its own.
         partial: the sound, in the song's folder.
         record: of the results, without `file`.
+        stems: its tracks, there too; each is called as the sound is, with its own name behind.
 
     Returns:
         The file.
@@ -151,14 +181,48 @@ def keep(planned: Planned, take: int, partial: Path, record: dict) -> Path:
                 records = results.read(planned.folder)
             except SongListError as error:
                 failure = error
+            tracks = _stems_moved(planned, take, records, stems or {})
             file = _moved(planned, take, records, partial)
             if failure is None:
-                failure = _recorded(planned.folder, records, {**record, FILE: file.name})
+                failure = _recorded(planned.folder, records, {**record, FILE: file.name, **tracks})
     except ClaimError as error:
         file, failure = _moved(planned, take, records, partial), error
     if failure is not None:
         raise SongListError(f"{file.name} is saved, but not recorded: {failure}") from failure
     return file
+
+
+def save(planned: Planned, take: int, sounds: Mapping[str, bytes], record: dict) -> Path:
+    """Write sound that was encoded, whole or not at all, and its result; gives its file.
+
+    Args:
+        planned: song.
+        take: counts from 0.
+        sounds: by the name of the track: the song's own first, then its stems.
+        record: of the results, without `file`.
+
+    Raises:
+        SongListError: it could not be recorded.
+        OSError: it could not be saved.
+    """
+    with partial(planned.folder) as name:
+        paths = {}
+        for number, (track, data) in enumerate(sounds.items()):
+            paths[track] = planned.folder / f"{name}_{number:05}_{planned.suffix}"
+            with paths[track].open("xb") as file:
+                file.write(data)
+        first = next(iter(paths))
+        return keep(planned, take, paths.pop(first), record, paths)
+
+
+def refusal(planned: Planned, error: Exception) -> str:
+    """Why a song could not be saved, in a sentence."""
+    if not isinstance(error, OSError):
+        return str(error)
+    return (
+        f"{shown(planned.song.idx)} cannot be saved in {planned.folder} ({error.strerror}); make "
+        "room or change the folder's rights, and run it again."
+    )
 
 
 def _moved(planned: Planned, take: int, records: results.Records, partial: Path) -> Path:
@@ -177,38 +241,61 @@ def _recorded(folder: Path, records: results.Records, record: dict) -> Exception
     return None
 
 
+def _stems_moved(
+    planned: Planned, take: int, records: results.Records, stems: Mapping[str, Path]
+) -> dict[str, dict[str, str]]:
+    """Give a song's tracks their names, those that they had before where it is made again."""
+    if not stems:
+        return {}
+    own = _own(planned, take, records)
+    before = results.stems_of(records.get((key(own.name),), {})) if own else {}
+    named = {}
+    for track, partial in stems.items():
+        file = planned.folder / before.get(track, "")
+        if track not in before or file.suffix != planned.suffix or file.is_dir():
+            file = _claimed(planned, take, records, f"_{track}")
+        os.replace(partial, file)
+        named[track] = file.name
+    return {results.STEMS: named}
+
+
 def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
     """The file that a take is to replace, if nothing happened to it since the list was read."""
     own = planned.own[take] if take < len(planned.own) else None
     if own is None or own not in results.saved_of(planned.song, records).items():
         return None
     file = planned.folder / own[0]
+    if file.suffix.lower() != planned.suffix:
+        return None
     others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
     return None if others or file.is_dir() else file
 
 
-def _claimed(planned: Planned, take: int, records: results.Records) -> Path:
-    """A file of a name that nobody has, empty so far."""
+def _claimed(planned: Planned, take: int, records: results.Records, track: str = "") -> Path:
+    """A file of a name that nobody has, empty so far; `track` stands behind the song's name."""
     taken = _taken(planned.folder, records)
     first = () if take else (planned.name,)
     for name in chain(first, names.numbered(names.file_name(planned.song.idx))):
-        file = planned.folder / f"{name}{SUFFIX}"
+        file = planned.folder / f"{name}{track}{planned.suffix}"
         if key(file.name) not in taken and claim(file):
             return file
     raise AssertionError
 
 
-def _free(song: Song, taken: Collection[str]) -> str:
-    return names.free(names.file_name(song.idx), lambda name: key(f"{name}{SUFFIX}") in taken)
+def _free(song: Song, taken: Collection[str], suffix: str) -> str:
+    return names.free(names.file_name(song.idx), lambda name: key(f"{name}{suffix}") in taken)
 
 
 def _taken(folder: Path, records: results.Records) -> set[str]:
     """Keys of the file names that are there or recorded."""
-    return {name for name, *rest in records if not rest} | {key(path.name) for path in _sounds(folder)}
+    stems = {key(file) for record in records.values() for file in results.stems_of(record).values()}
+    there = {key(path.name) for path in _sounds(folder)}
+    return {name for name, *rest in records if not rest} | stems | there
 
 
 def _sounds(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() == SUFFIX] if folder.is_dir() else []
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in there if path.suffix.lower() in SUFFIXES]
 
 
 @contextmanager

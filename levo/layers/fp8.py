@@ -10,11 +10,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .operations import Device
 
 FP8 = torch.float8_e4m3fn
+
+
+class CastingLinear(nn.Linear):
+    """A layer whose matrix is turned into the dtype of what it is multiplied with, each time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return F.linear(x, self.weight.to(x.dtype), bias)
+
+
+# For whoever brings no layer classes that cast.
+CASTING = SimpleNamespace(
+    Linear=CastingLinear, Embedding=nn.Embedding, LayerNorm=nn.LayerNorm, RMSNorm=nn.RMSNorm
+)
 
 
 def operations(base: Any, biased: bool) -> SimpleNamespace:

@@ -1,6 +1,7 @@
 """Texts to ids: Qwen2's byte-level BPE with the special tokens of lyrics and styles.
 
-The vocabulary is read from a folder with Qwen2's `vocab.json` and `merges.txt` (ComfyUI ships one).
+The vocabulary is read from a folder with Qwen2's `vocab.json` and `merges.txt` (ComfyUI ships one). For
+the tiny models there is a built-in one, of bytes alone.
 """
 
 from __future__ import annotations
@@ -43,21 +44,19 @@ class Tokens:
 class Tokenizer:
     """The lyric and the style vocabulary of one version of the models."""
 
-    def __init__(self, folder: Path | str, version: str):
+    def __init__(self, folder: Path | str | None, version: str):
         """Read Qwen2's files.
 
         Args:
-            folder: holds `vocab.json` and `merges.txt`.
+            folder: holds `vocab.json` and `merges.txt`; None for the built-in vocabulary of bytes, which no
+                trained model knows.
             version: "v1" or "v2".
 
         Raises:
             FileNotFoundError: a file is missing.
             MemoryError: there is not enough memory.
         """
-        vocabulary = json.loads((Path(folder) / "vocab.json").read_text(encoding="utf-8"))
-        lines = (Path(folder) / "merges.txt").read_text(encoding="utf-8").splitlines()
-        # Only the version line is a comment: "# #" is a rule like any other.
-        merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        vocabulary, merges = _bytes() if folder is None else _read(Path(folder))
         tags = [f"[{tag}]" for tag in TAGS]
         markers = [*MARKERS, PURE_MUSIC] if version == "v2" else []
         self._lyric = _encoder(vocabulary, merges, tags, version)
@@ -88,6 +87,22 @@ class Tokenizer:
     def decode(self, ids: list[int]) -> str:
         """The text of lyric ids, to tell a user what was cut."""
         return self._lyric.decode(ids, skip_special_tokens=False).strip()
+
+
+def _read(folder: Path) -> tuple[dict, list]:
+    vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    # Only the version line is a comment: "# #" is a rule like any other.
+    return vocabulary, [
+        tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")
+    ]
+
+
+def _bytes() -> tuple[dict, list]:
+    """A vocabulary in which every byte is a word, and special tokens have Qwen2's ids."""
+    words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words += [f"<|{number}|>" for number in range(len(words), PAD)]
+    return {word: number for number, word in enumerate(words)}, []
 
 
 def _encoder(vocabulary: dict, merges: list, added: list[str], version: str) -> tokenizers.Tokenizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
-from ...levo.layers import fbgemm, fp8, int4, int4_cpu, int8, quantised, quantised_triton
+from ...levo.layers import fbgemm, few_rows, fp8, int4, int4_cpu, int8, quantised
 from ...levo.layers.attention import (
     Attention,
     CacheMask,
@@ -23,8 +22,6 @@ from ...levo.layers.attention import (
     flash_refusal,
     matmul_attention,
 )
-
-log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AUTO, INT8, INT4, FP8 = "auto", "int8", "int4", "fp8_e4m3fn"
@@ -65,24 +62,8 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
 
 
 def few_rows_kernel(layer: type[quantised.QuantisedLinear], dtype: torch.dtype) -> quantised.Kernel | None:
-    """What multiplies by few bits on the device, for a kind of layer and activations of a dtype.
-
-    Says in the log what it is, or that there is none.
-    """
-    device = mm.get_torch_device()
-    if device.type == "cuda" and dtype != torch.float32 and quantised_triton.is_available(device):
-        kernel = quantised.Kernel("a Triton kernel", quantised_triton.MAX_ROWS, quantised_triton.product)
-        reason = quantised.refusal(partial(kernel.is_right, layer, device, dtype))
-        if reason is None:
-            log.info("Matrices in few bits are multiplied by %s.", kernel.name)
-            return kernel
-        log.warning("%s cannot be used here (%s).", kernel.name.capitalize(), reason)
-    log.warning(
-        "int8 and int4 are for memory alone on this machine: no kernel multiplies by them, so each step "
-        "turns all matrices into %s, which takes longer than reading them as %s would.",
-        *(str(dtype).removeprefix("torch."),) * 2,
-    )
-    return None
+    """What multiplies by few bits on ComfyUI's device; says in the log what it is."""
+    return few_rows.few_rows_kernel(layer, mm.get_torch_device(), dtype)
 
 
 def renderer_precision(choice: str, attention: str, head_width: int) -> Precision:

@@ -17,7 +17,10 @@ ROOMS = (
     ("tiny", "lelm", "renderer", "vae", "separator", "style_encoder"),
     ("kinds", "memory"),
     ("files",),
-    ("song", "batch"),
+    ("song",),
+    ("batch",),
+    ("command",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 PATH = re.compile(r"(?<![\w/.])(?:levo|nodes|tests|web)/[\w./]*\w")
