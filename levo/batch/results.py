@@ -165,7 +165,7 @@ def saved_of(song: Song, records: Records) -> dict[str, str]:
     return {
         file: _time(one)
         for one in records.values()
-        if one[IDX] == song.idx and one.get(ASKED) == song.request_hash and (file := _file(one))
+        if one[IDX] == song.idx and one.get(ASKED) == song.request_hash and (file := file_of(one))
     }
 
 
@@ -188,7 +188,7 @@ def _is_there(song: Song, records: Records, folder: Path) -> bool:
     return any(is_whole(folder / file) for file in saved_of(song, records))
 
 
-def _file(record: dict) -> str:
+def file_of(record: dict) -> str:
     """Name of a result's file, "" if it has none; older results may leave out what follows from the idx."""
     if ERROR in record:
         return ""
@@ -201,7 +201,11 @@ def _is_name(file: str) -> bool:
 
 
 def _key(record: dict) -> tuple[str, ...]:
-    idx, asked, file = record[IDX] + "", (record.get(ASKED) or "") + "", _file(record)  # texts, or it fails
+    idx, asked, file = (
+        record[IDX] + "",
+        (record.get(ASKED) or "") + "",
+        file_of(record),
+    )  # texts, or it fails
     return (key(file),) if file else (idx, asked)
 
 

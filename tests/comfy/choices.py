@@ -72,20 +72,20 @@ def kernel(name: str) -> dict[str, Any]:
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
-    precision.log.addHandler(handler)
-    precision.log.setLevel(logging.INFO)
+    precision.few_rows.log.addHandler(handler)
+    precision.few_rows.log.setLevel(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
         # The check that follows runs on the CPU.
         patch.setattr(mm, "get_torch_device", lambda: torch.device("cuda"))
-        patch.setattr(precision.quantised_triton, "is_available", lambda device: name != "none")
-        patch.setattr(precision.quantised, "Kernel", lambda *_: KERNELS[name])
+        patch.setattr(precision.few_rows.quantised_triton, "is_available", lambda device: name != "none")
+        patch.setattr(precision.few_rows.quantised, "Kernel", lambda *_: KERNELS[name])
         patch.setattr(
             type(KERNELS["right"]),
             "is_right",
             lambda self, layer, _, dtype, check=IS_RIGHT: check(self, layer, CPU, dtype),
         )
         chosen = precision.few_rows_kernel(int8.Int8Linear, torch.float16)
-    precision.log.removeHandler(handler)
+    precision.few_rows.log.removeHandler(handler)
     return {"name": chosen and chosen.name, "said": lines}
 
 

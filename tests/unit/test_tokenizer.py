@@ -14,6 +14,7 @@ from levo.config import EMPTY, END, RELEASED_CONFIGS
 from levo.lelm.conditions import Conditions, prepare, song_text
 from levo.text import tokenizer as module
 from levo.text.style import conditioned
+from levo.text.tags import TAGS
 from levo.text.tokenizer import PAD, Tokenizer
 
 START, STOP = 151_644, 13
@@ -223,3 +224,14 @@ def test_prompt_codes_are_the_mixed_tracks(v2):
 def test_a_prompt_that_is_too_short_is_refused(v2):
     with pytest.raises(ValueError, match="249 frames"):
         asked(v2, prompt=some_prompt(249))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_without_files_every_byte_is_a_word_and_special_tokens_are_qwens(version: str):
+    built_in = Tokenizer(None, version)
+    sung = built_in.lyric("[verse] Grüße")
+    assert sung.ids[0] == START
+    assert sung.ids[1] == module.FIRST_TAG + TAGS.index("verse")
+    assert len(sung.ids) == 2 + len(" Grüße".encode())
+    assert max(sung.ids[2:]) < 256
+    assert built_in.decode(sung.ids[2:]) == "Grüße"

@@ -1,0 +1,396 @@
+"""The command line: what may be asked for, and what of it cannot be."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from .. import VERSION
+from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
+from ..song.stems import MODES, SUM
+from . import job
+from .job import AUTO, Engine, Files, Wish
+from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
+from .run import Place
+
+TINY, EXAMPLE = "tiny", "example"
+REPORT = "report"
+STEMS = {mode.split()[0]: mode for mode in MODES}  # "sum to mix" is "sum" here
+ON, OFF = "on", "off"
+RELEASED = Sampling()
+USAGE = """\
+%(prog)s [options] SONGS OUT
+       %(prog)s report [--json] OUT"""
+ABOUT = """\
+Makes the songs of a list: one FLAC or WAV each in the folder OUT, and a line for each in OUT/results.jsonl.
+SONGS is a text file with one JSON object a line, as the published code reads them:
+
+  {"idx": "my_song", "gt_lyric": "[verse] Hello there ; [chorus] La la la", "descriptions": "female, pop"}
+
+and, where wanted, "prompt_audio_path" (a sound file in the list's folder) or "auto_prompt_audio_type" (a
+style of --library). The word `example` stands for a built-in list of two songs. Without weights the
+built-in tiny models are used: they run anywhere, and sound like noise."""
+EPILOG = """\
+examples:
+  %(prog)s example out                               tries it, with the tiny models
+  %(prog)s songs.jsonl out --lelm m/model.pt --renderer m/model_2.safetensors \\
+      --vae m/autoencoder_music_1320k.ckpt --vocabulary m/qwen --low-memory
+  %(prog)s songs.jsonl out ... --kind separate       each song, its vocals and its accompaniment
+  %(prog)s songs.jsonl out ... --ray --workers 2     two workers of a Ray cluster, here or elsewhere
+  %(prog)s report out                                a table of what was asked for and what came of it
+
+Songs that are finished are not made again: to go on after a stop (Ctrl-C) or a crash, run the same command.
+A song that cannot be made is a line in results.jsonl, and the others are made.
+
+exit status: 0 all songs of the list are made; 1 some are not; 2 nothing was made, or a song could not be
+saved, and one sentence says why; 130 or 143 stopped by Ctrl-C or SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where and how many workers of a Ray cluster are wanted."""
+
+    address: str | None  # None for one on this machine, for this run alone
+    workers: int | None  # None for as many as the cluster has room for
+    gpus: float | None  # of a worker; None for one where there are any
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks for."""
+
+    place: Place
+    engine: Engine
+    wish: Wish
+    cluster: Cluster | None
+    verbose: bool
+
+
+def read(argv: list[str]) -> Asked:
+    """A command line, without the program's name; ends the process with a sentence where it is wrong.
+
+    Raises:
+        ValueError: files or numbers are wrong, in a sentence.
+    """
+    given = _parser().parse_args(argv)
+    files = _files(given)
+    songs = None if given.songs == EXAMPLE else Path(given.songs)
+    beside = Path() if songs is None else songs.parent
+    place = Place(
+        songs,
+        Path(given.out),
+        Path(given.audio_folder) if given.audio_folder else beside,
+        _path("--library", given.library),
+        given.skip_faulty,
+        given.again,
+        given.songs_a_run,
+        given.quiet,
+    )
+    cluster = None
+    if given.ray or given.ray_address:
+        cluster = Cluster(given.ray_address, given.workers, given.gpus_per_worker)
+    elif given.workers is not None or given.gpus_per_worker is not None:
+        raise ValueError("--workers and --gpus-per-worker belong to --ray; add it, or leave them out.")
+    return Asked(place, _engine(given, files), _wish(given), cluster, given.verbose)
+
+
+def reporter() -> argparse.ArgumentParser:
+    """The parser of `levo report`."""
+    parser = argparse.ArgumentParser(
+        prog="levo report",
+        description="A table of what each song of a folder was asked to be and what it is: sections, "
+        "seconds, how it ended, loudness, peak, clipped samples, silence.",
+    )
+    parser.add_argument("out", metavar="OUT", help="the folder that songs were made in")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line in place of the table")
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="levo",
+        usage=USAGE,
+        description=ABOUT,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("songs", metavar="SONGS", help="the list, or the word example")
+    parser.add_argument("out", metavar="OUT", help="folder of the songs; made if it is not there")
+    parser.add_argument("--version", action="version", version=f"levo {VERSION}")
+    for add in (_add_list, _add_weights, _add_song, _add_sampling, _add_machine, _add_cluster):
+        add(parser)
+    return parser
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("list")
+    group.add_argument(
+        "--library", metavar="FILE", help="prompt library (new_prompt.pt) that styles are drawn from"
+    )
+    group.add_argument("--audio-folder", metavar="FOLDER", help="of prompt audio; else the list's own")
+    group.add_argument(
+        "--skip-faulty",
+        action="store_true",
+        help="go on with the good lines, and pass over songs that could not be made before; without it a "
+        "list with a faulty line is refused whole, and what failed is tried again",
+    )
+    group.add_argument(
+        "--again", action="store_true", help="make finished songs again, and replace their files"
+    )
+    group.add_argument(
+        "--songs-a-run", type=_count, default=0, metavar="N", help="make the first N that are left; 0: all"
+    )
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "weights", "Paths or file:// addresses; with --ray each machine needs them in the same place."
+    )
+    for name, what in (
+        (
+            "--lelm",
+            "LeLM: model.pt or model.safetensors of a release, GGUF, or saved by LeVo Save Checkpoint",
+        ),
+        ("--renderer", "model_2.safetensors of model_septoken"),
+        ("--vae", "autoencoder_music_1320k.ckpt"),
+        ("--style-encoder", "model_2_fixed.safetensors of model_1rvq; for prompt audio"),
+        ("--track-encoder", "for prompt audio, where --renderer is no published file"),
+        ("--separator", "htdemucs.pth; for prompt audio"),
+    ):
+        group.add_argument(name, metavar="FILE", help=f"{what}; `tiny` for the built-in one")
+    group.add_argument(
+        "--vocabulary",
+        metavar="FOLDER",
+        help="Qwen2's vocab.json and merges.txt; else looked for beside --lelm and in the ComfyUI that "
+        "this pack lies in",
+    )
+
+
+def _add_song(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("songs")
+    group.add_argument(
+        "--kind",
+        choices=list(job.TRACK),
+        default=job.MIXED,
+        help="mixed: voice and band. vocal: the voice alone. bgm: an instrumental. separate: mixed, and "
+        "vocals and accompaniment as files of their own",
+    )
+    group.add_argument(
+        "--stems",
+        choices=list(STEMS),
+        default=SUM.split()[0],
+        help="for separate. sum: the tracks add up to the mix. rendered: all from the same noise. "
+        "released: each from its own, as the published code",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of every song; takes have the next ones")
+    group.add_argument("--takes", type=_positive, default=1, metavar="N", help="of each song, made at once")
+    group.add_argument(
+        "--max-seconds", type=float, default=0.0, metavar="S", help="0: the checkpoint's own limit"
+    )
+    group.add_argument(
+        "--prompt-start",
+        type=_start,
+        default=0.0,
+        metavar="S",
+        help="where the 10 s of prompt audio start, or `loudest`",
+    )
+    group.add_argument(
+        "--format",
+        choices=list(job.SUFFIX),
+        default=job.FLAC,
+        help="FLAC or WAV, 16 or 24 bit; with title, lyrics, seed and settings in it",
+    )
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling and rendering", "What is not given is as --preset says.")
+    group.add_argument(
+        "--preset", choices=list(PRESETS), default=next(iter(PRESETS)), help="of a published program"
+    )
+    group.add_argument("--temperature", type=float, help="0: always the likeliest code")
+    group.add_argument("--top-k", type=int)
+    group.add_argument("--top-p", type=float, help="above 0 in place of --top-k")
+    group.add_argument("--guidance", type=float, default=RELEASED.guidance, help="of composing")
+    group.add_argument("--repetition-window", type=int, default=RELEASED.repetition_window)
+    group.add_argument("--steps", type=int, help=f"of the renderer's solver; released: {RENDER_STEPS}")
+    group.add_argument("--render-guidance", type=float, default=RENDER_GUIDANCE)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("machine")
+    group.add_argument("--device", default=AUTO, help="auto, cpu, cuda, cuda:1, mps")
+    group.add_argument("--dtype", choices=LELM_DTYPES, default=AUTO, help="of LeLM")
+    group.add_argument("--renderer-dtype", choices=RENDERER_DTYPES, default=AUTO)
+    group.add_argument("--vae-dtype", choices=VAE_DTYPES, default=AUTO, help="auto: fp32")
+    group.add_argument("--attention", choices=ATTENTIONS, default=AUTO)
+    group.add_argument("--cache", choices=("as-weights", "int8"), default="as-weights", help="LeLM's keys")
+    group.add_argument(
+        "--compile", choices=(ON, OFF), default=OFF, help="fuse LeLM's step by torch.compile"
+    )
+    group.add_argument(
+        "--low-memory", action="store_true", help="only one model at a time on the card, and one take"
+    )
+    group.add_argument(
+        "--threads",
+        type=_positive,
+        metavar="N",
+        help="of the CPU for each process; another number may round differently",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="errors alone")
+    group.add_argument("-v", "--verbose", action="store_true", help="what is loaded and how")
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Ray", 'Needs pip install ".[batch,ray]".')
+    group.add_argument("--ray", action="store_true", help="make songs on a Ray cluster")
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of a running cluster, such as auto or HOST:6379; else one on this machine for this run",
+    )
+    group.add_argument("--workers", type=_positive, metavar="N", help="else as many as there is room for")
+    group.add_argument(
+        "--gpus-per-worker",
+        type=_share,
+        metavar="X",
+        help="1, 0.5 or 0; else 1 where the cluster has any",
+    )
+
+
+# What was given ------------------------------------------------------------------------------------------
+
+
+def _files(given: argparse.Namespace) -> Files:
+    """Weights and vocabulary.
+
+    Raises:
+        ValueError: a file is not there, or only some of those that a song needs were given.
+    """
+    named = {name: getattr(given, name) for name in ("lelm", "renderer", "vae")}
+    absent = [f"--{name}" for name, value in named.items() if value is None]
+    if absent and len(absent) < len(named):
+        missing = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
+        raise ValueError(f"{missing}; give all three, or none for the tiny models.")
+    paths = {
+        name: _path(f"--{name.replace('_', '-')}", value)
+        for name, value in {
+            **named,
+            "style_encoder": given.style_encoder,
+            "track_encoder": given.track_encoder or given.renderer,
+            "separator": given.separator,
+        }.items()
+    }
+    return Files(**paths, vocabulary=_vocabulary(given.vocabulary, paths["lelm"]))
+
+
+def _path(option: str, value: str | None) -> Path | None:
+    """A file of an option; None for the tiny model.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if value is None or value == TINY:
+        return None
+    address = urlsplit(value)
+    path = Path(unquote(address.path)) if address.scheme == "file" else Path(value)
+    if not path.is_file():
+        raise ValueError(f"{option}: there is no file {value}; name the file itself.")
+    return path.absolute()
+
+
+def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
+    """The folder of the vocabulary; None for one of bytes, with the tiny LeLM alone.
+
+    Raises:
+        ValueError: there is none.
+    """
+    pack = Path(__file__).resolve().parents[2]
+    comfyui = pack.parent.parent / "comfy" / "text_encoders" / "qwen25_tokenizer"
+    places = [Path(value)] if value else [*([lelm.parent] if lelm else []), comfyui]
+    for folder in places:
+        if all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
+            return folder.absolute()
+    if value is None and lelm is None:
+        return None
+    looked = " and ".join(map(str, places))
+    raise ValueError(
+        f"There is no vocabulary (vocab.json and merges.txt) in {looked}; download both files from "
+        "https://huggingface.co/Qwen/Qwen2-7B and give their folder as --vocabulary."
+    )
+
+
+def _engine(given: argparse.Namespace, files: Files) -> Engine:
+    return Engine(
+        files,
+        given.device,
+        given.dtype,
+        given.renderer_dtype,
+        given.vae_dtype,
+        given.attention,
+        given.cache == "int8",
+        given.compile == ON,
+        given.low_memory,
+        threads=given.threads,
+    )
+
+
+def _wish(given: argparse.Namespace) -> Wish:
+    """How songs are made; raises SettingError for numbers that nothing can be made with."""
+    preset = PRESETS[given.preset]
+    numbers = dict(preset.sampling)
+    for name in numbers:
+        if (value := getattr(given, name)) is not None:
+            numbers[name] = value
+    sampling = Sampling(
+        guidance=given.guidance,
+        repetition_window=given.repetition_window,
+        **numbers,  # type: ignore[arg-type]
+    )
+    return Wish(
+        given.kind,
+        STEMS[given.stems],
+        given.seed,
+        given.takes,
+        given.max_seconds,
+        sampling,
+        preset.steps if given.steps is None else given.steps,
+        given.render_guidance,
+        given.prompt_start,
+        given.format,
+    )
+
+
+def _count(text: str) -> int:
+    return _number(text, 0)
+
+
+def _positive(text: str) -> int:
+    return _number(text, 1)
+
+
+def _number(text: str, least: int) -> int:
+    value = int(text) if text.strip().isdecimal() else -1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    return value
+
+
+def _start(text: str) -> float | None:
+    if text == "loudest":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds nor `loudest`") from None
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value < 1 or (value >= 1 and value == int(value))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share of a card; give 0, a fraction, or 1, 2 ...")
+    return value

@@ -1,0 +1,68 @@
+"""The command `levo`: from its arguments to its exit status. What it says goes to standard error."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from types import FrameType
+
+from . import arguments, report
+from .job import Engine, Wish
+from .run import REFUSED, run
+from .workshop import Alone, Workshop
+
+STOPPED = 128  # and the number of the signal
+
+
+class Stopped(BaseException):
+    """The process was asked to end."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, without the program's name; gives the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        return report.main(given[1:]) if given[:1] == [arguments.REPORT] else _make(given)
+    except KeyboardInterrupt:
+        return _told(STOPPED + signal.SIGINT, "Stopped; the same command goes on where it was.")
+    except Stopped:
+        return _told(STOPPED + signal.SIGTERM, "Stopped; the same command goes on where it was.")
+    except (ValueError, OSError) as error:
+        return _told(REFUSED, f"levo: {error}")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _make(given: list[str]) -> int:
+    asked = arguments.read(given)
+    logging.basicConfig(
+        level=logging.INFO if asked.verbose else logging.ERROR if asked.place.quiet else logging.WARNING,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    if asked.engine.files.are_tiny and not asked.place.quiet:
+        sys.stderr.write(
+            "The built-in tiny models sound like noise; for music give --lelm, --renderer and --vae.\n"
+        )
+    return run(asked.place, asked.engine, asked.wish, partial(_workshop, asked.cluster))
+
+
+def _workshop(cluster: arguments.Cluster | None, engine: Engine, wish: Wish) -> Workshop:
+    if cluster is None:
+        return Alone(engine, wish)
+    from .cluster import OverRay
+
+    return OverRay(cluster, engine, wish)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _told(status: int, sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return status

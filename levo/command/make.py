@@ -1,0 +1,244 @@
+"""A song of a list to the bytes of its files: style, codes, latents, sound, one after the other.
+
+Knows nothing of folders and results, nor of which song comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..audio.sound import Sound
+from ..batch.song_list import Song
+from ..config import FRAME_RATE, SAMPLE_RATE, RenderSettings
+from ..lelm.compose import ComposeRun
+from ..lelm.conditions import Conditions, prepare, song_text
+from ..memory import chunk_frames, decode_bytes
+from ..progress import OnStep, ignore
+from ..separator.split import split
+from ..song.decode import decode_song
+from ..song.latents import SongLatents, Track
+from ..song.render import Prompt, render_songs, seeded_noise, style_prompt
+from ..song.stems import Stems, decode_stems, decode_track, render_stems, tracks_in
+from ..song.tokens import SongRequest, SongTokens, seeds_from
+from ..style_encoder.clip import Recording, both_stems, choose
+from ..style_encoder.encode import encode_clips, prompt_codes
+from ..text.style import conditioned
+from .job import BGM, SEPARATE, TRACK, Wish
+from .models import Models
+from .sound_files import GENRE, LYRICS, TITLE, decoded, encoded
+
+NO_WORDS = "."
+CUT_SHOWN = 80  # characters of text that did not fit
+Watch = Callable[[str], OnStep]  # what is done now -> where it says how far it is
+
+
+def unwatched(what: str) -> OnStep:
+    """Tell nobody."""
+    return ignore
+
+
+@dataclass(frozen=True)
+class Order:
+    """A song to make, with what its style comes from."""
+
+    song: Song
+    clip: bytes | None = None  # a sound file: prompt audio
+    style: Tensor | None = None  # codes [1, 3, 250] out of a library
+
+
+@dataclass(frozen=True)
+class Take:
+    """A take of a song as files."""
+
+    seconds: float
+    files: dict[str, bytes]  # by track, the one that the song is heard by first
+
+
+@dataclass(frozen=True)
+class MadeSong:
+    """All takes of a song that have a frame."""
+
+    tokens: SongTokens
+    takes: tuple[Take, ...]
+    notes: tuple[str, ...]  # sentences on what was left out
+    models: dict[str, str]  # that rendered it, by kind
+
+
+@dataclass(frozen=True)
+class StylePrompt:
+    """A style of sound: codes, and the tracks of the clip that they are of."""
+
+    codes: Tensor  # [1, 3, 250]
+    vocals: Tensor | None = None  # [1, 2, samples] at 48 kHz
+    accompaniment: Tensor | None = None
+
+
+class SongMaker:
+    """Makes songs with models that are loaded."""
+
+    def __init__(self, models: Models, wish: Wish):
+        """Check what can be checked before a song.
+
+        Raises:
+            ValueError: the checkpoint makes no songs of the length that is asked for.
+        """
+        self._models, self._wish = models, wish
+        self._seeds = seeds_from(wish.seed, wish.takes)
+        most = models.lelm.config.max_seconds
+        if not 0 <= wish.max_seconds <= most:
+            raise ValueError(
+                f"--max-seconds {wish.max_seconds:g} cannot be met: this checkpoint composes at most "
+                f"{most:g} s; give less, or 0 for the checkpoint's limit."
+            )
+        self._frames = max(1, round((wish.max_seconds or most) * FRAME_RATE))
+
+    @torch.inference_mode()
+    def make(self, order: Order, watch: Watch = unwatched) -> MadeSong:
+        """Make a song.
+
+        Raises:
+            ValueError: the song cannot be made; says why in a sentence.
+        """
+        style = self._style(order, watch)
+        tokens, notes = self._composed(order.song, style, watch)
+        takes = tokens.takes
+        each = [[take] for take in takes] if self._models.engine.low_memory else [takes]
+        rendered = [latents for some in each for latents in self._rendered(some, style, watch)]
+        made = tuple(self._take(order.song, tokens, n, sound, watch) for n, sound in enumerate(rendered))
+        return MadeSong(tokens, made, notes, self._models.says())
+
+    def _style(self, order: Order, watch: Watch) -> StylePrompt | None:
+        if order.clip is None:
+            return None if order.style is None else StylePrompt(order.style)
+        models = self._models
+        assert models.separator is not None  # it is loaded where a song of the list has prompt audio
+        waveform, rate = decoded(order.clip)
+        _, clip = choose(Recording(waveform, rate, "prompt audio"), self._wish.prompt_start)
+        device, on_step = models.place(models.separator), watch("splitting the prompt")
+        sound = Sound(clip, SAMPLE_RATE)
+        separator = models.separator
+        stems = split(separator.model, separator.config, sound.waveform, sound.rate, 0, device, on_step)
+        vocals, accompaniment = both_stems(clip, stems.vocals, None)
+        codes: dict[str, Tensor] = {}
+        clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
+        for encoder in models.encoders:
+            device = models.place(encoder)
+            codes |= encode_clips(encoder.model, clips, device, watch("encoding the prompt"))
+        return StylePrompt(prompt_codes(codes), vocals, accompaniment)
+
+    def _composed(
+        self, song: Song, style: StylePrompt | None, watch: Watch
+    ) -> tuple[SongTokens, tuple[str, ...]]:
+        models, instrumental = self._models, self._wish.kind == BGM
+        words = NO_WORDS if instrumental else song.lyrics
+        request = SongRequest(words, song.description, instrumental, style.codes if style else None)
+        text = conditioned(song.description, models.lelm.config.version, instrumental)
+        conditions = prepare(song_text(words), text, request.style, models.lelm.config, models.tokenizer)
+        device, on_step = models.place(models.lelm), watch("composing")
+        model, sampling = models.lelm.model, self._wish.sampling
+        with ComposeRun(
+            model, conditions, self._frames, sampling, self._seeds, device, execution=models.execution()
+        ) as run:
+            while run.step():
+                on_step(run.done, run.total)
+            takes = run.result()
+        tokens = SongTokens.of(takes, self._seeds, request, sampling, models.composer)
+        return tokens, _notes(conditions, self._seeds, tokens)
+
+    def _rendered(
+        self, songs: Sequence[Tensor], style: StylePrompt | None, watch: Watch
+    ) -> list[dict[str, Track] | Stems]:
+        """Latents of takes, by track."""
+        wish, models = self._wish, self._models
+        separate, track = wish.kind == SEPARATE, TRACK[wish.kind]
+        tracks = tracks_in(wish.stems) if separate else (track,)
+        prompts = [prompt for each in tracks if (prompt := self._prompt(style, each))]
+        device, on_step = models.place(models.renderer), watch("rendering")
+        renderer = models.renderer.model
+        if separate:
+            made = render_stems(
+                renderer,
+                songs,
+                wish.stems,
+                wish.seed,
+                wish.steps,
+                wish.guidance,
+                prompts or None,
+                device,
+                on_step,
+            )
+            return list(made)
+        noises = [seeded_noise(wish.seed, 1, models.renderer.config) for _ in songs]
+        settings = RenderSettings(track, wish.steps, wish.guidance)
+        prompt = prompts[0] if prompts else None
+        return [
+            {track: latents}
+            for latents in render_songs(renderer, songs, noises, settings, prompt, device, on_step)
+        ]
+
+    def _prompt(self, style: StylePrompt | None, track: str) -> Prompt | None:
+        """What leads a track in the sound of a style, if that has any."""
+        if style is None or style.vocals is None or style.accompaniment is None:
+            return None
+        vae = self._models.vae
+        device = self._models.place(vae)
+        return style_prompt(
+            vae.model, style.codes, style.vocals, style.accompaniment, track, device, vae.dtype
+        )
+
+    def _take(
+        self, song: Song, tokens: SongTokens, number: int, latents: dict[str, Track] | Stems, watch: Watch
+    ) -> Take:
+        on_step = watch("decoding")
+        if isinstance(latents, Stems):
+            mix, vocals, accompaniment = decode_stems(latents, self._decode, on_step)
+            sounds = {"mix": mix, "vocals": vocals, "accompaniment": accompaniment}
+        else:
+            sounds = {track: decode_track(each, self._decode, on_step) for track, each in latents.items()}
+        tags = self._tags(song, tokens, number)
+        files = {
+            track: encoded(sound[0], self._wish.format, {**tags, "track": track})
+            for track, sound in sounds.items()
+        }
+        return Take(next(iter(sounds.values())).shape[-1] / SAMPLE_RATE, files)
+
+    def _decode(self, latents: SongLatents, on_step: OnStep) -> Tensor:
+        """[1, 2, samples] of a track, in chunks that fit half of a card's free memory."""
+        vae = self._models.vae
+        device, chunk = self._models.place(vae), None
+        if device.type == "cuda":
+            needed = decode_bytes(vae.config, vae.dtype.itemsize, latents.window, cuda=True)
+            free, _ = torch.cuda.mem_get_info(device)
+            chunk = chunk_frames(needed, latents.window, free // 2, 2 * vae.config.overlap)
+        return decode_song(vae.model, latents, device, vae.dtype, chunk, on_step)
+
+    def _tags(self, song: Song, tokens: SongTokens, number: int) -> dict[str, Any]:
+        wish = self._wish
+        return {
+            TITLE: song.idx,
+            GENRE: song.description,
+            LYRICS: tokens.request.lyrics,
+            "seed": tokens.seeds[number],
+            "kind": wish.kind,
+            "sampling": vars(tokens.sampling),
+            **wish.settings(),
+            "checkpoint": tokens.composer.checkpoint,
+            **self._models.says(),
+        }
+
+
+def _notes(conditions: Conditions, seeds: Sequence[int], tokens: SongTokens) -> tuple[str, ...]:
+    """What of a song's text did not fit, and which takes ended before they began."""
+    found = [
+        f"Too long for this checkpoint: the {what} lost their end, {cut[:CUT_SHOWN]!r}."
+        for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style))
+        if cut
+    ]
+    if silent := [str(seed) for seed in seeds if seed not in tokens.seeds]:
+        found.append(f"Left out, because they ended before their first frame: seeds {', '.join(silent)}.")
+    return tuple(found)

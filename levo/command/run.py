@@ -1,0 +1,230 @@
+"""A list of songs made from beginning to end: read, checked, made by a workshop, saved, recorded.
+
+Whatever can be known before the first song is known by then. A folder belongs to one run at a time; what a
+run that was killed left is gone over by the next, which makes what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..batch import results, saving, song_list
+from ..batch.attempts import left
+from ..batch.clips import require_clip
+from ..batch.record import record_of, style_of
+from ..batch.saving import Planned
+from ..batch.song_list import Fault, Song, SongList, SongListError
+from ..batch.telling import refusal, summary
+from ..files import atomic
+from ..files.claims import ClaimError, locked
+from ..files.names import shown
+from ..files.style_library import Entries, read_library
+from ..text.status import clock
+from .job import Engine, Files, Wish
+from .make import MadeSong, Order
+from .progress import Bars
+from .sound_files import decoded, require_package
+from .workshop import Failed, Workshop
+
+LOCK = ".levo.lock"
+ALL_MADE, SOME_FAILED, REFUSED = 0, 1, 2  # exit status
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which songs, and where they go."""
+
+    songs: Path | None  # None for the built-in list
+    folder: Path
+    clips: Path  # folder of prompt audio
+    library: Path | None = None
+    skip_faulty: bool = False
+    again: bool = False  # songs that are finished, too
+    most: int = 0  # songs of this run; 0 for all
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What there is to do."""
+
+    found: SongList
+    library: dict[str, Entries]
+    missing: tuple[Song, ...]
+    failed: tuple[Fault, ...]  # songs that are passed over
+    now: tuple[Song, ...]
+
+    @property
+    def hears(self) -> bool:
+        """Whether a song has prompt audio."""
+        return any(song.audio for song in self.now)
+
+
+def run(place: Place, engine: Engine, wish: Wish, workshop: Callable[[Engine, Wish], Workshop]) -> int:
+    """Make the songs of a list that are missing; gives the exit status.
+
+    Args:
+        place: list and folder.
+        engine: of the workshop; whether it hears is found out here.
+        wish: how songs are made.
+        workshop: called once it is known that there is something to make.
+
+    Raises:
+        ValueError: in one sentence, why nothing was made.
+    """
+    require_package()
+    found, library = _listed(place, wish)
+    with ExitStack() as stack:
+        _hold(place.folder, stack)
+        work = _work(place, found, library)
+        planned = saving.begin(work.now, work.missing, found.wrong, place.folder, wish.suffix)
+        _say(place, summary(found, len(work.missing), list(work.failed), work.now))
+        passed_over = len(found.wrong) + len(work.failed)
+        if not planned:
+            return SOME_FAILED if passed_over else ALL_MADE
+        if work.hears:
+            _require_ears(engine.files)
+        started = results.now()
+        makers = workshop(replace(engine, hears=work.hears), wish)
+        failures = _made(makers, planned, place, wish, library, started)
+    return SOME_FAILED if failures or passed_over else ALL_MADE
+
+
+def _listed(place: Place, wish: Wish) -> tuple[SongList, dict[str, Entries]]:
+    """The songs of a list that is in order, and the library.
+
+    Raises:
+        SongListError: it is not.
+    """
+    library = read_library(place.library) if place.library else {}
+    try:
+        data = song_list.EXAMPLE.encode() if place.songs is None else place.songs.read_bytes()
+    except OSError as error:
+        raise SongListError(
+            f"The list {shown(str(place.songs))} cannot be read ({error.strerror}); name a .jsonl file."
+        ) from error
+
+    def hear(path: Path) -> None:
+        require_clip(path, *decoded(path), [wish.prompt_start])
+
+    found = song_list.read(data, place.clips, library, hear)
+    if found.wrong and not (place.skip_faulty and found.songs):
+        raise SongListError(refusal(str(place.songs), found, "use --skip-faulty"))
+    return found, library
+
+
+def _hold(folder: Path, stack: ExitStack) -> None:
+    """Make a folder and keep other runs out of it.
+
+    Raises:
+        ValueError: the disk does not let us, or another run is there.
+    """
+    with atomic.told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(locked(folder / LOCK, patience=0))
+        except ClaimError as error:
+            raise SongListError(
+                f"Another levo makes songs in {folder}; wait until it is done, or name another folder."
+            ) from error
+
+
+def _require_ears(files: Files) -> None:
+    """Raise a ValueError where styles cannot be made of prompt audio; the tiny models can all be tiny."""
+    needed = {"--style-encoder": files.style_encoder, "--separator": files.separator}
+    absent = [option for option, path in needed.items() if path is None]
+    if absent and not files.are_tiny:
+        raise ValueError(f"The list has prompt audio; give {' and '.join(absent)}, too: see --help.")
+
+
+def _work(place: Place, found: SongList, library: dict[str, Entries]) -> Work:
+    missing, failed = (
+        (list(found.songs), []) if place.again else left(found.songs, place.folder, place.skip_faulty)
+    )
+    now = missing[: place.most or None]
+    return Work(found, library, tuple(missing), tuple(failed), tuple(now))
+
+
+def _made(
+    makers: Workshop,
+    planned: Iterable[Planned],
+    place: Place,
+    wish: Wish,
+    library: dict[str, Entries],
+    started: str,
+) -> int:
+    """Make, save and record songs; gives how many could not be made.
+
+    Raises:
+        SongListError: a song could not be saved; the rest is left.
+    """
+    planned, failures, begun = list(planned), 0, time.monotonic()
+
+    def order(each: Planned) -> Order:
+        style = style_of(each.song, library)
+        clip = each.song.audio.read_bytes() if each.song.audio else None
+        return Order(each.song, clip, None if style is None else style.codes)
+
+    with Bars(len(planned), place.quiet) as bars:
+        for each, outcome in makers.songs(planned, order, bars.watch):
+            if isinstance(outcome, Failed):
+                failures += 1
+                _note(each, str(outcome))
+                bars.song(f"{shown(each.song.idx)} could not be made: {outcome}")
+            else:
+                _keep(each, outcome, wish, started)
+                bars.song(_line(each.song, outcome))
+    spent = max(time.monotonic() - begun, 1e-9)
+    made = len(planned) - failures
+    pace = f"{made} of {len(planned)} songs in {clock(spent)} ({made / spent * 3600:.0f} an hour)"
+    failed = f" {failures} could not be made: see {results.RESULTS}." if failures else ""
+    _say(place, f"Made {pace}.{failed}")
+    return failures
+
+
+def _keep(planned: Planned, made: MadeSong, wish: Wish, started: str) -> None:
+    """Save all takes of a song.
+
+    Raises:
+        SongListError: one could not be saved.
+    """
+    song, tokens = planned.song, made.tokens
+    settings = {
+        **wish.settings(),
+        "lyrics": tokens.request.lyrics,
+        "description": song.description,
+        **({"prompt_audio": song.audio.name} if song.audio else {}),
+        **({"style": song.style} if song.style else {}),
+        **made.models,
+    }
+    for number, take in enumerate(made.takes):
+        record = record_of(song, tokens, number, take.seconds, started, settings)
+        notes = {"notes": list(made.notes)} if made.notes else {}
+        try:
+            saving.save(planned, number, take.files, {**record, **notes})
+        except (OSError, ValueError) as error:
+            raise SongListError(saving.refusal(planned, error)) from error
+
+
+def _note(planned: Planned, reason: str) -> None:
+    song = planned.song
+    results.note(planned.folder, [Fault(song.line, reason, song.idx, song.request_hash)])
+
+
+def _line(song: Song, made: MadeSong) -> str:
+    ends = [
+        f"{clock(take.seconds)} {'ended' if ended else 'cut'}"
+        for take, ended in zip(made.takes, made.tokens.ended, strict=True)
+    ]
+    notes = f" ({' '.join(made.notes)})" if made.notes else ""
+    return f"{shown(song.idx)}: {', '.join(ends)}{notes}"
+
+
+def _say(place: Place, text: str) -> None:
+    if not place.quiet:
+        sys.stderr.write(f"{text}\n")

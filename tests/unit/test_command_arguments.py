@@ -1,0 +1,104 @@
+"""The command line: what it gives, and what of it is refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from levo.command import arguments
+from levo.command.arguments import Cluster
+from levo.config import PRESETS
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> list[str]:
+    """Options with files that are there, and a vocabulary beside LeLM."""
+    for name in ("lelm.pt", "renderer.pt", "vae.ckpt", "vocab.json", "merges.txt"):
+        (tmp_path / name).touch()
+    return [f"--{n}={tmp_path / f}" for n, f in (("lelm", "lelm.pt"), ("renderer", "renderer.pt"),
+                                                 ("vae", "vae.ckpt"))]  # fmt: skip
+
+
+def test_little_gives_what_is_released():
+    asked = arguments.read(["songs.jsonl", "out"])
+    assert (asked.place.songs, asked.place.folder) == (Path("songs.jsonl"), Path("out"))
+    assert asked.engine.files.are_tiny
+    assert (asked.wish.kind, asked.wish.steps, asked.wish.sampling.top_k) == ("mixed", 10, 5_000)
+    assert asked.cluster is None
+
+
+def test_the_example_needs_no_file():
+    assert arguments.read(["example", "out"]).place.songs is None
+
+
+def test_a_preset_is_what_is_not_given():
+    wish = arguments.read(["s", "o", "--preset", "levo-demo", "--temperature", "0.5"]).wish
+    assert (wish.sampling.temperature, wish.sampling.top_k, wish.steps) == (0.5, 50, 50)
+    for name, preset in PRESETS.items():
+        wish = arguments.read(["s", "o", "--preset", name]).wish
+        assert (wish.sampling.temperature, wish.sampling.top_k, wish.steps) == (
+            preset.temperature,
+            preset.top_k,
+            preset.steps,
+        )
+
+
+def test_weights_may_be_paths_or_addresses(tmp_path: Path, weights: list[str]):
+    addressed = [*weights[:2], f"--vae={(tmp_path / 'vae.ckpt').as_uri()}"]
+    for given in (weights, addressed):
+        files = arguments.read(["s", "o", *given]).engine.files
+        assert (files.vae, files.track_encoder) == (tmp_path / "vae.ckpt", tmp_path / "renderer.pt")
+        assert files.vocabulary == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--lelm=tiny"], "--renderer and --vae are missing; give all three"),
+        (["--lelm=tiny", "--renderer=tiny", "--vae=gone.ckpt"], "--vae: there is no file gone.ckpt"),
+        (["--library=gone.pt"], "--library: there is no file gone.pt"),
+        (["--vocabulary=gone"], "There is no vocabulary .* in gone; download both files"),
+        (["--workers=2"], "belong to --ray"),
+        (["--steps=0"], "The number of steps is 0"),
+        (["--temperature=-1"], "The temperature is -1"),
+        (["--max-seconds=-1"], "The length .* is -1"),
+        (["--max-seconds=nan"], "The length .* is nan"),
+        (["--prompt-start=-1"], "The start of the prompt audio is -1"),
+        (["--seed=99999999999999999999"], "The seed is 99999"),
+    ],
+)
+def test_what_cannot_be_is_told(given: list[str], told: str):
+    with pytest.raises(ValueError, match=told):
+        arguments.read(["songs.jsonl", "out", *given])
+
+
+def test_trained_weights_want_the_vocabulary(tmp_path: Path, weights: list[str]):
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(ValueError, match="There is no vocabulary"):
+        arguments.read(["s", "o", *weights])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["list"],
+        ["list", "out", "--kind=none"],
+        ["list", "out", "--takes=0"],
+        ["list", "out", "--prompt-start=soon"],
+        ["list", "out", "--ray", "--gpus-per-worker=1.5"],
+    ],
+)
+def test_a_wrong_line_ends_with_status_2(given: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        arguments.read(given)
+    assert ended.value.code == 2
+    assert "levo: error: " in capsys.readouterr().err
+
+
+def test_a_cluster_is_asked_for():
+    assert arguments.read(["s", "o"]).cluster is None
+    assert arguments.read(["s", "o", "--ray"]).cluster == Cluster(None, None, None)
+    given = ["--ray-address=10.0.0.1:6379", "--workers=3", "--gpus-per-worker=0.5"]
+    assert arguments.read(["s", "o", *given]).cluster == Cluster("10.0.0.1:6379", 3, 0.5)

@@ -1,0 +1,73 @@
+"""The command from its line to its exit status, with the tiny models."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.listed_songs import lines
+from support.written_songs import listed
+
+from levo.command import main as command
+from levo.command import workshop
+
+TINY = ["--max-seconds", "0.2", "--steps", "1", "--render-guidance", "1", "--threads", "1"]
+
+
+def test_a_list_becomes_songs_and_what_is_said_is_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    songs, out = listed(tmp_path, "one"), tmp_path / "out"
+    assert command.main([str(songs), str(out), *TINY]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "tiny models sound like noise" in said.err
+    assert "1/1 'one': 0:00 cut" in said.err
+    assert "Made 1 of 1 songs in" in said.err
+    assert lines(out)[0]["settings"]["render"]["steps"] == 1
+    assert command.main([str(songs), str(out), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_wrong_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert command.main([str(tmp_path / "gone.jsonl"), str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("levo: The list ")
+    long = [str(listed(tmp_path, "one")), str(tmp_path / "out"), "--max-seconds=600"]
+    assert command.main(long) == 2
+    assert "levo: --max-seconds 600 cannot be met" in capsys.readouterr().err
+    file = tmp_path / "file"
+    file.touch()
+    assert command.main(["example", str(file)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_ends_it_cleanly(
+    tmp_path: Path,
+    number: int,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def make(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(workshop.SongMaker, "make", make)
+    before = signal.getsignal(signal.SIGTERM)
+    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == status
+    assert capsys.readouterr().err.endswith("Stopped; the same command goes on where it was.\n")
+    assert list((tmp_path / "out").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_a_song_dies_of_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def make(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(workshop.SongMaker, "make", make)
+    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 1
+    assert lines(tmp_path / "out")[0]["error"].startswith("RAM ran out; use fewer --takes")

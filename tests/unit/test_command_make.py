@@ -1,0 +1,99 @@
+"""Songs made by small models: kinds, takes, styles, and that what is asked for alone decides them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from support.listed_songs import song
+from support.small_models import SMALL_LELM, filled
+
+from levo import tiny
+from levo.command.job import BGM, FLAC24, MIXED, SEPARATE, VOCAL, Engine, Wish
+from levo.command.make import MadeSong, Order, SongMaker
+from levo.command.models import Loaded, Models
+from levo.command.sound_files import decoded
+from levo.config import Sampling
+from levo.lelm.model import LeLM
+
+SECONDS = 0.4
+ASKED = song("one", "Hello there")
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    made = Models(Engine(device="cpu", hears=True, threads=1))
+    made.lelm = Loaded(filled(LeLM(SMALL_LELM)), SMALL_LELM, "tiny", torch.float32)
+    return made
+
+
+def make(models: Models, order: Order = Order(ASKED), **wish: object) -> MadeSong:
+    return SongMaker(models, Wish(max_seconds=SECONDS, steps=1, guidance=1.0, **wish)).make(order)
+
+
+def test_a_song_is_sound_with_what_it_was_asked_to_be(models: Models):
+    made = make(models, seed=7)
+    (take,) = made.takes
+    assert take.seconds == SECONDS
+    assert list(take.files) == ["mix"]
+    with soundfile.SoundFile(io.BytesIO(take.files["mix"])) as file:
+        assert (file.title, file.frames) == ("one", SECONDS * 48_000)
+        tags = json.loads(file.comment)
+    assert (tags["lyrics"], tags["seed"], tags["checkpoint"]) == ("[verse] Hello there.", 7, "tiny")
+    assert made.tokens.seeds == (7,)
+
+
+def test_the_seed_decides_the_song(models: Models):
+    first, again, other = (make(models, seed=seed) for seed in (1, 1, 2))
+    assert first.takes == again.takes
+    assert first.takes != other.takes
+
+
+def test_takes_have_the_next_seeds_and_differ(models: Models):
+    made = make(models, seed=3, takes=2)
+    assert made.tokens.seeds == (3, 4)
+    assert made.takes[0].files != made.takes[1].files
+
+
+def test_kinds_are_the_tracks_of_one_song(models: Models):
+    mixed, vocal = make(models, kind=MIXED), make(models, kind=VOCAL)
+    assert torch.equal(mixed.tokens.codes, vocal.tokens.codes)
+    assert list(vocal.takes[0].files) == ["vocals"]
+    separate = make(models, kind=SEPARATE, format=FLAC24)
+    mix, vocals, rest = (decoded(data)[0] for data in separate.takes[0].files.values())
+    assert (mix - vocals - rest).abs().max() < 2**-22 * 3
+    instrumental = make(models, kind=BGM)
+    assert list(instrumental.takes[0].files) == ["accompaniment"]
+    assert (instrumental.tokens.request.lyrics, instrumental.tokens.request.instrumental) == (".", True)
+
+
+def test_a_style_of_a_library_and_one_of_sound_change_the_song(models: Models):
+    greedy = Sampling(temperature=0.0)
+    plain = make(models, sampling=greedy)
+    library = make(models, Order(ASKED, style=tiny.style()), sampling=greedy)
+    noise = torch.rand(48_000, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    clip = io.BytesIO()
+    soundfile.write(clip, noise.numpy(), 48_000, format="WAV")
+    heard = make(models, Order(ASKED, clip=clip.getvalue()), sampling=greedy)
+    codes = [each.tokens.codes for each in (plain, library, heard)]
+    assert not any(torch.equal(codes[a], codes[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    assert heard.takes[0].seconds == SECONDS  # what leads the song is not in it
+
+
+def test_what_does_not_fit_is_noted(models: Models):
+    notes = make(models, Order(song("one", "la " * 2_000))).notes
+    assert any("the lyrics lost their end" in note for note in notes)
+
+
+def test_a_limit_beyond_the_checkpoint_is_refused(models: Models):
+    with pytest.raises(ValueError, match="--max-seconds 60 cannot be met: .* composes at most 48"):
+        SongMaker(models, Wish(max_seconds=60))
+
+
+def test_a_clip_that_is_no_sound_is_told(models: Models, tmp_path: Path):
+    with pytest.raises(ValueError, match="no audio that libsndfile can read"):
+        make(models, Order(ASKED, clip=b"no sound"))
