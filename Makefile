@@ -1,5 +1,5 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test golden bench attack card lint lint-js python
+.PHONY: help demo test golden bench attack card lint lint-js lint-docker python
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
@@ -10,6 +10,7 @@ help:
 	@echo "make card     on a machine with an NVIDIA card and torch: what the card makes of the pack (PYTHON, COMFYUI)"
 	@echo "make lint     checks style and types only"
 	@echo "make lint-js  checks the scripts of the browser (npx fetches biome from the npm registry, once)"
+	@echo "make lint-docker  checks the Dockerfile of the command (by npx, too)"
 	@echo "make python   prints the path of the environment's Python"
 
 demo:
@@ -35,7 +36,8 @@ bench:
 	"$$python" tests/bench/stems.py && \
 	"$$python" tests/bench/separating.py && \
 	"$$python" tests/bench/style.py && \
-	"$$python" tests/bench/overhead.py
+	"$$python" tests/bench/overhead.py && \
+	"$$python" tests/bench/workers.py
 
 attack:
 	@python=$$(tests/environment.sh) && \
@@ -52,6 +54,9 @@ lint:
 
 lint-js:
 	npx --yes --prefer-offline @biomejs/biome@2.6.8 lint --error-on-warnings
+
+lint-docker:
+	npx --yes --prefer-offline dockerfilelint@1.8.0 levo/command/Dockerfile
 
 python:
 	@tests/environment.sh

@@ -13,6 +13,7 @@ LIBRARY, NODES = pack.ROOT / "levo", pack.ROOT / "nodes"
 FOREIGN_TO_LIBRARY = ("comfy", "nodes", "folder_paths", "server", "execution", "latent_preview", "main")
 FOR_HOST_ONLY = ("comfy", "comfy_aimdo", "comfy_kitchen")
 OPTIONAL = ("transformers", "demucs", "demucs_infer", "huggingface_hub", "flash_attn", "gguf")
+OPTIONAL += ("ray", "soundfile", "tqdm")
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 40
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

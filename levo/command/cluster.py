@@ -1,0 +1,191 @@
+"""Songs made on a Ray cluster: actors that load the models once, and take one song after the other.
+
+Which machine an actor runs on, that it is started anew when it dies, and that a song which died with it is
+tried once more, is Ray's. Ray is imported here alone, when it is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from ..batch.saving import Planned
+from .arguments import Cluster
+from .job import Engine, Wish
+from .make import MadeSong, Order, SongMaker, Watch
+from .models import Models
+from .workshop import Failed, Ordering, reason_of
+
+log = logging.getLogger(__name__)
+
+RETRIES = 1  # of a song whose worker died, or that failed for no reason that is known
+STORE = 256 << 20  # bytes in which a cluster of our own keeps songs until they are saved; the rest on disk
+STARTING = 600  # seconds until all workers have loaded their models
+# What Ray reads when it is imported: nothing is sent to its makers.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# And a cluster of our own listens on loopback alone, as Ray's do where they are never of more machines.
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+class Worker:
+    """An actor: the models of a process, and what makes songs with them."""
+
+    def __init__(self, engine: Engine, wish: Wish):
+        self._maker = SongMaker(Models(engine), wish)
+
+    def is_ready(self) -> bool:
+        """Answers once the models are loaded."""
+        return True
+
+    def make(self, order: Order) -> MadeSong | Failed:
+        """A song, or why it cannot be made.
+
+        Raises:
+            Exception: of any kind; Ray tries once more.
+        """
+        try:
+            return self._maker.make(order)
+        except ValueError as error:
+            return Failed(reason_of(error))
+        except RuntimeError as error:
+            if "CUDA error" in str(error):  # nothing works in this process any more
+                log.error("%s", error)
+                os._exit(1)
+            raise
+
+
+class OverRay:
+    """Makes songs with the actors of a cluster."""
+
+    def __init__(self, cluster: Cluster, engine: Engine, wish: Wish):
+        """Start the actors and wait until their models are loaded.
+
+        Raises:
+            ValueError: there is no Ray, no such cluster, no room in it, or models cannot be loaded there.
+        """
+        self._ray = ray = _package(QUIET if cluster.address else QUIET | LOCAL)
+        threads = engine.threads or 1
+        _connect(ray, cluster, threads)
+        gpus = _share(ray, cluster)
+        engine = replace(engine, threads=threads, device=engine.device if gpus else "cpu")
+        needed = {"num_cpus": threads, "num_gpus": gpus}
+        actor = ray.remote(**needed, max_restarts=-1, max_task_retries=RETRIES)(Worker)
+        count = cluster.workers or _room(ray, gpus, threads)
+        self._workers = [actor.remote(engine, wish) for _ in range(count)]
+        try:
+            ray.get([worker.is_ready.remote() for worker in self._workers], timeout=STARTING)
+        except ray.exceptions.GetTimeoutError as error:
+            raise ValueError(
+                f"The cluster has not started {count} workers of {threads} CPUs and {gpus:g} GPUs in "
+                f"{STARTING} s; ask for fewer --workers, or give it more machines."
+            ) from error
+        except ray.exceptions.RayError as error:
+            raise ValueError(f"A worker could not load its models: {_cause(error)}") from error
+
+    def songs(
+        self, planned: Iterable[Planned], order: Ordering, watch: Watch
+    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+        """See `levo.command.workshop.Workshop`; songs come as they are made."""
+        ray, waiting = self._ray, iter(planned)
+        running: dict[Any, tuple[Any, Planned]] = {}
+
+        def give(worker: Any) -> Iterator[tuple[Planned, Failed]]:
+            """Give a worker its next song; those that nobody can be given have failed."""
+            for each in waiting:
+                try:
+                    made = worker.make.options(retry_exceptions=True).remote(order(each))
+                    running[made] = worker, each
+                    return
+                except (ValueError, OSError) as error:  # what its style comes from cannot be read
+                    yield each, Failed(reason_of(error))
+
+        for worker in self._workers:
+            yield from give(worker)
+        while running:
+            (done,), _ = ray.wait(list(running))
+            worker, each = running.pop(done)
+            try:
+                outcome = ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                outcome = Failed(reason_of(cause if isinstance(cause, Exception) else error))
+            except ray.exceptions.RayError as error:
+                outcome = Failed(f"The worker that made it died, twice ({_first(error)}).")
+            yield from give(worker)  # before the song is saved, so that nobody waits
+            yield each, outcome
+
+
+def _package(settings: dict[str, str]) -> ModuleType:
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError(
+            'Ray is not installed; run "pip install ray" (or ".[batch,ray]" in the pack\'s folder).'
+        ) from error
+    module: ModuleType = ray
+    return module
+
+
+def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
+    """Join the cluster, or make one on this machine, which ends with this process.
+
+    Raises:
+        ValueError: it does not answer.
+    """
+    quietly = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    try:
+        if cluster.address is None:
+            cpus = None if cluster.workers is None else max(cluster.workers * threads, os.cpu_count() or 1)
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                object_store_memory=STORE,
+                include_dashboard=False,
+                **quietly,
+            )
+        else:
+            ray.init(address=cluster.address, **quietly)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        where = cluster.address or "on this machine"
+        raise ValueError(
+            f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head."
+        ) from error
+
+
+def _share(ray: ModuleType, cluster: Cluster) -> float:
+    """GPUs of a worker.
+
+    Raises:
+        ValueError: the cluster has none.
+    """
+    there = ray.cluster_resources().get("GPU", 0)
+    wanted = cluster.gpus if cluster.gpus is not None else min(there, 1)
+    if wanted > there:
+        raise ValueError(f"The cluster has {there:g} GPUs; give --gpus-per-worker 0 to use its CPUs.")
+    return float(wanted)
+
+
+def _room(ray: ModuleType, gpus: float, threads: int) -> int:
+    """How many workers the cluster has room for, one at least."""
+    there = ray.cluster_resources()
+    by_cpu = there.get("CPU", 0) / threads
+    return max(1, int(min(by_cpu, there.get("GPU", 0) / gpus) if gpus else by_cpu))
+
+
+def _cause(error: BaseException) -> str:
+    """The sentence of what went wrong in a worker, without Ray's account of where."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return _first(cause)
+    return _first(error)
+
+
+def _first(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
