@@ -59,6 +59,12 @@ def test_takes_have_the_next_seeds_and_differ(models: Models):
     assert made.takes[0].files != made.takes[1].files
 
 
+def test_with_little_memory_takes_are_rendered_one_by_one_and_the_same(models: Models):
+    little = Models(Engine(device="cpu", low_memory=True, threads=1))
+    little.lelm = models.lelm
+    assert make(little, takes=2).takes == make(models, takes=2).takes
+
+
 def test_kinds_are_the_tracks_of_one_song(models: Models):
     mixed, vocal = make(models, kind=MIXED), make(models, kind=VOCAL)
     assert torch.equal(mixed.tokens.codes, vocal.tokens.codes)
