@@ -60,20 +60,28 @@ PACKED = ("fp16", "int8", "int4")  # whose matrices a CPU packs; the rest of the
 
 
 def compose_bytes(
-    config: LelmConfig, frames: int, item: int, takes: int = 1, kept: int = 0, small_cache: bool = False
+    config: LelmConfig,
+    frames: int,
+    item: int,
+    takes: int = 1,
+    kept: int = 0,
+    small_cache: bool = False,
+    songs: int = 1,
 ) -> int:
     """Keys and values of both stages, and the widest activations beside them.
 
     One take is prefilled into the cache that it goes on with. For more, and for a cache of bytes, a cache
-    of the known positions is filled once and copied, when the activations of the prefill are gone.
+    of the known positions is filled once and copied, when the activations of the prefill are gone. Songs
+    are prefilled one after the other, all but the first beside the cache of all.
 
     Args:
         config: of LeLM.
-        frames: the limit of a take.
+        frames: the limit of a take, the longest one.
         item: bytes of one number.
-        takes: composed at once; the prefill is theirs together.
+        takes: composed at once, of all songs together; the prefill is that of a song's takes together.
         kept: frames of a song to go on from, which the prefill runs too.
         small_cache: keys and values are kept as bytes.
+        songs: composed in one batch.
     """
     rows = 2  # with guidance
     capacity = capacity_for(config.prefix_length + steps_for(frames, config.delays))
@@ -88,6 +96,8 @@ def compose_bytes(
     # Logits, the same in float32 with and without guidance, and the keys that sort them.
     sampling = 3 * CODES * rows * takes * (item + 5 * 4 + 8)
     growing, fixed = each * known, kept_each * capacity * takes + tables
+    if songs > 1:
+        return fixed + max(growing + prefill, sampling)
     return (
         fixed + max(prefill, sampling)
         if takes == 1 and not small_cache

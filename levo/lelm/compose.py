@@ -1,4 +1,4 @@
-"""The loop that composes a song: one position a step, three streams, until the song ends.
+"""The loop that composes songs: one position a step, three streams, until all of a batch have ended.
 
 Knows codes and steps only; texts, seconds and devices belong to its callers.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ from .conditions import Conditions
 from .cuda_graph import Eager, Replay, Residency
 from .kv_cache import FixedCache, capacity_for
 from .model import LeLM, Run
-from .takes import NEVER, TakeBatch, until_end
+from .takes import Asked, TakeBatch, until_end
 
 POLL_STEPS = 8  # steps between two looks at whether the takes are over; each waits for the device
+AnyRun = TypeVar("AnyRun", bound="BatchRun")
 
 
 @dataclass(frozen=True)
@@ -45,50 +46,50 @@ class Composition:
     steps: int  # that it took, those of kept frames included
 
 
-class ComposeRun:
-    """Takes of a song under way, all in one batch: `while run.step(): ...`, then `run.result()`.
+class BatchRun:
+    """Takes of songs under way, all in one batch: `while run.step(): ...`, then `run.result()`.
 
-    A context manager: when it is left, what steps were captured in is given back.
+    A row of the batch has the conditions, limit, seed and end of its own song and take, and nothing of its
+    neighbours. All go the same steps: a row that is over is computed on and left as it is, so that the
+    shapes, by which kernels choose how they sum, stay those of the batch. A context manager: when it is
+    left, what steps were captured in is given back.
     """
 
     def __init__(
         self,
         model: LeLM,
-        conditions: Conditions,
-        frames: int,
+        songs: Sequence[Asked],
         sampling: Sampling = Sampling(),
-        seeds: Sequence[int] = (0,),
         device: torch.device | str = "cpu",
         run_out: bool = False,
         execution: Execution = Execution(),
-        kept: Tensor | None = None,
     ):
         """Start with nothing composed.
 
         Args:
             model: on `device` (or streaming to it).
-            conditions: from `conditions.prepare`.
-            frames: the limit of every stream, 25 a second.
+            songs: one or more; takes are numbered through all of them.
             sampling: only the mixed stream is drawn; the others always take the likeliest code.
-            seeds: one a take; each decides every draw of its take.
             device: where the loop runs.
             run_out: go on until all streams have ended, as the published loop does, which tests compare. By
                 default a take is over as soon as no later step can change it.
             execution: how steps are run.
-            kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
-                draws what it draws in a song composed from its start: with the same conditions, sampling
-                and seed the rest is the same song.
+
+        Raises:
+            ValueError: the songs have prefixes of different lengths, or keep different numbers of frames.
         """
-        self.frames, self._delays = frames, model.config.delays
-        self._model, self._conditions, self._execution = model, conditions, execution
-        first = None if kept is None else kept[0]
-        banned, device = conditions.prompt_codes, torch.device(device)
-        self._takes = TakeBatch(frames, self._delays, seeds, banned, sampling, run_out, device, first)
+        if len({song.conditions.lengths for song in songs}) > 1:
+            raise ValueError("Songs whose prefixes differ in length cannot be composed in one batch.")
+        self._model, self._execution, self._delays = model, execution, model.config.delays
+        self.frames = max(song.frames for song in songs)  # at most
+        self._takes = TakeBatch(songs, self._delays, sampling, run_out, torch.device(device))
+        self._waiting = list(songs)  # for their prefill
+        self._first_logits: list[Tensor] = []  # of the others
         self._caches: tuple[FixedCache, ...] = ()
         self._advance: Eager | Replay | None = None
         self.done, self.total = 0, self._takes.steps  # steps; those of kept frames count as done
 
-    def __enter__(self) -> ComposeRun:
+    def __enter__(self: AnyRun) -> AnyRun:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,12 +97,12 @@ class ComposeRun:
             self._advance.close()
 
     def step(self) -> bool:
-        """Compose a step of all takes, at first with all that is known; False once no take goes on."""
+        """Compose a step of all takes; at first run what is known of a song. False once no take goes on."""
         if self._advance is None:
             self._begin()
             return True
         since = self.done - self._takes.first
-        if self.done == self.total or since % POLL_STEPS == 0 and max(self._takes.over()) < NEVER:
+        if self.done == self.total or since % POLL_STEPS == 0 and max(self._over()) <= self.done:
             return False
         self.done += 1
         for cache in self._caches:
@@ -119,26 +120,73 @@ class ComposeRun:
         return self._takes.codes(self.final_frames)
 
     def result(self) -> list[Composition]:
-        """A take for each seed; `codes` has no frames where a stream ended at once."""
-        over = [min(end, self.total) for end in self._takes.over()]
-        placed = self._takes.placed.cpu()
-        return [
-            _finish(take, end, self.frames, self._delays) for take, end in zip(placed, over, strict=True)
-        ]
+        """A take for each seed of each song; `codes` has no frames where a stream ended at once."""
+        rows = zip(self._takes.placed.cpu(), self._over(), self._takes.frames, strict=True)
+        return [_finish(take, end, frames, self._delays) for take, end, frames in rows]
+
+    def _over(self) -> list[int]:
+        """For each take the last step that it needs."""
+        return [min(end, limit) for end, limit in zip(self._takes.over(), self._takes.limits, strict=True)]
 
     def _begin(self) -> None:
-        """Run the prefix and all known steps once for all takes, and place the first sampled step."""
+        """Run what is known of one song; after the last one place the first sampled step of all takes."""
+        self._first_logits.append(self._prefill(self._waiting.pop(0)))
+        if self._waiting:
+            return
         model, takes = self._model, self._takes
-        prefix = model.condition(self._conditions.to(takes.placed.device))
+        takes.append_step(torch.cat(self._first_logits, dim=1).flatten(0, 1))
+        self._first_logits.clear()
+        self.done = takes.first
+        self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
+
+    def _prefill(self, song: Asked) -> Tensor:
+        """Run the prefix and all known steps of a song once for its takes: logits [2, takes, 3, CODES + 1].
+
+        A song alone in a pass: that is what it would be without the others, and fills a card.
+        """
+        model, takes, own = self._model, self._takes, len(song.seeds)
+        first = sum(logits.shape[1] for logits in self._first_logits)
+        prefix = model.condition(song.conditions.to(takes.placed.device))
         known, count = model.config.prefix_length + takes.first, len(takes.placed)
         capacity = capacity_for(model.config.prefix_length + takes.steps)
         small = self._execution.small_cache
         growing = model.caches(2, known if small or count > 1 else capacity, prefix.stage1)
-        logits = model(takes.known(), growing, prefix)
-        self._caches = tuple(cache.fixed(capacity, count, small) for cache in growing)
-        takes.append_step(logits.repeat_interleave(count, dim=0))
-        self.done = takes.first
-        self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
+        logits = model(takes.known(first), growing, prefix)
+        if not self._caches:
+            self._caches = tuple(cache.fixed(capacity, own, small, count) for cache in growing)
+        else:
+            for fixed, cache in zip(self._caches, growing, strict=True):
+                fixed.fill(cache.past, first, own)
+        return logits[:, None].expand(-1, own, -1, -1)
+
+
+class ComposeRun(BatchRun):
+    """Takes of one song under way."""
+
+    def __init__(
+        self,
+        model: LeLM,
+        conditions: Conditions,
+        frames: int,
+        sampling: Sampling = Sampling(),
+        seeds: Sequence[int] = (0,),
+        device: torch.device | str = "cpu",
+        run_out: bool = False,
+        execution: Execution = Execution(),
+        kept: Tensor | None = None,
+    ):
+        """Start with nothing composed; see `BatchRun`.
+
+        Args:
+            conditions: from `conditions.prepare`.
+            frames: the limit of every stream, 25 a second.
+            seeds: one a take; each decides every draw of its take.
+            kept: codes [1, 3, K] of a song to go on from, K <= frames. Every take begins with them. A step
+                draws what it draws in a song composed from its start: with the same conditions, sampling
+                and seed the rest is the same song.
+        """
+        song = Asked(conditions, frames, seeds, kept)
+        super().__init__(model, [song], sampling, device, run_out, execution)
 
 
 def compose(

@@ -36,6 +36,11 @@ class Conditions:
         row = self.prompt[0, 0]
         return torch.unique(row[row < CODES])
 
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        """Ids of lyric, prompt and style, padding included."""
+        return self.lyric.shape[1], self.prompt.shape[2], self.style.shape[1]
+
     def to(self, device: torch.device | str) -> Conditions:
         """The same with its ids on `device`."""
         ids = {name: getattr(self, name).to(device) for name in ("lyric", "structure", "prompt", "style")}

@@ -103,24 +103,35 @@ class KVCache:
     def advance(self, positions: int) -> None:
         self.length += positions
 
-    def fixed(self, capacity: int, copies: int = 1, small: bool = False) -> FixedCache:
+    @property
+    def past(self) -> Tensor:
+        """What is filled, [layers, 2, rows, heads, length, head width]."""
+        return self.store[..., : self.length, :]
+
+    def fixed(
+        self, capacity: int, copies: int = 1, small: bool = False, takes: int | None = None
+    ) -> FixedCache:
         """A cache that goes on from here, each row repeated `copies` times; this one is used no more.
 
         Args:
             capacity: of the new cache, a multiple of SPAN.
             copies: how many rows there will be for each.
             small: keep bytes.
+            takes: if more than `copies`, rows that the new cache has for each: `FixedCache.fill` gives it
+                those of other songs.
         """
-        table = self.rotary(0, capacity)
-        if small:
-            return Int8Cache(self.store[..., : self.length, :], table, capacity, copies)
-        if copies == 1 and capacity == self.capacity:
+        table, takes = self.rotary(0, capacity), takes or copies
+        if takes == 1 and capacity == self.capacity and not small:
             return FixedCache(self.store, self.length, table)
         layers, _, rows, heads, _, width = self.store.shape
-        store = self.store.new_zeros(layers, 2, rows * copies, heads, capacity, width)
-        past = self.store[..., : self.length, :].unsqueeze(3)
-        store.unflatten(2, (rows, copies))[..., : self.length, :] = past
-        return FixedCache(store, self.length, table)
+        shape = layers, 2, rows * takes, heads, capacity, width
+        made = (
+            Int8Cache(shape, self.length, table)
+            if small
+            else FixedCache(self.store.new_zeros(shape), self.length, table)
+        )
+        made.fill(self.past, 0, copies)
+        return made
 
 
 class FixedCache:
@@ -152,6 +163,18 @@ class FixedCache:
     @property
     def capacity(self) -> int:
         return self.store.shape[4]
+
+    def fill(self, past: Tensor, first: int, copies: int) -> None:
+        """Give some takes what is known at the start.
+
+        Args:
+            past: [layers, 2, rows, heads, positions, head width] of a growing cache, as many positions as
+                this one started with.
+            first: the first of the takes.
+            copies: how many takes there are, all with the same.
+        """
+        of_takes = self.store.unflatten(2, (past.shape[2], -1))[:, :, :, first : first + copies]
+        of_takes[..., : past.shape[4], :] = past.unsqueeze(3)
 
     def reach(self, positions: int) -> None:
         """Read at least so many positions.
@@ -189,29 +212,33 @@ class Int8Cache(FixedCache):
     Keys are kept around the mean of those that are known at the start; see `levo.layers.int8_attention`.
     """
 
-    def __init__(self, past: Tensor, table: Tensor, capacity: int, copies: int):
-        """Go on from keys and values.
+    def __init__(self, shape: tuple[int, ...], length: int, table: Tensor):
+        """Start with zeros, for `fill`.
 
         Args:
-            past: [layers, 2, rows, heads, positions, head width].
+            shape: [layers, 2, rows, heads, capacity, head width].
+            length: positions that are filled.
             table: rotary, of all positions.
-            capacity: of positions.
-            copies: how many rows there will be for each of `past`.
         """
-        layers, _, rows, heads, length, width = past.shape
-        shape = (layers, 2, rows * copies, heads, capacity, width)
-        super().__init__(torch.zeros(shape, dtype=torch.int8, device=past.device), length, table)
-        self._scales = torch.zeros(shape[:-1], device=past.device)
-        self._means = torch.zeros(layers, rows * copies, heads, width, device=past.device)
-        for layer in range(layers):  # one at a time: no copy of the whole is made in floats
+        layers, _, rows, heads, _, width = shape
+        device = table.device
+        super().__init__(torch.zeros(shape, dtype=torch.int8, device=device), length, table)
+        self._scales = torch.zeros(shape[:-1], device=device)
+        self._means = torch.zeros(layers, rows, heads, width, device=device)
+        self._by_kernel = int8_attention_triton.is_available(device, table.dtype, width)
+
+    def fill(self, past: Tensor, first: int, copies: int) -> None:
+        """See `FixedCache.fill`."""
+        rows, length = past.shape[2], past.shape[4]
+        mine = slice(first, first + copies)
+        for layer in range(len(past)):  # one at a time: no copy of the whole is made in floats
             around = past[layer].to(torch.float32, copy=True)
             means = around[0].mean(dim=2)
             around[0] -= means[:, :, None]
             numbers, scales = int8_attention.quantise(around)
-            self.store[layer].unflatten(1, (rows, copies))[..., :length, :] = numbers.unsqueeze(2)
-            self._scales[layer].unflatten(1, (rows, copies))[..., :length] = scales.unsqueeze(2)
-            self._means[layer].unflatten(0, (rows, copies))[:] = means.unsqueeze(1)
-        self._by_kernel = int8_attention_triton.is_available(past.device, table.dtype, width)
+            self.store[layer].unflatten(1, (rows, -1))[:, :, mine, :, :length] = numbers.unsqueeze(2)
+            self._scales[layer].unflatten(1, (rows, -1))[:, :, mine, :, :length] = scales.unsqueeze(2)
+            self._means[layer].unflatten(0, (rows, -1))[:, mine] = means.unsqueeze(1)
 
     def extend(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
         self._store(int8_attention, layer, both)

@@ -1,4 +1,4 @@
-"""Streams of several takes of a song under way: what is placed at each step, and where each take ends.
+"""Streams of several takes under way, of one song or of many: what is placed at each step, where each ends.
 
 Everything lives on the device and no decision waits for it, so that a step can be captured and replayed.
 """
@@ -6,12 +6,14 @@ Everything lives on the device and no decision waits for it, so that a step can 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..config import CODES, EMPTY, END, Sampling
 from . import delay
+from .conditions import Conditions
 from .sampling import guide, likeliest, penalise_repetition, sample
 
 NEVER = 1 << 40  # a step that does not come
@@ -22,61 +24,76 @@ class LogitsError(ValueError):
     """LeLM gave logits that nothing can be drawn from; in one sentence."""
 
 
-class TakeBatch:
-    """N takes of at most `frames` frames, each with the draws of its own seed.
+@dataclass(frozen=True)
+class Asked:
+    """A song of a batch."""
 
-    Frames that are kept of an earlier song stand in `placed` from the start. Streams lag, so the mixed
-    stream is sampled while the others still have kept frames; a step leaves those as they are.
+    conditions: Conditions  # from `conditions.prepare`
+    frames: int  # the limit of every stream
+    seeds: Sequence[int] = (0,)  # one a take
+    kept: Tensor | None = None  # codes [1, 3, K] that every take begins with, K <= frames
+
+
+class TakeBatch:
+    """All takes of some songs, each with the draws of its own seed and the limit of its song.
+
+    Nothing of a take reaches another. Frames that are kept of an earlier song stand in `placed` from the
+    start. Streams lag, so the mixed stream is sampled while the others still have kept frames; a step
+    leaves those as they are.
     """
 
     def __init__(
         self,
-        frames: int,
+        songs: Sequence[Asked],
         delays: Sequence[int],
-        seeds: Sequence[int],
-        banned: Tensor,
         sampling: Sampling,
         run_out: bool,
         device: torch.device,
-        kept: Tensor | None = None,
     ):
         """Start with nothing placed but what is kept.
 
         Args:
-            frames: the limit of every stream.
+            songs: one or more; their takes lie below each other.
             delays: of the streams, in frames.
-            seeds: one a take.
-            banned: codes that the mixed stream may not sing.
             sampling: how codes are drawn.
             run_out: a take is over when all its streams have ended; else as soon as no later step can
                 change what is left of it.
             device: where everything lives.
-            kept: codes [3, K] that every take begins with, K <= frames.
+
+        Raises:
+            ValueError: songs keep different numbers of frames: they would begin at different steps.
         """
-        self.steps = delay.steps_for(frames, delays)
         self.delays = tuple(delays)
         self.sampling, self.run_out = sampling, run_out
-        draws = [torch.rand(self.steps + 1, generator=torch.Generator().manual_seed(s)) for s in seeds]
-        self._chances = torch.stack(draws).to(device)
-        self._active = delay.active(frames, delays).to(device)
+        takes = [(song, seed) for song in songs for seed in song.seeds]
+        self.frames = tuple(song.frames for song, _ in takes)  # at most, of each take
+        self.limits = tuple(delay.steps_for(frames, delays) for frames in self.frames)  # the same in steps
+        self.steps = max(self.limits)
+        shape = len(takes), len(self.delays), self.steps + 1
+        placed, active = torch.full(shape, EMPTY), torch.zeros(shape, dtype=torch.bool)
+        chances = torch.zeros(len(takes), self.steps + 1)
+        banned = torch.zeros(len(takes), CODES + 1, dtype=torch.bool)
+        for row, (song, seed) in enumerate(takes):
+            count = self.limits[row] + 1
+            chances[row, :count] = torch.rand(count, generator=torch.Generator().manual_seed(seed))
+            active[row, :, :count] = delay.active(song.frames, delays)
+            banned[row, song.conditions.prompt_codes] = True
+            if song.kept is not None:
+                ours = delay.delay(song.kept[0], delays)
+                placed[row, :, : ours.shape[1]] = ours
+        self._chances, self._active, self._banned = (x.to(device) for x in (chances, active, banned))
+        self.placed = placed.to(device)
         self._delays = torch.tensor(list(delays), device=device)
-        self._banned = torch.zeros(CODES + 1, dtype=torch.bool, device=device)
-        self._banned[banned.to(device)] = True
         self._past = torch.arange(-sampling.repetition_window, 0, device=device)
-        known = 0 if kept is None else kept.shape[1]
-        self.first = 1 + min(delays) + known  # step to be sampled: what all before it place is known
+        self.first = 1 + min(delays) + _kept(songs)  # step to be sampled: all before it is known
         self._step = torch.full((1,), self.first, device=device)  # the one to be placed
-        self._ends = torch.full((len(seeds), len(delays)), NEVER, device=device)  # step of each END
-        self._over = torch.full((len(seeds),), NEVER, device=device)
+        self._ends = torch.full(shape[:2], NEVER, device=device)  # step of each END
+        self._over = torch.full(shape[:1], NEVER, device=device)
         self._largest = torch.zeros((), device=device)  # of all logits so far, without sign; NaN stays
-        self.placed = torch.full((len(seeds), len(delays), self.steps + 1), EMPTY, device=device)
-        if kept is not None:
-            ours = delay.delay(kept, delays).to(device)
-            self.placed[:, :, : ours.shape[1]] = ours
 
-    def known(self) -> Tensor:
-        """Codes [2, 3, first] of all steps before the first sampled one, for both rows of one take."""
-        return self.placed[:1, :, : self.first].expand(2, -1, -1)
+    def known(self, take: int) -> Tensor:
+        """Codes [2, 3, first] of all steps before the first sampled one, for both rows of a take."""
+        return self.placed[take, :, : self.first].expand(2, -1, -1)
 
     def last(self) -> Tensor:
         """Codes [2 N, 3, 1] placed last: of all takes for the conditional rows, again for the null rows."""
@@ -87,7 +104,7 @@ class TakeBatch:
         guided = guide(logits.float().unflatten(0, (2, -1)), self.sampling.guidance)
         self._largest.copy_(torch.maximum(self._largest, guided.abs().amax()))
         codes = self._sample(guided)
-        singing = self._active.index_select(1, self._step)[:, 0] & (self._ends == NEVER)
+        singing = self._active.index_select(2, self._step)[..., 0] & (self._ends == NEVER)
         kept = self.placed.index_select(2, self._step)[..., 0]
         codes = torch.where(kept != EMPTY, kept, torch.where(singing, codes, EMPTY))
         self.placed.index_copy_(2, self._step, codes[..., None])
@@ -96,7 +113,7 @@ class TakeBatch:
         self._step += 1
 
     def over(self) -> list[int]:
-        """For each take the step after which it was over, NEVER if it is not; waits for the device.
+        """For each take the step after which it ended, NEVER if it has not; waits for the device.
 
         Raises:
             LogitsError: a step had logits that are none. They are looked at here and not in the step, which
@@ -117,7 +134,10 @@ class TakeBatch:
 
     def codes(self, frames: int) -> list[Tensor]:
         """The first frames of each take, [1, 3, <= frames] on the CPU; waits for the device."""
-        return [until_end(delay.undelay(take, frames, self.delays))[None] for take in self.placed.cpu()]
+        return [
+            until_end(delay.undelay(take, min(frames, most), self.delays))[None]
+            for take, most in zip(self.placed.cpu(), self.frames, strict=True)
+        ]
 
     def _sample(self, logits: Tensor) -> Tensor:
         how = self.sampling
@@ -136,6 +156,14 @@ class TakeBatch:
         first = (self._ends - 1 - self._delays).amin(-1)  # frame of the first END
         complete = self._step - self._delays.amax() >= first
         return ended.all(-1) | (ended.any(-1) & complete)
+
+
+def _kept(songs: Sequence[Asked]) -> int:
+    """How many frames all songs keep; raises ValueError where they differ."""
+    known = {0 if song.kept is None else song.kept.shape[2] for song in songs}
+    if len(known) > 1:
+        raise ValueError("Songs that keep different numbers of frames cannot be composed in one batch.")
+    return known.pop()
 
 
 def until_end(raw: Tensor) -> Tensor:

@@ -24,8 +24,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from levo import tiny
 from levo.config import RenderSettings, Sampling
-from levo.lelm.compose import ComposeRun, compose
+from levo.lelm.compose import BatchRun, ComposeRun, compose
 from levo.lelm.model import LeLM
+from levo.lelm.takes import Asked
 from levo.renderer.model import Renderer
 from levo.song.decode import decode_song
 from levo.song.latents import SongLatents
@@ -61,6 +62,18 @@ def decoding() -> Run:
     return partial(decode_song, filled(Vae(tiny.VAE)), latents, chunk=64)
 
 
+def batch() -> Run:
+    model, songs = filled(LeLM(SMALL)), [Asked(asked(SMALL), FRAMES + n, range(1 + n)) for n in range(2)]
+
+    def run(on_step: Callable[[int, int], None]) -> Any:
+        with BatchRun(model, songs) as composing:
+            while composing.step():
+                on_step(composing.done, composing.total)
+            return composing.result()
+
+    return run
+
+
 def in_one() -> Run:
     lelm, renderer = filled(LeLM(SMALL)), filled(Renderer(FLOW))
     start = partial(ComposeRun, lelm, asked(SMALL), FRAMES, Sampling(top_k=50), range(2))
@@ -75,6 +88,7 @@ def in_one() -> Run:
 RUNS = {
     "compose": lambda: composing(1),
     "compose takes": lambda: composing(3),
+    "compose songs": batch,
     "render": rendering,
     "decode": decoding,
     "song": in_one,

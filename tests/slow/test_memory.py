@@ -10,6 +10,8 @@ import pytest
 import torch
 from bench.composing import random_conditions
 from support.peak_memory import peak
+from support.scripted_models import asked as asked_of
+from support.small_models import SMALL_LELM, filled
 from torch import nn
 
 from levo import tiny
@@ -21,9 +23,10 @@ from levo.config import (
     StyleEncoderConfig,
     VaeConfig,
 )
-from levo.lelm.compose import compose
+from levo.lelm.compose import BatchRun, compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
+from levo.lelm.takes import Asked
 from levo.memory import (
     chunk_frames,
     compose_bytes,
@@ -101,6 +104,22 @@ def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, fr
             compose(model, conditions, frames, Sampling(), range(takes), on_step=on_step)
 
     asked = compose_bytes(config, frames, dtype.itemsize, takes)
+    assert asked == pytest.approx(peak(run), rel=0.15)
+
+
+@pytest.mark.parametrize(("takes", "kept"), [(1, 1_000), (1, 2_500), (2, 4_000)])
+@pytest.mark.usefixtures("inference")
+def test_composing_songs_asks_for_what_the_prefill_of_the_last_takes(takes: int, kept: int):
+    model, frames = filled(LeLM(SMALL_LELM)), kept + 1
+    begun = torch.zeros(1, 3, kept, dtype=torch.int64)
+    songs = [Asked(asked_of(SMALL_LELM), frames, range(takes), begun) for _ in range(3)]
+
+    def run() -> None:
+        with BatchRun(model, songs) as batch:
+            while batch.step():
+                pass
+
+    asked = compose_bytes(SMALL_LELM, frames, 4, 3 * takes, kept, songs=3)
     assert asked == pytest.approx(peak(run), rel=0.15)
 
 

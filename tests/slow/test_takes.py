@@ -17,12 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from levo.config import EMPTY, END, Sampling
 from levo.lelm import cuda_graph, delay
-from levo.lelm.compose import POLL_STEPS, ComposeRun, Composition, Execution, compose
+from levo.lelm.compose import POLL_STEPS, BatchRun, ComposeRun, Composition, Execution, compose
 from levo.lelm.cuda_graph import Replay, Residency, Resident
 from levo.lelm.kv_cache import SPAN, FixedCache
 from levo.lelm.model import LeLM
 from levo.lelm.sampling import guide, penalise_repetition, sample
-from levo.lelm.takes import TakeBatch
+from levo.lelm.takes import Asked, TakeBatch
 
 pytestmark = pytest.mark.usefixtures("inference")
 
@@ -164,6 +164,17 @@ def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(
     with Reads() as reads:
         takes.over()
     assert reads.calls == ["tolist"]  # the look itself is what waits
+
+
+def test_a_step_of_songs_never_waits_for_the_device(lelm: LeLM):
+    songs = [Asked(asked(SMALL, (3,)), 600), Asked(asked(SMALL), 2)]
+    with BatchRun(lelm, songs, Sampling()) as run:
+        while not run.done:
+            run.step()
+        for _ in range(6):  # beyond the second song's limit
+            with Watch() as watch, Reads() as reads:
+                run._advance(0)
+            assert (watch.waits, reads.calls) == ([], [])
 
 
 def test_the_buffers_of_a_run_stay_where_they_are(lelm: LeLM):

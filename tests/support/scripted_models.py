@@ -62,8 +62,10 @@ class Script:
         return made
 
     def __call__(self, codes: Tensor, caches: Caches, prefix: object = None, run: Run = Run()) -> Tensor:
+        if prefix is not None:  # a song of a batch: all are at the same step
+            self.prefixes += 1
+            self.inputs.clear()
         self.inputs.extend(codes[0].unbind(1))
-        self.prefixes += prefix is not None
         positions = codes.shape[2] + (0 if prefix is None else self.config.prefix_length)
         for cache in caches:
             cache.begin(torch.zeros(len(codes), positions, 2))

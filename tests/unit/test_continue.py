@@ -153,7 +153,7 @@ def test_the_repetition_rule_hears_what_is_kept():
     assert sung(1) == [0, 0, 0]  # a negative divisor makes the favourite the last choice
 
 
-@pytest.mark.parametrize("takes", [1, 3])
+@pytest.mark.parametrize("takes", [1, 2])  # of more the steps take most
 def test_going_on_asks_for_what_the_prefill_takes(takes: int):
     model = LeLM(SMALL)
     tiny.init_weights(model)
