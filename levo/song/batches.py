@@ -1,0 +1,165 @@
+"""Songs made together: which of a list form a batch, composed at once, rendered one after the other.
+
+Knows no lists and no files. A step of LeLM reads all weights for however few rows, so that a step of many
+songs costs little more than one of one song. A window of the renderer fills a card: songs take turns there.
+
+What a song becomes depends on no neighbour. Kernels choose by the number of rows how they sum, so a song of
+a batch may differ in the last bits, and then in a draw, from the same song alone; therefore every batch of
+a list has the same number of rows, the last and a single song too, and that number is even: MKL sums the
+last rows of other numbers in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..config import RenderSettings, Sampling
+from ..lelm.compose import BatchRun, Execution
+from ..lelm.conditions import Conditions
+from ..lelm.model import LeLM
+from ..lelm.takes import Asked
+from ..progress import OnStep, ignore, part_of
+from ..renderer.model import Renderer
+from .latents import SongLatents
+from .render import Prompt, SongRenderer, seeded_noise
+from .tokens import Composer, SongRequest, SongTokens
+
+LIKE = 1.5  # the longest limit of a batch over its shortest: a song that is over still costs its steps
+
+
+@dataclass(frozen=True)
+class WantedSong:
+    """A song to compose in a batch."""
+
+    request: SongRequest
+    conditions: Conditions  # what the checkpoint makes of the request; see `lelm.conditions.prepare`
+    frames: int  # its limit
+    seeds: tuple[int, ...]  # one a take
+
+
+@dataclass(frozen=True)
+class ComposedSong:
+    """A song to render."""
+
+    tokens: SongTokens
+    seed: int  # of the noise, the same for all its takes
+    prompt: Prompt | None = None
+
+
+def group(frames: Sequence[int], most: int) -> list[list[int]]:
+    """Which songs of a list to compose together; the same list gives the same batches.
+
+    One checkpoint makes the prefixes of all songs equally long, so limits alone decide.
+
+    Args:
+        frames: the limit of each song.
+        most: songs in a batch.
+
+    Returns:
+        Places in the list, in its order within a batch; batches in the order of their first songs. A song
+        whose limit no other is like is alone.
+    """
+    batches: list[list[int]] = []
+    for place in sorted(range(len(frames)), key=lambda place: (frames[place], place)):
+        if not batches or len(batches[-1]) == most or frames[place] > LIKE * frames[batches[-1][0]]:
+            batches.append([])
+        batches[-1].append(place)
+    return sorted(sorted(batch) for batch in batches)
+
+
+def batch_takes(most: int, takes: int) -> int:
+    """Takes that a batch computes, for `compose_bytes`: those that are wanted, and those that fill it up.
+
+    Args:
+        most: songs in a batch; with 1 songs are composed alone, as they are without batches.
+        takes: of each song.
+    """
+    return takes if most == 1 else most * takes + most * takes % 2
+
+
+def compose_songs(
+    model: LeLM,
+    songs: Sequence[WantedSong],
+    most: int,
+    sampling: Sampling,
+    composer: Composer,
+    device: torch.device | str = "cpu",
+    execution: Execution = Execution(),
+    on_step: OnStep = ignore,
+) -> list[SongTokens | ValueError]:
+    """Compose songs at once.
+
+    Args:
+        model: on `device` (or streaming to it).
+        songs: a batch of `group`, all with the same number of takes.
+        most: songs in a batch, the same for the whole list; what fewer songs leave free is filled up.
+        sampling, composer: of all songs.
+        device, execution: as for `ComposeRun`.
+        on_step: called with (steps done, steps at most), at first with 0 for each song; may raise to stop.
+
+    Returns:
+        For each song what composing it gives, or the error that a song without a frame is.
+
+    Raises:
+        ValueError: the songs do not fit one batch.
+        LogitsError: the model made numbers that are no logits, whichever song it was for.
+    """
+    takes = {len(song.seeds) for song in songs}
+    if len(takes) != 1 or len(songs) > most:
+        raise ValueError(f"A batch has 1 to {most} songs, all with the same number of takes.")
+    asked = [Asked(song.conditions, song.frames, song.seeds) for song in songs]
+    more = batch_takes(most, takes.pop()) - sum(len(song.seeds) for song in songs)
+    asked[-1] = replace(asked[-1], seeds=songs[-1].seeds + songs[-1].seeds[-1:] * more)
+    with BatchRun(model, asked, sampling, device, execution=execution) as run:
+        while run.step():
+            on_step(run.done, run.total)
+        made = iter(run.result())
+    results: list[SongTokens | ValueError] = []
+    for song in songs:
+        own = [next(made) for _ in song.seeds]
+        try:
+            results.append(SongTokens.of(own, song.seeds, song.request, sampling, composer))
+        except ValueError as error:
+            results.append(error.with_traceback(None))
+    return results
+
+
+def render_in_turn(
+    renderer: Renderer,
+    songs: Sequence[ComposedSong],
+    settings: RenderSettings = RenderSettings(),
+    device: torch.device | str = "cpu",
+    on_step: OnStep = ignore,
+) -> Iterator[list[SongLatents]]:
+    """Render songs window by window, one song after the other, each as it would be alone.
+
+    Args:
+        renderer: on `device` (or streaming to it).
+        songs: of a batch; their takes are made side by side.
+        settings: track, steps and guidance.
+        device: where the solver runs.
+        on_step: called with (solver steps done, in all songs).
+
+    Yields:
+        Latents of the takes of a song, as soon as they are made.
+    """
+    waiting = [
+        SongRenderer(
+            renderer,
+            [seeded_noise(song.seed, 1, renderer.config) for _ in song.tokens.takes],
+            settings,
+            song.prompt,
+            device,
+        )
+        for song in songs
+    ]
+    longest = [max(song.tokens.lengths) for song in songs]
+    total = sum(each.steps_for(frames) for each, frames in zip(waiting, longest, strict=True))
+    done = 0
+    for song in songs:
+        rendering = waiting.pop(0)
+        yield rendering.finish(dict(enumerate(song.tokens.takes)), part_of(on_step, done, total))
+        done += rendering.steps_done

@@ -1,0 +1,302 @@
+"""Songs composed in one batch: each is what it is alone, whatever its neighbours are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
+from support.small_models import SMALL_LELM as SMALL
+from support.small_models import SMALL_RENDERER as FLOW
+from support.small_models import filled
+from torch import Tensor
+
+from levo.config import EMPTY, RendererConfig, RenderSettings, Sampling
+from levo.lelm.compose import BatchRun, Composition, Execution, compose
+from levo.lelm.conditions import Conditions
+from levo.lelm.model import LeLM
+from levo.lelm.takes import Asked
+from levo.renderer.model import Renderer
+from levo.song.batches import (
+    LIKE,
+    ComposedSong,
+    WantedSong,
+    batch_takes,
+    compose_songs,
+    group,
+    render_in_turn,
+)
+from levo.song.render import Prompt, render_songs, seeded_noise
+from levo.song.tokens import Composer, SongRequest, SongTokens
+
+pytestmark = pytest.mark.usefixtures("inference")
+
+COMPOSER = Composer("tiny", "v2", "0" * 64)
+
+
+def texts(number: int, banned: tuple[int, ...] = ()) -> Conditions:
+    """Conditions of their own for each number."""
+    plain = asked(SMALL, banned)
+    return replace(plain, lyric=plain.lyric + 100 * number, style=plain.style + 50 * number)
+
+
+def wanted(number: int, frames: int = 14, seeds: tuple[int, ...] = (), banned: tuple[int, ...] = ()):
+    """A song of a list."""
+    request = SongRequest(f"song {number}", "", False)
+    return WantedSong(request, texts(number, banned), frames, seeds or (10 * number,))
+
+
+SONGS = [wanted(1), wanted(2, 12, (7, 8), (3, 4)), wanted(3, 18, (1 << 63,), (5,)), wanted(4, 13)]
+
+
+def alone(model: LeLM, song: WantedSong, how: Sampling, execution: Execution = Execution()):
+    return compose(model, song.conditions, song.frames, how, song.seeds, execution=execution)
+
+
+def in_batch(
+    model: LeLM, songs: Sequence[WantedSong], how: Sampling, execution: Execution = Execution()
+) -> list[Composition]:
+    batch = [Asked(song.conditions, song.frames, song.seeds) for song in songs]
+    with BatchRun(model, batch, how, execution=execution) as run:
+        while run.step():
+            pass
+        return run.result()
+
+
+# What a song is alone ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exact() -> LeLM:
+    # Another number of rows sums in another order, which in float64 moves no draw; see test_takes.
+    return filled(LeLM(SMALL, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("way", "small_cache"), [*((way, False) for way in WAYS), ("top_k", True)])
+def test_each_song_of_a_batch_is_what_it_is_alone(exact: LeLM, way: str, small_cache: bool):
+    execution = Execution(small_cache=small_cache)
+    made = in_batch(exact, SONGS, WAYS[way], execution)
+    wanted_ones = [take for song in SONGS for take in alone(exact, song, WAYS[way], execution)]
+    assert len(made) == 5
+    for ours, theirs in zip(made, wanted_ones, strict=True):
+        assert_same(ours, theirs)
+    assert len({tuple(take.raw[0, 0, :12].tolist()) for take in made}) > 3
+
+
+def test_songs_go_on_from_codes_of_their_own(exact: LeLM):
+    kept = [torch.arange(27).view(1, 3, 9) + 1000 * n for n in range(2)]
+    songs = [Asked(texts(n), 20 + n, (n,), kept[n]) for n in range(2)]
+    with BatchRun(exact, songs) as run:
+        while run.step():
+            pass
+        made = run.result()
+    for song, ours in zip(songs, made, strict=True):
+        (theirs,) = compose(exact, song.conditions, song.frames, seeds=song.seeds, kept=song.kept)
+        assert_same(ours, theirs)
+
+
+# Whatever its neighbours are -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lelm() -> LeLM:
+    return filled(LeLM(SMALL))
+
+
+def first_of(model: LeLM, how: Sampling, others: Sequence[WantedSong]) -> SongTokens:
+    """The song under test, composed with others in a list of batches of four."""
+    made, *_ = compose_songs(model, [wanted(1), *others], 4, how, COMPOSER)
+    assert isinstance(made, SongTokens)
+    return made
+
+
+NEIGHBOURS = {
+    "none": [],
+    "one": [wanted(5)],
+    "others": [wanted(n, seeds=(9,), banned=(n,)) for n in (6, 7, 8)],
+    "itself": [wanted(1)] * 3,
+    "of other limits": [wanted(6, 1), wanted(7, 20), wanted(8, 25)],
+}
+
+
+@pytest.mark.parametrize("neighbours", NEIGHBOURS)
+@pytest.mark.parametrize("way", ["greedy", "all codes", "top_p"])
+def test_no_code_of_a_song_depends_on_its_neighbours(lelm: LeLM, way: str, neighbours: str):
+    song = first_of(lelm, WAYS[way], [wanted(2), wanted(3), wanted(4)])
+    assert torch.equal(song.codes, first_of(lelm, WAYS[way], NEIGHBOURS[neighbours]).codes)
+
+
+def test_logits_of_a_row_are_the_same_to_the_last_bit(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
+    seen: list[list[Tensor]] = []
+    forward = LeLM.forward
+
+    def noting(self, codes, caches, prefix=None, run=None):
+        out = forward(self, codes, caches, prefix) if run is None else forward(self, codes, caches, run=run)
+        if prefix is None:
+            seen[-1].append(out.unflatten(0, (2, -1))[:, 0].clone())
+        return out
+
+    monkeypatch.setattr(LeLM, "forward", noting)
+    for others in NEIGHBOURS.values():
+        seen.append([])
+        first_of(lelm, GREEDY, others)
+    one = seen[0]
+    assert len(one) > 12
+    for other in seen[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=False))
+
+
+def test_a_list_of_single_songs_is_composed_as_ever(lelm: LeLM):
+    for song in SONGS:
+        (made,) = compose_songs(lelm, [song], 1, Sampling(), COMPOSER)
+        wanted_one = SongTokens.of(
+            alone(lelm, song, Sampling()), song.seeds, song.request, Sampling(), COMPOSER
+        )
+        assert torch.equal(made.codes, wanted_one.codes)
+        assert replace(made, codes=None) == replace(wanted_one, codes=None)
+
+
+def test_tokens_say_how_each_song_was_made(lelm: LeLM):
+    songs = [wanted(1, 20, (4, 5)), wanted(2, 22, (6, 6))]
+    made = compose_songs(lelm, songs, 3, GREEDY, COMPOSER)
+    for song, tokens in zip(songs, made, strict=True):
+        assert (tokens.request, tokens.seeds) == (song.request, song.seeds)
+        assert (tokens.sampling, tokens.composer) == (GREEDY, COMPOSER)
+        assert len(tokens.codes) == 2
+
+
+# Ends and limits -----------------------------------------------------------------------------------------
+
+
+def scripted(ends: tuple[int | None, ...], limits: tuple[int, ...]) -> tuple[Ends, BatchRun]:
+    """Songs of one take that end at frames of their own, under way."""
+    script = Ends(ends)
+    songs = [Asked(asked(script.config), frames) for frames in limits]
+    return script, BatchRun(script, songs, GREEDY)
+
+
+def test_songs_end_each_in_its_time_and_at_its_limit():
+    script, run = scripted((None, 4, None, 9), (30, 30, 6, 8))
+    while run.step():
+        pass
+    takes = run.result()
+    assert [take.codes.shape[2] for take in takes] == [30, 4, 6, 8]
+    assert [take.ended for take in takes] == [False, True, False, False]
+    assert [take.steps for take in takes] == [33, 7, 9, 11]
+    assert [take.raw.shape[2] for take in takes] == [30, 30, 6, 8]
+    assert all((take.codes != EMPTY).all() for take in takes)
+    assert script.prefixes == 4
+
+
+def test_a_batch_is_over_with_its_last_song():
+    script, run = scripted((None, 4), (6, 100))
+    while run.step():
+        pass
+    assert run.done < 20
+
+
+def test_no_frame_beyond_a_songs_own_limit_is_told_under_way():
+    _, run = scripted((None, None), (3, 12))
+    while run.step():
+        first, second = run.codes()
+        assert first.shape[2] <= 3 and second.shape[2] == max(0, run.done - 3)
+
+
+def test_a_song_without_a_frame_leaves_the_others():
+    script = Ends((None, 0, 5, 5))
+    songs = [replace(wanted(n, 8), conditions=asked(script.config)) for n in range(3)]
+    first, second, third = compose_songs(script, songs, 4, GREEDY, COMPOSER)
+    assert (first.lengths, third.lengths) == ((8,), (5,))
+    assert isinstance(second, ValueError) and "before its first frame" in str(second)
+    assert second.__traceback__ is None
+
+
+def test_the_prefill_of_each_song_can_be_stopped(lelm: LeLM):
+    reports: list[tuple[int, int]] = []
+    compose_songs(lelm, SONGS[2:], 2, GREEDY, COMPOSER, on_step=lambda *now: reports.append(now))
+    assert reports[:3] == [(0, 21), (1, 21), (2, 21)]
+
+
+# What makes no batch -------------------------------------------------------------------------------------
+
+
+def test_songs_that_would_not_go_the_same_steps_are_refused(lelm: LeLM):
+    longer = replace(SMALL, lyric_length=9)
+    with pytest.raises(ValueError, match="prefixes differ in length"):
+        BatchRun(lelm, [Asked(asked(SMALL), 8), Asked(asked(longer), 8)])
+    with pytest.raises(ValueError, match="different numbers of frames"):
+        BatchRun(lelm, [Asked(asked(SMALL), 8), Asked(asked(SMALL), 8, kept=torch.zeros(1, 3, 2).long())])
+
+
+@pytest.mark.parametrize("songs", [[], SONGS[:2], [wanted(1)] * 3], ids=["none", "other takes", "too many"])
+def test_what_is_no_batch_is_refused(lelm: LeLM, songs: list[WantedSong]):
+    with pytest.raises(ValueError, match="A batch has 1 to 2 songs, all with the same number of takes"):
+        compose_songs(lelm, songs, 2, GREEDY, COMPOSER)
+
+
+# Batches of a list ---------------------------------------------------------------------------------------
+
+
+def test_songs_of_equal_limits_are_taken_in_their_order():
+    assert group([100] * 5, 2) == [[0, 1], [2, 3], [4]]
+
+
+def test_songs_of_other_limits_are_not_kept_waiting():
+    assert group([100, 1_000, 149, 900, 100, 4_000], 4) == [[0, 2, 4], [1, 3], [5]]
+
+
+@given(st.lists(st.integers(1, 7_000), max_size=40), st.integers(1, 8))
+def test_every_song_is_in_one_batch(frames: list[int], most: int):
+    batches = group(frames, most)
+    assert sorted(place for batch in batches for place in batch) == list(range(len(frames)))
+    assert [batch[0] for batch in batches] == sorted(batch[0] for batch in batches)
+    for batch in batches:
+        assert 1 <= len(batch) <= most and batch == sorted(batch)
+        limits = [frames[place] for place in batch]
+        assert max(limits) <= LIKE * min(limits)
+
+
+def test_rows_of_all_batches_are_the_same_even_number():
+    assert [batch_takes(most, 1) for most in (1, 2, 3, 4)] == [1, 2, 4, 4]
+    assert [batch_takes(most, 3) for most in (1, 2, 3)] == [3, 6, 10]
+
+
+# Rendering -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prompted", [False, True])
+def test_songs_rendered_in_turn_are_those_rendered_alone(lelm: LeLM, prompted: bool):
+    renderer, settings = filled(Renderer(FLOW)), RenderSettings(steps=2)
+    songs = [wanted(1, 52, (1, 2)), wanted(2, 40, (3, 4))]
+    tokens = compose_songs(lelm, songs, 2, GREEDY, COMPOSER)
+    prompts = [prompt_of(FLOW, n) if prompted else None for n in range(2)]
+    listed = [ComposedSong(song, n, prompts[n]) for n, song in enumerate(tokens)]
+    reports: list[tuple[int, int]] = []
+    made = list(render_in_turn(renderer, listed, settings, on_step=lambda *now: reports.append(now)))
+    assert [done for done, _ in reports] == list(range(1, reports[-1][1] + 1))
+    for n, (song, latents) in enumerate(zip(tokens, made, strict=True)):
+        noises = [seeded_noise(n, 1, FLOW) for _ in song.takes]
+        alone = render_songs(renderer, song.takes, noises, settings, prompts[n])
+        for ours, theirs in zip(latents, alone, strict=True):
+            assert torch.equal(ours.samples, theirs.samples)
+            assert torch.equal(ours.tail, theirs.tail)
+
+
+def prompt_of(config: RendererConfig, number: int) -> Prompt:
+    codes = torch.arange(4)[None] + number
+    generator = torch.Generator().manual_seed(number)
+    return Prompt(codes, codes + 9, torch.randn(1, 4, config.latent, generator=generator))
+
+
+def test_a_song_is_handed_over_before_the_next_is_rendered(lelm: LeLM):
+    renderer, reports = filled(Renderer(FLOW)), []
+    tokens = compose_songs(lelm, [wanted(1), wanted(2)], 2, GREEDY, COMPOSER)
+    rendering = partial(render_in_turn, renderer, [ComposedSong(song, 0) for song in tokens])
+    songs = rendering(RenderSettings(steps=2), on_step=lambda *now: reports.append(now))
+    next(songs)
+    assert 0 < reports[-1][0] < reports[-1][1]
