@@ -12,6 +12,7 @@ from .finish_song import LeVoFinishSong
 from .host import folders, memory, reporting
 from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
+from .mix import LeVoMix
 from .render import LeVoDecode, LeVoRender
 from .save_checkpoint import LeVoSaveCheckpoint
 from .save_song import LeVoSaveSong
@@ -57,6 +58,7 @@ class LeVoExtension(ComfyExtension):
             LeVoFinishSong,
             LeVoSong,
             LeVoListen,
+            LeVoMix,
             LeVoSplitVocals,
         ]
         wrapped = (reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from comfy_api.latest import io
 
+from ..levo.audio.loudness import integrated_loudness
 from ..levo.audio.sound import sound_of
 from ..levo.config import TRACKS
 from ..levo.song.tokens import checked_tokens
@@ -16,7 +17,7 @@ from .sockets import SongTokens, TokensSocket
 
 
 class LeVoListen(io.ComfyNode):
-    """Shows a song to web/js/listen.js as files of its tracks and marks of its sections."""
+    """Shows a song to web/js/listen.js: files of its tracks, their loudness, and marks of its sections."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,7 +25,7 @@ class LeVoListen(io.ComfyNode):
             node_id="LeVoListen",
             display_name="LeVo Listen",
             category="audio/LeVo",
-            description="Plays up to three tracks of a song in step, with waveforms, mute, solo and marks.",
+            description="Plays tracks of a song in step, with a fader and a waveform each, and the words.",
             inputs=[
                 io.Audio.Input("mix", optional=True, tooltip="The whole song."),
                 io.Audio.Input("vocals", optional=True, tooltip="The vocals alone."),
@@ -32,8 +33,8 @@ class LeVoListen(io.ComfyNode):
                 TokensSocket.Input(
                     "tokens",
                     optional=True,
-                    tooltip="What the tracks were rendered from: the lyrics in it give the section marks, "
-                    "which are estimates.",
+                    tooltip="What the tracks were rendered from: the lyrics in it give the section marks "
+                    "and the line below the waveforms, which are estimates.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -61,7 +62,7 @@ class LeVoListen(io.ComfyNode):
 def shown(
     tracks: dict[str, list[dict]], files: dict[str, list[dict]], song: SongTokens | None
 ) -> list[dict]:
-    """What the player is told of each take: its files by track, and its section marks.
+    """What the player is told of each take: its files and their loudness by track, and its section marks.
 
     Args:
         tracks: AUDIO of the takes of each track, as many of each.
@@ -73,6 +74,7 @@ def shown(
     return [
         {
             "tracks": {name: files[name][number] for name in files},
+            "loudness": {name: loudness_of(tracks[name][number]) for name in tracks},
             "sections": sections_of(song, number, len(takes), max(map(seconds_of, take))),
         }
         for number, take in enumerate(takes)
@@ -112,6 +114,11 @@ def takes_of(given: dict[str, list[dict | None] | None]) -> dict[str, list[dict]
 def seconds_of(audio: dict) -> float:
     """Length of an AUDIO."""
     return audio["waveform"].shape[-1] / audio["sample_rate"]
+
+
+def loudness_of(audio: dict) -> float:
+    """Integrated loudness of an AUDIO of one take in LUFS, to a tenth as it is shown; -200 is silence."""
+    return round(integrated_loudness(audio["waveform"][0], audio["sample_rate"]), 1)
 
 
 def sections_of(tokens: SongTokens | None, take: int, takes: int, seconds: float) -> list[dict]:

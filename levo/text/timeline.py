@@ -9,10 +9,14 @@ from .lyrics import Lyrics
 
 @dataclass(frozen=True)
 class Mark:
-    """The estimated beginning of a section; `tag` is one of lyrics.TAGS, `start` in seconds."""
+    """The estimated beginning of a section; `tag` is one of lyrics.TAGS, `start` in seconds.
+
+    `words` are its phrases as the model reads them, divided by slashes; "" where nothing is sung.
+    """
 
     tag: str
     start: float
+    words: str = ""
 
 
 def marks(lyrics: Lyrics, seconds: float, ended: bool) -> tuple[Mark, ...]:
@@ -31,6 +35,6 @@ def marks(lyrics: Lyrics, seconds: float, ended: bool) -> tuple[Mark, ...]:
     for section in lyrics.sections:
         if start >= seconds:
             break
-        marks.append(Mark(section.tag, start))
+        marks.append(Mark(section.tag, start, " / ".join(section.phrases)))
         start += section.seconds * scale
     return tuple(marks)

@@ -53,6 +53,7 @@ def listeners() -> dict[str, dict[str, Any]]:
     return {
         "LeVoFinishSong": {"audio": None, "normalise": True, "fade": "off"},
         "LeVoListen": {"mix": None},
+        "LeVoMix": {"vocals": None},
         "LeVoSplitVocals": {"audio": None, "separator": nodes.tiny("Separator")},
         "LeVoStyleFromAudio": {
             "audio": None,
@@ -137,6 +138,7 @@ def tuned() -> dict[str, list[str]]:
         "LeVoCompose": composing,
         "LeVoRender": ["seed", "steps", "guidance"],
         "LeVoFinishSong": finishing,
+        "LeVoMix": ["vocals_db"],
         "LeVoStyleFromAudio": ["start"],
         "LeVoContinueSong": ["take", "seconds", "seed"],
     }
@@ -264,6 +266,7 @@ def _tuned(node: str, setting: str, value: Any) -> None:
             "normalise": True,
             "fade": "all songs",
         },
+        "LeVoMix": {"vocals": _sound(torch.randn(1, 2, 48000))},
         "LeVoStyleFromAudio": listeners()["LeVoStyleFromAudio"]
         | {"audio": _sound(torch.randn(1, 2, 480000))},
         "LeVoContinueSong": {"lelm": lelm, "tokens": tokens, "seconds": 1.0, "seed": 1, "max_seconds": 2},

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support import songs
 from support.comfy_server import ComfyServer, Run
 from support.sentences import assert_one_sentence
+
+from levo.audio.loudness import integrated_loudness
 
 SHORT = {"max_seconds": 2}
 
@@ -43,8 +46,19 @@ def test_the_editors_own_audio_list_has_the_same_files(run: Run):
     assert run.outputs[songs.LISTEN]["audio"] == list(take["tracks"].values())
 
 
-def test_sections_of_the_lyrics_are_marked_in_order(run: Run):
+def test_the_loudness_of_each_track_is_told(server: ComfyServer, run: Run):
     (take,) = takes_of(run)
+    assert list(take["loudness"]) == list(take["tracks"])
+    for name, file in take["tracks"].items():
+        sound, rate, _ = songs.sound_of_entry(server, file)
+        assert take["loudness"][name] == pytest.approx(
+            integrated_loudness(torch.tensor(sound.T), rate), abs=0.06
+        )
+
+
+def test_sections_of_the_lyrics_are_marked_in_order_with_their_words(run: Run):
+    (take,) = takes_of(run)
+    assert [mark["words"] for mark in take["sections"]] == ["hello there", "la la la"]
     assert [mark["tag"] for mark in take["sections"]] == ["verse", "chorus"]
     starts = [mark["start"] for mark in take["sections"]]
     assert starts[0] == 0 < starts[1] < 12

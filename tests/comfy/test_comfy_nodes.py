@@ -73,6 +73,7 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
         "LeVoSong": ["style", "vae", "preset"],
         "LeVoRenderStems": ["style", "vae"],
         "LeVoListen": ["mix", "vocals", "accompaniment", "tokens"],
+        "LeVoMix": ["vocals", "accompaniment", "mix"],
     }
 
 

@@ -54,7 +54,13 @@ def listening(audio: dict[str, Any]) -> Prompt:
     return {"in": audio, "x": node("LeVoListen", mix=["in", 0])}
 
 
-NODES = {"Finish": finishing, "Split": splitting, "Listen": listening, "Style": styling}
+def mixing(audio: dict[str, Any]) -> Prompt:
+    gains = {"vocals_db": 0.0, "accompaniment_db": -3.0, "mix_db": 0.0}
+    tracks = {"vocals": ["in", 0], "accompaniment": ["in", 0]}
+    return {"in": audio, "x": node("LeVoMix", **tracks, **gains), "out": save("x")}
+
+
+NODES = {"Finish": finishing, "Split": splitting, "Listen": listening, "Mix": mixing, "Style": styling}
 ODD_SOUNDS = {
     "list": "is of type list",
     "text": "is of type str",
@@ -78,7 +84,9 @@ def test_what_is_no_sound_is_one_sentence_at_our_node(odd: ComfyServer, name: st
     assert ODD_SOUNDS[name] in sentence
 
 
-@pytest.mark.parametrize("prompt", [finishing, listening, splitting], ids=["Finish", "Listen", "Split"])
+@pytest.mark.parametrize(
+    "prompt", [finishing, listening, splitting, mixing], ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize(
     "name",
     [
@@ -95,7 +103,7 @@ def test_every_sound_goes_through(odd: ComfyServer, name: str, prompt: Any):
     assert len(run.outputs["out" if "out" in run.outputs else "x"]["audio"]) == 1 + ("batch" in name)
 
 
-@pytest.mark.parametrize("prompt", [finishing, listening], ids=["Finish", "Listen"])
+@pytest.mark.parametrize("prompt", [finishing, listening, mixing], ids=lambda make: make.__name__)
 def test_a_sound_of_one_sample_goes_through(odd: ComfyServer, prompt: Any):
     done(odd, prompt(value("audio of one sample")))
 
@@ -108,6 +116,10 @@ def test_no_sound_goes_through_finish_song_as_nothing(odd: ComfyServer):
 def test_no_sound_is_nothing_to_listen_to(odd: ComfyServer):
     run = done(odd, listening(value("None")))
     assert run.outputs.get("x", {}).get("takes", []) == []
+
+
+def test_no_sound_is_nothing_to_mix(odd: ComfyServer):
+    assert "has nothing to mix" in refused(odd, mixing(value("None")), "x")
 
 
 def test_no_sound_is_no_style(odd: ComfyServer):

@@ -32,6 +32,7 @@ NODES = [
     "LeVoFinishSong",
     "LeVoSong",
     "LeVoListen",
+    "LeVoMix",
     "LeVoSplitVocals",
 ]
 

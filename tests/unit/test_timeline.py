@@ -22,6 +22,10 @@ def test_sections_fill_a_song_that_ended_by_itself(scale: float):
     assert [mark.tag for mark in marks(LYRICS, TOTAL, True)] == ["intro-short", "verse", "outro-medium"]
 
 
+def test_a_section_has_its_words_and_music_has_none():
+    assert [mark.words for mark in marks(LYRICS, TOTAL, True)] == ["", "One phrase / Another phrase", ""]
+
+
 def test_a_song_that_was_cut_short_keeps_the_estimates_and_loses_the_end():
     assert starts(INTRO + 1, False) == pytest.approx([0, INTRO])
 

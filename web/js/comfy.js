@@ -66,6 +66,22 @@ export function sourceOf(node, slot) {
   return from ?? null;
 }
 
+// Which output an input is connected to, behind any reroutes, to be compared; undefined if to none.
+export function outputOf(node, name) {
+  const link = (from, slot) => (slot >= 0 ? from?.getInputLink(slot) : null) ?? null;
+  let at = link(node, node.inputs?.findIndex((input) => input.name === name) ?? -1);
+  for (let from; at; at = link(from, 0)) {
+    from = node.graph.getNodeById(at.origin_id);
+    if (from?.type !== "Reroute") return `${at.origin_id}:${at.origin_slot}`;
+  }
+  return undefined;
+}
+
+// The nodes of a type in the graph that a node is in.
+export function beside(node, type) {
+  return (node.graph?._nodes ?? []).filter((other) => other.type === type);
+}
+
 // The nodes that take something from a node, and all after them; the node itself is the first.
 export function downstream(node) {
   const reached = new Set([node]);
@@ -80,8 +96,29 @@ export function widgetOf(node, name) {
 
 // Writes a widget's value as a user would: its followers hear of it, it is shown, and it can be undone.
 export function setValue(node, widget, value) {
-  widget.value = value;
-  widget.callback?.(value);
+  setValues(node, [[widget, value]]);
+}
+
+// The same for several widgets of a node, which one undo takes back.
+export function setValues(node, pairs) {
+  for (const [widget, value] of pairs) {
+    widget.value = value;
+    widget.callback?.(value);
+  }
+  changed(node);
+}
+
+// What a workflow keeps of a node beside its widgets: saved with it, never queued. Can be undone.
+export function keep(node, name, value) {
+  node.properties[name] = value;
+  changed(node);
+}
+
+export function kept(node, name) {
+  return node.properties?.[name];
+}
+
+function changed(node) {
   node.graph?.setDirtyCanvas(true, true);
   const tracker = openWorkflow()?.changeTracker;
   if (tracker?.captureCanvasState) tracker.captureCanvasState();

@@ -1,6 +1,8 @@
-// The player's face: buttons, waveforms, section marks and keys. Knows nothing of ComfyUI's graph.
+// The player's face: buttons, waveforms, section marks, words and keys. Knows nothing of ComfyUI's graph.
 import { clock } from "./clock.js";
+import { Levels } from "./levels.js";
 import { element } from "./panel.js";
+import { Strip } from "./strip.js";
 import { decode, Player } from "./player.js";
 import { peaksOf, waveform } from "./waveform.js";
 import { t } from "./words.js";
@@ -9,16 +11,19 @@ const STEP = 5; // seconds of an arrow key
 const LEAP = 30; // of a page key
 
 export class ListenView {
-  #url; // of a file that the server named
+  #host;
   #takes = [];
   #player = null;
+  #levels = null;
   #loading = 0; // counts orders to load, so that a late one is dropped
   #frame = 0;
   #parts = {};
   #dragged; // where the pointer holds the playhead, in seconds
 
-  constructor(url) {
-    this.#url = url;
+  // host: { url(file), kept(), keep(levels), toMix(levels) }: the address of a file that the server named, the
+  // levels that the workflow keeps, and where they go.
+  constructor(host) {
+    this.#host = host;
     this.element = element("div", { class: "levo-listen" });
     // A shadow root keeps our style in and the page's out.
     this.root = this.element.attachShadow({ mode: "open" });
@@ -26,7 +31,8 @@ export class ListenView {
     this.element.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  // takes: [{ tracks: { name: file }, sections: [{ tag, start }] }], as nodes/listen.py makes them.
+  // takes: [{ tracks: { name: file }, loudness: { name: LUFS }, sections: [{ tag, start, words }] }], as
+  // nodes/listen.py makes them; older runs in ComfyUI's history know no loudness and no words.
   async show(takes) {
     if (!takes?.length || JSON.stringify(takes) === JSON.stringify(this.#takes)) return;
     this.#takes = takes;
@@ -51,13 +57,16 @@ export class ListenView {
     const names = Object.keys(take.tracks);
     let buffers;
     try {
-      buffers = await Promise.all(names.map((name) => decode(this.#url(take.tracks[name]))));
+      buffers = await Promise.all(names.map((name) => decode(this.#host.url(take.tracks[name]))));
     } catch {
       if (order === this.#loading) this.#say(t("The sound is gone; run the workflow again."));
       return;
     }
     if (order !== this.#loading) return;
-    this.#player = new Player(new Map(names.map((name, at) => [name, buffers[at]])), () => this.#update());
+    const tracks = new Map(names.map((name, at) => [name, buffers[at]]));
+    const levels = new Levels(names, this.#host.kept());
+    this.#levels = levels;
+    this.#player = new Player(tracks, (name) => levels.factor(name), () => this.#update());
     this.#build(take);
   }
 
@@ -77,14 +86,19 @@ export class ListenView {
     play.onclick = () => this.#playOrPause();
     const time = element("span", { class: "time" });
     const sections = this.#sections(take.sections);
-    const lanes = this.#lanes();
-    const heads = [...this.#player.tracks.keys()].map((name) => this.#head(name));
-    this.#parts = { play, time, sections, lanes, heads, playhead: lanes.lastChild };
-    const bar = element("div", { class: "bar" }, play, time, ...this.#choice(take));
-    const strip = element("div", { class: "sections" }, ...sections.map((section) => section.button));
-    const left = element("div", { class: "heads" }, ...heads.map((head) => head.element));
+    const strips = this.#levels.names.map((name) => this.#strip(name, take.loudness?.[name]));
+    const lanes = this.#lanes(strips);
+    const stems = this.#stems();
+    const words = element("div", { class: "words" });
+    this.#parts = { play, time, sections, lanes, strips, stems, words, playhead: lanes.lastChild };
+    const toMix = element("button", { title: t("Set LeVo Mix to what is heard here") }, t("To LeVo Mix"));
+    toMix.onclick = () => this.#host.toMix(this.#levels);
+    const bar = element("div", { class: "bar" }, play, time, ...this.#choice(take), stems, toMix);
+    const marks = element("div", { class: "sections" }, ...sections.map((section) => section.button));
+    const left = element("div", { class: "heads" }, ...strips.map((strip) => strip.head));
     const group = element("div", { class: "player", role: "group", "aria-label": t("Player") });
-    group.append(bar, ...(sections.length ? [strip] : []), left, lanes);
+    group.append(bar, ...(sections.length ? [marks] : []), left, lanes);
+    if (sections.some((section) => section.words)) group.append(words);
     this.#fill(group);
     this.#update();
   }
@@ -100,33 +114,46 @@ export class ListenView {
 
   #sections(marks) {
     const duration = this.#player.duration;
-    return marks.map(({ tag, start }, at) => {
+    return marks.map(({ tag, start, words }, at) => {
       const end = marks[at + 1]?.start ?? duration;
       const title = t("{section}, about {time}", { section: t(tag), time: clock(start) });
       const button = element("button", { class: tag.split("-")[0], title, "aria-label": title }, t(tag));
       button.style.left = `${(100 * start) / duration}%`;
       button.style.width = `${(100 * (end - start)) / duration}%`;
       button.onclick = () => this.#player.seek(start);
-      return { button, tag, start, end };
+      return { button, tag, start, end, words };
     });
   }
 
-  #head(name) {
-    const mute = element("button", { "aria-label": t("Mute {track}", { track: t(name) }), title: t("Mute") }, "M");
-    const solo = element("button", { "aria-label": t("Solo {track}", { track: t(name) }), title: t("Solo") }, "S");
-    if (this.#player.muted.has(name)) mute.title = t("Muted at first: it is in the mix already");
-    mute.onclick = () => this.#toggle(this.#player.muted, name);
-    solo.onclick = () => this.#toggle(this.#player.soloed, name);
-    return { name, mute, solo, element: element("div", {}, element("span", {}, t(name)), mute, solo) };
+  #strip(name, loudness) {
+    return new Strip(name, this.#levels, loudness, (settled) => {
+      this.#player.level();
+      this.#update();
+      if (settled) this.#host.keep(this.#levels.kept);
+    });
+  }
+
+  // The button that plays the stems in place of the mix that holds them, so that they can be mixed.
+  #stems() {
+    if (!this.#levels.hasStems) return null;
+    const title = t("Play the stems in place of the mix, which holds them, so that the faders mix them");
+    const stems = element("button", { title }, t("Stems"));
+    stems.onclick = () => {
+      this.#levels.stems = !this.#levels.stems;
+      this.#player.level();
+      this.#update();
+      this.#host.keep(this.#levels.kept);
+    };
+    return stems;
   }
 
   // The waveforms, over which one slider lies: where in the song we are.
-  #lanes() {
+  #lanes(strips) {
     const { tracks, duration } = this.#player;
     const peaks = [...tracks.values()].map(peaksOf);
     const loudest = Math.max(...peaks.flatMap((found) => [...found]));
     const drawn = [...tracks.values()].map((buffer, at) =>
-      element("div", { class: "lane" }, waveform(peaks[at], loudest, buffer.duration / duration)));
+      element("div", { class: "lane" }, waveform(peaks[at], loudest, buffer.duration / duration), ...strips[at].notes));
     const playhead = element("div", { class: "playhead" });
     const lanes = element("div", { class: "lanes", role: "slider", tabindex: 0, "aria-label": t("Position"),
       "aria-valuemin": 0, "aria-valuemax": Math.floor(duration) }, ...drawn, playhead);
@@ -139,11 +166,6 @@ export class ListenView {
   #playOrPause() {
     if (this.#player.playing) this.#player.pause();
     else this.#player.play();
-  }
-
-  #toggle(set, name) {
-    this.#player.toggle(set, name);
-    this.#update();
   }
 
   // The song goes on while the pointer moves, and jumps when it is let go.
@@ -170,6 +192,7 @@ export class ListenView {
   #key(event) {
     if (!this.#player || event.ctrlKey || event.altKey || event.metaKey) return;
     const target = event.composedPath()[0];
+    const itsOwn = target.tagName === "SELECT" || target.type === "range"; // the keys that would seek
     const { position, duration } = this.#player;
     const places = { ArrowLeft: position - STEP, ArrowRight: position + STEP, PageDown: position - LEAP,
       PageUp: position + LEAP, Home: 0, End: duration };
@@ -177,8 +200,9 @@ export class ListenView {
       event.stopPropagation(); // the canvas would take it for panning
       if (target.tagName === "BUTTON" || target.tagName === "SELECT") return; // which it presses itself
       this.#playOrPause();
-    } else if (event.key in places && target.tagName !== "SELECT") {
+    } else if (event.key in places) {
       event.stopPropagation();
+      if (itsOwn) return;
       this.#player.seek(places[event.key]);
     } else return;
     event.preventDefault();
@@ -188,14 +212,14 @@ export class ListenView {
 
   #update() {
     if (!this.#player) return;
-    const { play, heads, lanes } = this.#parts;
+    const { play, strips, lanes, stems } = this.#parts;
     play.textContent = this.#player.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", this.#player.playing ? t("Pause") : t("Play"));
-    heads.forEach(({ name, mute, solo }, at) => {
-      mute.setAttribute("aria-pressed", this.#player.muted.has(name));
-      solo.setAttribute("aria-pressed", this.#player.soloed.has(name));
-      lanes.children[at].classList.toggle("silent", !this.#player.audible(name));
+    strips.forEach((strip, at) => {
+      strip.show();
+      lanes.children[at].classList.toggle("silent", !this.#levels.factor(strip.name));
     });
+    stems?.setAttribute("aria-pressed", this.#levels.stems);
     this.#tick();
   }
 
@@ -203,7 +227,7 @@ export class ListenView {
   #tick() {
     cancelAnimationFrame(this.#frame);
     if (!this.#player) return;
-    const { time, sections, lanes, playhead } = this.#parts;
+    const { time, sections, lanes, words, playhead } = this.#parts;
     const { playing, duration } = this.#player;
     const position = this.#dragged ?? this.#player.position;
     playhead.style.left = `${(100 * position) / duration}%`;
@@ -214,6 +238,8 @@ export class ListenView {
       lanes.setAttribute("aria-valuenow", Math.floor(position));
       lanes.setAttribute("aria-valuetext", now ? `${shown}, ${t(now.tag)}` : shown);
     }
+    const line = now?.words || (now ? "\u266a" : "");
+    if (words.textContent !== line) words.textContent = words.title = line;
     for (const section of sections) section.button.classList.toggle("now", section === now);
     if (playing) this.#frame = requestAnimationFrame(() => this.#tick());
   }

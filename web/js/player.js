@@ -2,7 +2,7 @@
 
 const RATE = 48000;
 const LEAD = 0.03; // seconds from the order to play until the first sample, so that all tracks begin together
-const FADE = 0.01; // seconds in which a track comes or goes, without a click
+const FADE = 0.01; // seconds in which a track changes its level, without a click
 
 let heard = null; // the player that sounds: two songs at once please nobody
 
@@ -22,14 +22,13 @@ export class Player {
   #began = 0; // the context's time at that moment
   #disposed = false;
 
-  // tracks: Map of name to AudioBuffer; changed: called when playing begins or ends.
-  constructor(tracks, changed) {
+  // tracks: Map of name to AudioBuffer; factorOf: what a track's samples are multiplied by, by its name;
+  // changed: called when playing begins or ends.
+  constructor(tracks, factorOf, changed) {
     this.tracks = tracks;
+    this.factorOf = factorOf;
     this.changed = changed;
     this.duration = Math.max(...[...tracks.values()].map((buffer) => buffer.duration));
-    // The stems are in the mix already.
-    this.muted = new Set(tracks.has("mix") ? [...tracks.keys()].filter((name) => name !== "mix") : []);
-    this.soloed = new Set();
   }
 
   get playing() {
@@ -41,15 +40,10 @@ export class Player {
     return Math.min(this.#offset + passed, this.duration);
   }
 
-  // Solo beats mute.
-  audible(name) {
-    return this.soloed.size ? this.soloed.has(name) : !this.muted.has(name);
-  }
-
-  toggle(set, name) {
-    if (!set.delete(name)) set.add(name);
-    for (const [track, gain] of this.#gains)
-      gain.gain.setTargetAtTime(this.audible(track) ? 1 : 0, this.#context.currentTime, FADE / 3);
+  // Has what sounds follow new factors.
+  level() {
+    for (const [name, { gain }] of this.#gains)
+      gain.setTargetAtTime(this.factorOf(name), this.#context.currentTime, FADE / 3);
   }
 
   async play() {
@@ -86,7 +80,7 @@ export class Player {
   }
 
   #start(name, buffer) {
-    const gain = new GainNode(this.#context, { gain: this.audible(name) ? 1 : 0 });
+    const gain = new GainNode(this.#context, { gain: this.factorOf(name) });
     const source = new AudioBufferSourceNode(this.#context, { buffer });
     source.connect(gain).connect(this.#context.destination);
     source.start(this.#began, this.#offset);

@@ -58,7 +58,7 @@ async function state(page) {
       return Math.max(...samples.map(Math.abs));
     };
     return {
-      tracks: all(".heads span").map((span) => span.textContent),
+      tracks: all(".heads .name").map((span) => span.textContent),
       waveforms: all(".lane path").filter((path) => path.getAttribute("d").length > 1000).length,
       sections: all(".sections button").map((section) => section.title),
       time: root.querySelector(".time").textContent,
