@@ -3,7 +3,7 @@ import { clock } from "./clock.js";
 import { Levels } from "./levels.js";
 import { element } from "./panel.js";
 import { Strip } from "./strip.js";
-import { decode, Player } from "./player.js";
+import { decode, leave, Player, takeOver } from "./player.js";
 import { peaksOf, waveform } from "./waveform.js";
 import { t } from "./words.js";
 
@@ -15,6 +15,7 @@ export class ListenView {
   #takes = [];
   #player = null;
   #levels = null;
+  #song; // what is played, for takeOver
   #loading = 0; // counts orders to load, so that a late one is dropped
   #frame = 0;
   #parts = {};
@@ -43,31 +44,48 @@ export class ListenView {
     return this.#takes.length > 0;
   }
 
+  // The view is gone; what it played may be shown by another at once.
   dispose() {
+    const player = this.#giveUp();
+    if (player) leave(this.#song, player);
+  }
+
+  #giveUp() {
+    const player = this.#player;
     this.#loading++;
     cancelAnimationFrame(this.#frame);
-    this.#player?.dispose();
     this.#player = null;
+    return player;
   }
 
   async #load(take) {
-    this.dispose();
+    this.#giveUp()?.dispose();
     const order = this.#loading;
-    this.#say(t("Loading…"));
     const names = Object.keys(take.tracks);
-    let buffers;
+    this.#song = JSON.stringify(take.tracks);
+    const found = takeOver(this.#song);
+    if (!found) this.#say(t("Loading…"));
+    let player = found?.player;
     try {
-      buffers = await Promise.all(names.map((name) => decode(this.#host.url(take.tracks[name]))));
+      player ??= new Player(await this.#decoded(take.tracks));
     } catch {
       if (order === this.#loading) this.#say(t("The sound is gone; run the workflow again."));
       return;
     }
     if (order !== this.#loading) return;
-    const tracks = new Map(names.map((name, at) => [name, buffers[at]]));
     const levels = new Levels(names, this.#host.kept());
+    player.factorOf = (name) => levels.factor(name);
+    player.changed = () => this.#update();
     this.#levels = levels;
-    this.#player = new Player(tracks, (name) => levels.factor(name), () => this.#update());
+    this.#player = player;
     this.#build(take);
+    if (found?.playing) player.play();
+  }
+
+  // Map of a track's name to its sound.
+  async #decoded(tracks) {
+    const sounds = Object.entries(tracks).map(async ([name, file]) => [name, await decode(this.#host.url(file))]);
+    return new Map(await Promise.all(sounds));
   }
 
   // ---------------------------------------------------------------- building

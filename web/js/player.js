@@ -3,8 +3,10 @@
 const RATE = 48000;
 const LEAD = 0.03; // seconds from the order to play until the first sample, so that all tracks begin together
 const FADE = 0.01; // seconds in which a track changes its level, without a click
+const MOMENT = 3000; // ms that a player is kept for
 
 let heard = null; // the player that sounds: two songs at once please nobody
+const left = new Map(); // what is played -> a player that is kept, and whether it played
 
 // Decodes a file; throws if it is not there or is no sound.
 export async function decode(url) {
@@ -12,6 +14,23 @@ export async function decode(url) {
   if (!reply.ok) throw new Error(`${reply.status}`);
   // Offline, because a real context would ask for the sound card before anybody wants to hear anything.
   return new OfflineAudioContext(2, 1, RATE).decodeAudioData(await reply.arrayBuffer());
+}
+
+// Silences a player and keeps it for a moment: an undo makes all nodes anew, and the song goes on.
+export function leave(key, player) {
+  const { playing } = player;
+  player.pause();
+  takeOver(key)?.player.dispose();
+  const timer = setTimeout(() => takeOver(key)?.player.dispose(), MOMENT);
+  left.set(key, { player, playing, timer });
+}
+
+// The player of the same that was left just now, and whether it played; undefined if none was.
+export function takeOver(key) {
+  const found = left.get(key);
+  clearTimeout(found?.timer);
+  left.delete(key);
+  return found;
 }
 
 export class Player {
@@ -22,12 +41,12 @@ export class Player {
   #began = 0; // the context's time at that moment
   #disposed = false;
 
-  // tracks: Map of name to AudioBuffer; factorOf: what a track's samples are multiplied by, by its name;
-  // changed: called when playing begins or ends.
-  constructor(tracks, factorOf, changed) {
+  factorOf = () => 1; // what a track's samples are multiplied by, by its name
+  changed = () => {}; // called when playing begins or ends
+
+  // tracks: Map of name to AudioBuffer.
+  constructor(tracks) {
     this.tracks = tracks;
-    this.factorOf = factorOf;
-    this.changed = changed;
     this.duration = Math.max(...[...tracks.values()].map((buffer) => buffer.duration));
   }
 

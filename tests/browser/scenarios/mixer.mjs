@@ -146,6 +146,26 @@ export async function a_workflow_keeps_the_levels_through_undo_tabs_and_a_reload
   assert.deepEqual(inputs.sort(), ["accompaniment", "mix", "tokens", "vocals"], "levels would run the node anew");
 }
 
+export async function a_song_goes_on_when_a_fader_is_undone_and_ends_with_its_node(page) {
+  await page.evaluate(keepGains);
+  await withSong(page);
+  const position = page.getByRole("slider", { name: "Position" });
+  await position.press("ArrowRight"); // 5 s
+  await button(page, "Play").click();
+  await press(page, "mix", "ArrowLeft", 4);
+  assert.equal((await state(page)).gains[0], -2);
+  await undoInGraph(page);
+  await look(page);
+  await button(page, "Pause").waitFor({ timeout: 3000 });
+  assert.equal((await state(page)).gains[0], -1.5);
+  assert.ok(Number(await position.getAttribute("aria-valuenow")) >= 5, "it began again");
+  await page.evaluate(() => {
+    window.last = gains.at(-1).context;
+    app.graph.remove(app.graph._nodes.find(({ type }) => type === "LeVoListen"));
+  });
+  await page.waitForFunction(() => window.last.state === "closed", null, { timeout: 10000 });
+}
+
 export async function what_is_heard_goes_into_levo_mix(page) {
   await withSong(page);
   const gains = async () => {
@@ -191,7 +211,7 @@ export async function the_words_of_a_section_are_one_line_of_text_below_the_wave
   await withSong(page, `[intro-short]\n[verse]\n${markup}\n[chorus]\n${long}\n${long}`, "words");
   assert.equal((await state(page)).words, "\u266a");
   const at = async (section) => {
-    await page.getByRole("button", { name: new RegExp(`^${section}`) }).press("Enter");
+    await page.getByRole("button", { name: new RegExp(`^${section}, about`) }).press("Enter");
     return state(page);
   };
   const verse = await at("verse");
@@ -199,7 +219,7 @@ export async function the_words_of_a_section_are_one_line_of_text_below_the_wave
   const chorus = await at("chorus");
   assert.deepEqual([chorus.words, chorus.lines, chorus.cut], [`${long} / ${long}`, 1, true]);
   await button(page, "Play").click();
-  await page.getByRole("button", { name: /^intro/ }).press("Enter");
+  await page.getByRole("button", { name: /^intro-short, about/ }).press("Enter");
   assert.equal((await state(page)).words, "\u266a");
   await page.waitForFunction(() =>
     document.querySelector(".levo-listen").shadowRoot.querySelector(".words").textContent.includes("hello"));
