@@ -118,6 +118,7 @@ def seconds_of(audio: dict) -> float:
 
 def loudness_of(audio: dict) -> float:
     """Integrated loudness of an AUDIO of one take in LUFS, to a tenth as it is shown; -200 is silence."""
+    reporting.raise_if_cancelled()
     return round(integrated_loudness(audio["waveform"][0], audio["sample_rate"]), 1)
 
 
