@@ -43,6 +43,7 @@ class LeVoLyrics(io.ComfyNode):
             inputs=[
                 io.String.Input(
                     "text",
+                    display_name="lyrics",
                     multiline=True,
                     default=EXAMPLE,
                     tooltip="A heading such as [verse], [chorus], [bridge], [intro-short], [inst-medium] "

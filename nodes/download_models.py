@@ -155,7 +155,7 @@ class LeVoDownloadModels(io.ComfyNode):
         node_id, files = cls.hidden.unique_id, chosen_files(lelm, parts, source)
         report = report_of(hub.fetch(files, folders.folder(), Speedometer(node_id)))
         reporting.show_text(node_id, report)
-        return io.NodeOutput(report)
+        return io.NodeOutput(report, ui={"files": [reporting.text_file(report)]})
 
 
 def chosen_files(lelm: str, parts: Mapping[str, bool | str], source: str = PUBLISHED) -> list[RemoteFile]:

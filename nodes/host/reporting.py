@@ -146,6 +146,20 @@ def preview(audio: dict[str, Any], node: type[io.ComfyNode] | None = None) -> ui
         raise
 
 
+def text_file(text: str) -> dict[str, str]:
+    """Write a text into ComfyUI's temporary folder; gives its entry for a node's `ui`, under "files".
+
+    A page of a graph's outputs (App mode) shows such files, and no other text.
+
+    Raises:
+        WriteError: the disk is full or cannot be written; nothing is left behind.
+    """
+    name = f"LeVo_{secrets.token_hex(8)}.txt"
+    with atomic.writing(Path(folder_paths.get_temp_directory()) / name) as path:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    return {"filename": name, "subfolder": "", "type": io.FolderType.temp.value}
+
+
 class Report:
     """What one run says on its node: remarks, which stay, and one line that changes."""
 

@@ -20,10 +20,21 @@ FILES = sorted((HERE / "scenarios").glob("*.mjs"))
 SCENARIO = re.compile(r"^export async function (\w+)", re.MULTILINE)
 IN_EARNEST = (1, 40)  # the first frontend whose Nodes 2.0 is no beta
 FRONTEND = tuple(int(number) for number in version("comfyui_frontend_package").split(".")[:2])
-MODES = ("canvas", "vue") if FRONTEND >= IN_EARNEST else ("canvas",)
+# Mode -> how it is called in a test's name.
+MODES = {"canvas": "", "vue": "-vue"} if FRONTEND >= IN_EARNEST else {"canvas": ""}
 ON_CANVAS = ("canvas",)  # files that are about the canvas
+SINCE = {"app_mode": (1, 41)}  # files that are about what older frontends do not have
+
+
+def skipping(file: Path) -> pytest.MarkDecorator:
+    """A mark for what this frontend does not have."""
+    since = SINCE.get(file.stem, (0, 0))
+    reason = "of frontend {}.{} and newer; this is {}.{}".format(*since, *FRONTEND)
+    return pytest.mark.skipif(since > FRONTEND, reason=reason)
+
+
 SCENARIOS = [
-    (file, name, mode)
+    pytest.param(file, name, mode, marks=skipping(file), id=f"{file.stem}-{name}{MODES[mode]}")
     for file in FILES
     for name in SCENARIO.findall(file.read_text("utf-8"))
     for mode in MODES
@@ -38,13 +49,7 @@ def outcomes(server: ComfyServer) -> Outcomes:
     return {}
 
 
-@pytest.mark.parametrize(
-    ("file", "name", "mode"),
-    SCENARIOS,
-    ids=[
-        f"{file.stem}-{name}" + ("" if mode == "canvas" else f"-{mode}") for file, name, mode in SCENARIOS
-    ],
-)
+@pytest.mark.parametrize(("file", "name", "mode"), SCENARIOS)
 def test_scenario(server: ComfyServer, outcomes: Outcomes, file: Path, name: str, mode: str):
     if (file, mode) not in outcomes:
         outcomes[file, mode] = run(server, file, mode)

@@ -139,7 +139,10 @@ def test_files_land_in_models_levo_and_are_kept_the_second_time(
     assert sorted(path.name for path in release.iterdir()) == ["config.yaml", "model.pt"]
 
     hub.requests.clear()
-    assert report_of(server.run(prompt()))[:2] == [f"Kept {path}" for path in files]
+    again = server.run(prompt())
+    assert report_of(again)[:2] == [f"Kept {path}" for path in files]
+    (file,) = again.outputs["1"]["files"]  # which a page of outputs shows
+    assert server.output_file(file).read_text("utf-8").splitlines() == report_of(again)
     assert hub.requests == []
 
     files[1].unlink()

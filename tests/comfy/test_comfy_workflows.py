@@ -93,6 +93,28 @@ def test_an_example_runs_as_it_is_or_says_what_it_needs(
     assert min(lengths) > LEAST_SECONDS, "people would take it for broken"
 
 
+PAGES = ["LeVo Batch from JSONL", "LeVo Get the Models", "LeVo Stems", "LeVo Text to Song"]
+PANELS = {"levo_sections": "LeVoLyrics", "levo_tags": "LeVoDescription"}  # of web/js, and their nodes
+
+
+def test_four_examples_say_what_they_show_as_a_page(
+    path: Path, example: dict[str, Any], object_info: dict[str, Any]
+):
+    if path.stem not in PAGES:
+        assert example["extra"] == {}
+        return
+    assert example["extra"]["linearMode"] is False, (
+        "frontends before 1.41 would show a view that was never finished"
+    )
+    nodes = {node["id"]: node["type"] for node in example["nodes"]}
+    page = example["extra"]["linearData"]
+    for node, name, *_ in page["inputs"]:
+        inputs = object_info[nodes[node]]["input"]
+        assert name in {**inputs["required"], **inputs.get("optional", {})} or PANELS[name] == nodes[node]
+    assert page["outputs"]
+    assert all(object_info[nodes[node]]["output_node"] for node in page["outputs"])
+
+
 def complaint(server: ComfyServer, prompt: dict[str, Any]) -> str:
     """What a prompt is refused with, before or while it runs."""
     try:

@@ -34,6 +34,11 @@ export function nodeOf(id) {
   return node;
 }
 
+// The nodes of the open workflow, without those in subgraphs.
+export function nodesOfGraph() {
+  return rootGraph().nodes;
+}
+
 function rootGraph() {
   return app.rootGraph ?? app.graph;
 }
@@ -138,24 +143,46 @@ function shownByVue(node) {
     ?? document.querySelector(`[data-node-id="${node.id}"]`) ?? undefined;
 }
 
+// The element in which a widget is shown on a page of inputs (App mode); undefined where there is none.
+function shownOnPage(node, name) {
+  if (node.graph !== rootGraph()) return undefined;
+  return document.querySelector(`[data-widget-key$=":${node.id}:${name}"]`) ?? undefined;
+}
+
+// Shows the open workflow as a page of its inputs and outputs (App mode), if it says which those are and the
+// frontend has that mode (1.41 and newer); not if the user has chosen the graph.
+export function showPage() {
+  const workflow = openWorkflow();
+  if (!workflow || !("activeMode" in workflow) || !rootGraph().extra?.linearData?.outputs?.length) return;
+  workflow.activeMode ??= "app";
+}
+
 // The box that a user types a widget's text into, a <textarea>; undefined while none is shown.
 export function textBox(node, widget) {
   const boxes = node.widgets.filter(({ element }) => element?.tagName === "TEXTAREA");
-  const shown = shownByVue(node)?.querySelectorAll("textarea")[boxes.indexOf(widget)];
+  const shown = shownOnPage(node, widget.name)?.querySelector("textarea")
+    ?? shownByVue(node)?.querySelectorAll("textarea")[boxes.indexOf(widget)];
   const box = shown ?? widget.element;
   return box?.isConnected ? box : undefined;
 }
 
+const places = new Map(); // on a page of inputs: id of a node and name of a widget -> where its element was
+
 // Shows an element in a node, below its widgets. It holds nothing that is saved or queued.
 // height: a function of how high it is; without one it takes what room there is, of which `least` is the least.
-export function addElement(node, name, element, { height, least, ...more }) {
+// label: what it is called on a page of inputs.
+export function addElement(node, name, element, { height, least, label, ...more }) {
   element.dataset.levoWidget = name;
   const heights = height ? { getHeight: height, getMinHeight: height, getMaxHeight: height }
     : { getMinHeight: () => least };
   const options = { serialize: false, ...heights, ...more };
   const widget = node.addDOMWidget(name, "levo_panel", element, options);
   widget.serialize = false;
+  widget.label = label;
   if (height) keepToItsHeight(widget);
+  follow(node, "onRemoved", () => {
+    if (shownOnPage(node, name)?.contains(element)) places.set(`${node.id}:${name}`, element.parentElement);
+  });
   follow(node, "onAdded", () => putBack(node, name, element));
   follow(node, "onConfigure", () => putBack(node, name, element));
   return widget;
@@ -180,11 +207,14 @@ function keepToItsHeight(widget) {
 }
 
 // An undo makes the graph's nodes anew under the same ids. Vue then keeps what it shows of a node, and with it
-// the element of the one that is gone.
+// the element of the one that is gone, or its empty place.
 function putBack(node, name, element) {
   const replace = () => {
-    const old = !element.isConnected && shownByVue(node)?.querySelector(`[data-levo-widget="${name}"]`);
+    const page = shownOnPage(node, name);
+    if (page ? page.contains(element) : element.isConnected) return;
+    const old = (page ?? shownByVue(node))?.querySelector(`[data-levo-widget="${name}"]`);
     if (old) old.replaceWith(element);
+    else if (page) places.get(`${node.id}:${name}`)?.replaceChildren(element);
   };
   replace();
   requestAnimationFrame(() => requestAnimationFrame(replace)); // when Vue has shown what it makes anew

@@ -40,7 +40,7 @@ class TagPicker {
     this.problem = element("div", { class: "levo-problem levo-bad levo-scrolls", role: "status" });
     const top = element("div", { class: "levo-top" }, this.search, ...this.filters);
     const root = element("div", {}, top, this.suggestions, this.chips, this.problem);
-    addPanel(node, "levo_tags", root, HEIGHT);
+    addPanel(node, "levo_tags", root, HEIGHT, { label: t("Tags") });
     for (const field of FIELDS) follow(this.widget(field), "callback", () => this.refresh());
     for (const event of ["onConfigure", "onAdded", "onConnectionsChange"])
       follow(node, event, () => this.refresh());

@@ -39,7 +39,7 @@ class LyricsEditor {
     const status = { class: "levo-status levo-scrolls", role: "status" };
     const root = element("div", { class: "levo-lyrics" }, this.tools, this.timeline,
       element("div", status, this.length, this.tidy, this.problem));
-    addPanel(node, "levo_sections", root, HEIGHT, ROOM);
+    addPanel(node, "levo_sections", root, HEIGHT, { label: t("Sections"), room: ROOM });
     follow(this.text, "callback", () => this.check());
     follow(node, "onAdded", () => editors.add(this) && this.check());
     follow(node, "onRemoved", () => editors.delete(this));

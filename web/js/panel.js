@@ -34,10 +34,10 @@ export function styled(root) {
 }
 
 // Puts an element of a fixed height below the widgets of a node, which get `room` more. It holds nothing
-// that is saved or queued.
-export function addPanel(node, name, root, height, room = 0) {
+// that is saved or queued. `label`: what it is called on a page of inputs.
+export function addPanel(node, name, root, height, { label, room = 0 } = {}) {
   styled(root).style.minHeight = `${height - 2 * MARGIN}px`; // where the browser lays out nodes
-  const widget = addElement(node, name, root, { height: () => height });
+  const widget = addElement(node, name, root, { height: () => height, label });
   node.setSize([Math.max(node.size[0], 400), node.size[1] + height + room]);
   follow(node, "onConfigure", () => makeRoom(node)); // a graph from before there was a panel
   return widget;
