@@ -21,7 +21,7 @@ from ..levo.files.checkpoint import open_checkpoint
 from ..levo.kinds import MODELS, Kind
 from ..levo.text import editing, lyrics, style
 from ..levo.text.tags import shortened
-from .host import folders
+from .host import folders, last_said
 
 MAX_BYTES = 65_536  # of a question
 MAX_CHARACTERS = 20_000  # of its texts; the longest song takes a few thousand
@@ -41,6 +41,7 @@ def register() -> None:
         routes = PromptServer.instance.routes
         routes.post("/levo/lyrics")(_answering(lyrics_report))
         routes.post("/levo/description")(_answering(description_report))
+        routes.post("/levo/said")(_answering(lambda question: last_said.report()))
 
 
 def lyrics_report(question: dict[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def composed(
     steps = max(take.steps for take in takes) - known
     log.info("LeLM composed %d steps on %s, %.1f steps a second", steps, device, steps / spent)
     tokens = tokens_of(takes, seeds, request, sampling, lelm, report)
-    report.composed(tokens.lengths, tokens.ended)
+    report.composed(tokens.lengths, tokens.ended, lelm.file is None)
     return tokens
 
 

@@ -123,7 +123,7 @@ class LeVoSong(io.ComfyNode):
         tokens = tokens_of(made, seeds, conditioning, how, lelm, report)
         models.bring_renderer()
         songs = [latent_of(latents) for latents in song.finish(made, progress).values()]
-        report.composed(tokens.lengths, tokens.ended)
+        report.composed(tokens.lengths, tokens.ended, lelm.file is None)
         return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
 
 

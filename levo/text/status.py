@@ -31,6 +31,9 @@ def under_way(done: int, total: int, frames: int, pace: float, sections: Sequenc
         sections: of the lyrics.
     """
     composed, most = min(done, frames) / FRAME_RATE, frames / FRAME_RATE
+    if done > frames:  # vocals and accompaniment come later than the mix
+        left = clock((total - done) / max(pace, 1e-9))
+        return f"{clock(most)} - now the end of vocals and accompaniment - at most {left} left"
     ends = list(accumulate(section.seconds for section in sections))
     parts = []
     if ends:
@@ -43,7 +46,9 @@ def under_way(done: int, total: int, frames: int, pace: float, sections: Sequenc
     return " - ".join([*parts, f"{'about' if by_lyrics else 'at most'} {clock(max(remaining, 0))} left"])
 
 
-def finished(lengths: Sequence[int], ended: Sequence[bool], pace: float, spent: float) -> str:
+def finished(
+    lengths: Sequence[int], ended: Sequence[bool], pace: float, spent: float, tiny: bool = False
+) -> str:
     """How the takes ended, such as "ended by itself at 1:52 - composed in 2:20, 0.8x real time".
 
     Args:
@@ -51,6 +56,7 @@ def finished(lengths: Sequence[int], ended: Sequence[bool], pace: float, spent: 
         ended: whether each ended by itself.
         pace: steps a second.
         spent: seconds of work.
+        tiny: whether the built-in model with random weights did it, whose pace tells nothing.
     """
     takes = [
         f"{'ended by itself' if itself else 'cut at the limit, not ended,'} at {clock(length / FRAME_RATE)}"
@@ -58,7 +64,8 @@ def finished(lengths: Sequence[int], ended: Sequence[bool], pace: float, spent: 
     ]
     if len(takes) > 1:
         takes = [f"take {number} {take}" for number, take in enumerate(takes, start=1)]
-    return f"{', '.join(takes)} - composed in {clock(spent)}, {_real_time(pace)}"
+    how = "tiny model: noise" if tiny else _real_time(pace)
+    return f"{', '.join(takes)} - composed in {clock(spent)}, {how}"
 
 
 def clock(seconds: float) -> str:

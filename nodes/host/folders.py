@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -119,7 +120,7 @@ def fingerprint(kind: Kind, choice: str) -> tuple:
 
 def tokenizer_folder() -> Path:
     """Qwen2's vocabulary, which ComfyUI ships."""
-    comfy_folder = Path(comfy.model_management.__file__).parent
+    comfy_folder = Path(inspect.getfile(comfy.model_management)).parent
     return comfy_folder / "text_encoders" / "qwen25_tokenizer"
 
 

@@ -7,12 +7,21 @@ from collections.abc import Callable
 
 from server import PromptServer
 
+from .prompts import Prompt
+
 POLL_SECONDS = 0.2
 
 
 def this_run() -> str | None:
     """The id of what runs now."""
     return getattr(PromptServer.instance, "last_prompt_id", None)
+
+
+def running() -> tuple[str, Prompt] | None:
+    """The id and the graph of what runs now; None if nothing does."""
+    queue = PromptServer.instance.prompt_queue
+    with queue.mutex:
+        return next(((item[1], item[2]) for item in queue.currently_running.values()), None)
 
 
 def is_running(run: str) -> bool:

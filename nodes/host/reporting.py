@@ -21,6 +21,7 @@ from server import PromptServer
 
 from ...levo.files import atomic
 from ...levo.text import status
+from . import last_said
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def show_text(node_id: str | None, text: str) -> None:
     """Show lines of text on the node; the last ones of a run stay, see `keeping`."""
     if node_id is not None and PromptServer.instance is not None:
         _last_said[node_id] = text
+        last_said.remember(node_id, text)
         PromptServer.instance.send_progress_text(as_shown(text), node_id)
 
 
@@ -86,8 +88,12 @@ def keeping(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
         context = get_executing_context()
         node_id = context.node_id if context else ""
         _last_said.pop(node_id, None)
+        last_said.forget(node_id)
         try:
             output = execute(cls, *args, **kwargs)
+        except BaseException:
+            last_said.forget(node_id)
+            raise
         finally:
             text = _last_said.pop(node_id, "")
         return _with_words(output, text)
@@ -198,10 +204,10 @@ class Report:
             line = status.under_way(done, total, self._frames, self._pace(now), self._sections)
             self._say(line + self._rendered)
 
-    def composed(self, lengths: Sequence[int], ended: Sequence[bool]) -> None:
-        """Show how the takes ended: frames of each, and whether by itself."""
+    def composed(self, lengths: Sequence[int], ended: Sequence[bool], tiny: bool) -> None:
+        """Show how the takes ended: frames, whether by itself, whether the tiny model made them."""
         now = time.monotonic()
-        self._say(status.finished(lengths, ended, self._pace(now), now - self._start))
+        self._say(status.finished(lengths, ended, self._pace(now), now - self._start, tiny))
 
     def rendered(self, seconds: float) -> None:
         """Tell with the lines to come how much of the song is rendered."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 
 from support import comfy_lists, songs
-from support.comfy_server import ComfyServer
+from support.comfy_server import ComfyServer, Message
 from support.node_texts import texts_of
 
 LONG = {"seed": 2, "max_seconds": 24}  # a song that does not end before its limit
 GOING = re.compile(
+    r"0:24 - now the end of vocals and accompaniment - at most \d+:\d\d left|"
     r"about \[[a-z-]+\], section \d of 2 - 0:\d\d of at most 0:24 - [\d.e+]+x real time - "
     r"(about|at most) \d+:\d\d left"
 )
-CUT = re.compile(r"cut at the limit, not ended, at 0:24 - composed in \d+:\d\d, [\d.e+]+x real time")
+CUT = re.compile(r"cut at the limit, not ended, at 0:24 - composed in \d+:\d\d, tiny model: noise")
 
 
 def composing(server: ComfyServer, **changes: dict) -> list[str]:
@@ -74,3 +75,34 @@ def test_a_list_keeps_the_words_of_each_song_and_silent_nodes_put_nothing_out(se
     assert [
         name for name, output in outputs.items() if set(output) == {"levo_said"} and not words.get(name)
     ] == []
+
+
+def test_a_page_that_comes_later_is_told_what_was_said_and_of_which_graph(server: ComfyServer):
+    answers = []
+
+    def ask(message: Message) -> None:
+        if message.type == "progress" and message.data["node"] == songs.RENDER and not answers:
+            answers.append(server.post("/levo/said", {}))
+
+    server.clear_cache()
+    prompt = songs.song_prompt(compose={"max_seconds": 2})
+    run = server.run(prompt, on_message=ask)
+    (during,) = answers
+    assert during["running"] and during["run"] == run.prompt_id
+    assert during["nodes"] == {id: node["class_type"] for id, node in prompt.items()}
+    assert "composed in" in during["said"][songs.COMPOSE]
+    after = server.post("/levo/said", {})
+    assert not after["running"] and after["run"] == run.prompt_id
+    assert after["said"][songs.COMPOSE] == said(run.outputs)[songs.COMPOSE][0]
+    assert after["error"] is None
+
+
+def test_what_is_cancelled_is_no_longer_said_to_be_under_way(server: ComfyServer):
+    def cancel(message: Message) -> None:
+        if message.type == "progress" and message.data["node"] == songs.COMPOSE:
+            server.interrupt()
+
+    server.clear_cache()
+    run = server.run(songs.song_prompt(compose=LONG), on_message=cancel)
+    assert run.status == "interrupted"
+    assert songs.COMPOSE not in server.post("/levo/said", {})["said"]

@@ -37,7 +37,10 @@ def test_lyrics_longer_than_the_limit_are_not_waited_for():
 
 
 def test_the_other_tracks_come_after_the_last_second():
-    assert line(FRAMES + 125, 25.0).endswith("1:00 of at most 1:00 - 1x real time - at most 0:05 left")
+    assert line(FRAMES, 25.0).endswith("1:00 of at most 1:00 - 1x real time - at most 0:10 left")
+    assert line(FRAMES + 125, 25.0) == (
+        "1:00 - now the end of vocals and accompaniment - at most 0:05 left"
+    )
 
 
 def test_an_instrumental_has_no_sections():
@@ -54,6 +57,12 @@ def test_the_ends_of_several_takes():
     assert status.finished([250, 500], [True, False], 12.5, 60.0) == (
         "take 1 ended by itself at 0:10, take 2 cut at the limit, not ended, at 0:20"
         " - composed in 1:00, 0.5x real time"
+    )
+
+
+def test_noise_of_the_tiny_model_is_named():
+    assert status.finished([250], [True], 50.0, 2.0, tiny=True) == (
+        "ended by itself at 0:10 - composed in 0:02, tiny model: noise"
     )
 
 

@@ -39,6 +39,11 @@ export function nodesOfGraph() {
   return rootGraph().nodes;
 }
 
+// Whether the open workflow has all nodes of a run. classes: by the ids of nodes, as `nodeOf` takes them.
+export function holds(classes) {
+  return Object.entries(classes).every(([id, name]) => nodeOf(id)?.comfyClass === name);
+}
+
 function rootGraph() {
   return app.rootGraph ?? app.graph;
 }

@@ -10,12 +10,16 @@ const NAME = "levo_said";
 const CORES = "$$node-text-preview"; // the frontend's own widget, for as long as a node runs
 const [LINE, LETTER, AROUND, MOST] = [15, 5.6, 26, 6]; // px of a line, of a letter, around the text; lines
 const lines = new WeakMap(); // node -> its element, and how high it is
+const said = new WeakMap(); // node -> the text
 const refusing = new Set(); // nodes that show what they refused
 
-function say(node, text, bad = false) {
+// Shows a text on a node until the node says another.
+export function say(node, text, bad = false) {
+  if (text && said.get(node) === text) return;
+  removeElement(node, widgetOf(node, CORES));
   hush(node);
   if (!text) return;
-  removeElement(node, widgetOf(node, CORES));
+  said.set(node, text);
   const look = `levo-said levo-scrolls${bad ? " levo-bad" : ""}`;
   const line = element("div", { class: look, role: bad ? "alert" : "status" }, text);
   lines.set(node, addElement(node, NAME, styled(line), { height: () => heightOf(node, text) }));
@@ -23,7 +27,14 @@ function say(node, text, bad = false) {
   if (bad) refusing.add(node);
 }
 
+// Takes a text away that a node says no longer, and what it says in the frontend's own widget.
+export function silence(node, text) {
+  removeElement(node, widgetOf(node, CORES));
+  if (said.get(node) === text) hush(node);
+}
+
 function hush(node) {
+  said.delete(node);
   removeElement(node, lines.get(node));
   lines.delete(node);
   refusing.delete(node);

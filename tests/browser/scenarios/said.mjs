@@ -42,7 +42,7 @@ export async function what_a_node_said_stays_after_the_run_an_undo_other_tabs_an
   await page.waitForTimeout(1500);
   assert.equal(await said(page, ENDED).count(), 1);
   assert.equal(await page.getByText(ENDED).count(), 1, "it is said twice");
-  const text = await said(page, ENDED).innerText();
+  const text = await said(page, ENDED).textContent();
   const [last] = Object.values(await (await fetch(`${url}/history?max_items=1`)).json());
   assert.ok(Object.values(last.outputs).some((output) => output.levo_said?.[0] === text), "not in the history");
   await page.evaluate(() => app.extensionManager.command.execute("Comfy.NewBlankWorkflow"));
@@ -112,7 +112,7 @@ export async function a_refusal_of_two_inputs_is_said_once(page) {
   await page.evaluate(() => app.queuePrompt(0, 1));
   const line = said(page, "licence");
   await line.waitFor();
-  const sentences = (await line.innerText()).split("\n");
+  const sentences = (await line.textContent()).split("\n");
   assert.equal(new Set(sentences).size, sentences.length);
   await toast(page, sentences[0]).waitFor();
 }
@@ -122,5 +122,5 @@ export async function a_run_that_fails_at_once_tells_its_sentence(page) {
   await run(page, "execution_error");
   const line = page.locator(".levo-said[role=alert]");
   await line.waitFor();
-  await toast(page, await line.innerText()).waitFor();
+  await toast(page, await line.textContent()).waitFor();
 }
