@@ -2,6 +2,7 @@
 // What is wrong and how long a section is, Python says; see nodes/routes.py.
 import { clock } from "./clock.js";
 import { downstream, follow, isFed, register, setValue, sourceOf, textBox, widgetOf } from "./comfy.js";
+import { insertion } from "./insert.js";
 import { addPanel, asker, element } from "./panel.js";
 import { loadWords, t } from "./words.js";
 
@@ -53,6 +54,7 @@ class LyricsEditor {
   show(answer) {
     const { sections = [], seconds = 0, limit, problem, tidy, tags = [], error } = answer;
     if (!this.tools.childElementCount) this.tools.append(...tools(tags, (tag) => this.insert(tag)));
+    this.sections = sections;
     this.timeline.replaceChildren(...sections.map((section) => this.block(section)));
     const over = seconds > limit;
     this.timeline.classList.toggle("levo-over", over);
@@ -74,15 +76,13 @@ class LyricsEditor {
     return element("button", {
       class: `levo-block levo-${kindOf(tag)}`, style: `flex-grow: ${Math.max(seconds, 2)}`,
       role: "listitem", title: about, "aria-label": about, onclick: () => this.goTo(line),
-    }, t(tag));
+    }, element("span", {}, t(tag)));
   }
 
   insert(tag) {
     const text = this.box?.value ?? this.text.value;
-    const at = this.box?.selectionStart ?? text.length;
-    const before = text.slice(0, at).replace(/ +$/, "");
-    const gap = !before || before.endsWith("\n\n") ? "" : before.endsWith("\n") ? "\n" : "\n\n";
-    this.write(`${gap}[${tag}]\n`, false, at);
+    const { at, typed } = insertion(text, this.box?.selectionStart ?? text.length, tag, this.sections);
+    this.write(typed, false, at);
   }
 
   get box() {

@@ -1,6 +1,6 @@
 // The editor of LeVo Lyrics.
 import assert from "node:assert/strict";
-import { captureState, connect, onlyNodes, queuedInputs, saveAndReload, textBox as text, undoInGraph, vueNodes,
+import { captureState, connect, onlyNodes, queuedInputs, saveAndReload, textBox as text, undoInGraph,
 } from "../frontend.mjs";
 
 const FAULTY = "[Verse 1]\nGood morning\n[Pre-Chorus]\nla la x2";
@@ -36,12 +36,48 @@ export async function faulty_lyrics_are_named_by_line_and_tidy_heals_and_undo_br
 export async function a_button_inserts_a_section_at_the_cursor_and_undo_takes_it_out(page) {
   await withLyrics(page);
   await text(page).fill("[verse]\nGood morning\nGood night");
+  await page.waitForFunction(() => document.querySelectorAll(".levo-block").length === 1);
   await text(page).evaluate((area) => area.setSelectionRange(20, 20));
   await page.getByRole("button", { name: "Insert [inst-medium]" }).click();
-  assert.equal(await text(page).inputValue(), "[verse]\nGood morning\n\n[inst-medium]\n\nGood night");
+  assert.equal(await text(page).inputValue(), "[verse]\nGood morning\n\n[inst-medium]\n\n[verse]\nGood night");
   assert.equal(await text(page).evaluate((area) => document.activeElement === area), true);
   await page.keyboard.press("Control+z");
   assert.equal(await text(page).inputValue(), "[verse]\nGood morning\nGood night");
+}
+
+export async function an_inserted_section_cuts_no_line_and_leaves_no_words_without_one(page) {
+  await withLyrics(page);
+  const song = "[verse]\nGood morning\nGood night\n\n[chorus]\nla la";
+  const cases = [ // the cursor, the section, what becomes of the song
+    ["ning", "inst-medium", "[verse]\nGood morning\n\n[inst-medium]\n\n[verse]\nGood night\n\n[chorus]\nla la"],
+    ["Good night", "silence", "[verse]\nGood morning\n\n[silence]\n\n[verse]\nGood night\n\n[chorus]\nla la"],
+    ["ning", "bridge", "[verse]\nGood morning\n\n[bridge]\n\nGood night\n\n[chorus]\nla la"],
+    ["Good morning", "intro-short", "[intro-short]\n\n[verse]\nGood morning\nGood night\n\n[chorus]\nla la"],
+    ["la la", "inst-short", "[verse]\nGood morning\nGood night\n\n[inst-short]\n\n[chorus]\nla la"],
+    ["night", "inst-short", "[verse]\nGood morning\nGood night\n\n[inst-short]\n\n\n[chorus]\nla la"],
+    ["", "outro-short", `${song}\n\n[outro-short]\n`],
+  ];
+  for (const [cursor, tag, wanted] of cases) {
+    await text(page).fill(song);
+    await page.waitForFunction(() => document.querySelectorAll(".levo-block").length === 2);
+    const at = cursor ? song.indexOf(cursor) : song.length;
+    await text(page).evaluate((area, at) => area.setSelectionRange(at, at), at);
+    await page.getByRole("button", { name: `Insert [${tag}]` }).click();
+    assert.equal(await text(page).inputValue(), wanted, `${tag} at ${cursor}`);
+    await page.keyboard.press("Control+z");
+    assert.equal(await text(page).inputValue(), song, "one step undoes it");
+  }
+}
+
+export async function a_label_that_is_cut_ends_in_dots(page) {
+  await withLyrics(page);
+  const { overflow, room, wants } = await page.evaluate(() => {
+    const label = document.querySelector(".levo-block > span");
+    label.parentElement.style.flex = "0 0 50px";
+    return { overflow: getComputedStyle(label).textOverflow, room: label.clientWidth, wants: label.scrollWidth };
+  });
+  assert.equal(overflow, "ellipsis");
+  assert.ok(wants > room && room > 30, `${wants} in ${room}`);
 }
 
 export async function nothing_is_lost_whatever_is_undone_after_tidy(page) {
