@@ -2,13 +2,14 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import routes, sockets
+from . import renamed, routes, sockets
 from .batch import LeVoSongsFromJSONL
 from .compose import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continue_song import LeVoContinueSong
 from .download_models import LeVoDownloadModels
 from .finish_song import LeVoFinishSong
+from .folded import folding
 from .host import folders, memory, reporting
 from .listen import LeVoListen
 from .loaders import LeVoLoadLeLM, LeVoLoadRenderer, LeVoLoadSeparator, LeVoLoadStyleEncoder, LeVoLoadVAE
@@ -28,6 +29,9 @@ from .tokens import LeVoLoadTokens, LeVoSaveTokens
 
 class LeVoExtension(ComfyExtension):
     """What ComfyUI registers."""
+
+    async def on_load(self) -> None:
+        await renamed.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         nodes = [
@@ -62,7 +66,7 @@ class LeVoExtension(ComfyExtension):
             LeVoSplitVocals,
         ]
         wrapped = (reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes)
-        return [findable(node) for node in wrapped]
+        return [findable(folding(node)) for node in wrapped]
 
 
 def comfy_entrypoint() -> LeVoExtension:

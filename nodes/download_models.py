@@ -122,6 +122,8 @@ class LeVoDownloadModels(io.ComfyNode):
                 io.Boolean.Input(
                     "accept_licence",
                     default=False,
+                    label_on="accepted",
+                    label_off="needed: switch on",
                     tooltip=f"Tick it if you accept the licence on {LICENCE_PAGE}. {LICENCE}",
                 ),
                 *_more_inputs(),

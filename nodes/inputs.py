@@ -104,7 +104,7 @@ def _running_inputs() -> list[io.Input]:
             "cuda_graph",
             default=True,
             tooltip="Speeds up NVIDIA cards, most of all those that hold the whole model; turn it off if "
-            "composing fails.",
+            "composing fails. Elsewhere, as on a CPU, it does nothing.",
         ),
     ]
 

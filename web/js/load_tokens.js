@@ -1,10 +1,12 @@
 // Gives LeVo Load Tokens a button and a drop target that bring a song from this computer to ComfyUI's input folder.
-import { fetchApi, makeRoom, register, setValue, toast, widgetOf } from "./comfy.js";
+import { fetchApi, follow, makeRoom, register, setValue, toast, widgetOf } from "./comfy.js";
 import { loadWords, t } from "./words.js";
 
 const NODE = "LeVoLoadTokens";
 const SUFFIX = ".safetensors";
 const WIDTH = 400; // in which names of files are read
+const NOTHING = "no song found"; // how the choice begins that stands where there is none
+const nodes = new Set(); // those in a graph
 
 async function upload(node, file) {
   const body = new FormData();
@@ -31,13 +33,23 @@ function choose(node) {
   picker.click();
 }
 
+// A list that was empty has songs now: the newest takes the place of "no song found".
+function chooseFirst(node) {
+  const combo = widgetOf(node, "file");
+  const [first] = combo.options.values;
+  if (String(combo.value).startsWith(NOTHING) && !first.startsWith(NOTHING)) setValue(node, combo, first);
+}
+
 register("LoadTokens", {
   setup: loadWords,
+  refreshComboInNodes: () => nodes.forEach(chooseFirst), // after r
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
     const button = node.addWidget("button", "upload", "", () => choose(node), { serialize: false });
     button.label = t("choose a song to upload");
     makeRoom(node, WIDTH);
+    follow(node, "onAdded", () => nodes.add(node));
+    follow(node, "onRemoved", () => nodes.delete(node));
     button.serialize = false; // the button is no value of the workflow
     node.onDragOver = (event) => [...(event.dataTransfer?.items ?? [])].some((item) => item.kind === "file");
     node.onDragDrop = (event) => {
