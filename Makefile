@@ -1,5 +1,5 @@
 # Every target makes the test environment first (once, into ~/.cache/comfyui-levo) and then reuses it.
-.PHONY: help demo test golden bench attack card lint lint-js lint-docker python
+.PHONY: help demo test golden bench attack card lint lint-js lint-docker lint-registry python clean-environments
 
 help:
 	@echo "make demo     runs the example workflow in a real ComfyUI and puts a FLAC into output/"
@@ -11,6 +11,8 @@ help:
 	@echo "make lint     checks style and types only"
 	@echo "make lint-js  checks the scripts of the browser (npx fetches biome from the npm registry, once)"
 	@echo "make lint-docker  checks the Dockerfile of the command (by npx, too)"
+	@echo "make lint-registry  asks the tools with which registries and reviewers look at packs (COMFYUI_DIR for a newer ComfyUI)"
+	@echo "make clean-environments  removes the environments of other versions, 8 GB each"
 	@echo "make python   prints the path of the environment's Python"
 
 demo:
@@ -57,6 +59,14 @@ lint-js:
 
 lint-docker:
 	npx --yes --prefer-offline dockerfilelint@1.8.0 levo/command/Dockerfile
+
+lint-registry:
+	@python=$$(tests/environment.sh) && \
+	tools=$$(tests/environment.sh linters) && \
+	"$$python" tests/registry.py "$$tools"
+
+clean-environments:
+	@tests/environment.sh clean
 
 python:
 	@tests/environment.sh

@@ -21,6 +21,10 @@ WORKFLOW = ROOT / "example_workflows" / "LeVo Text to Song.json"
 OUTPUT = ROOT / "output"
 RUN_SECONDS = 3600.0
 LINE_WIDTH = 72
+NOISE = (
+    "This is noise, and loud: the built-in tiny models have random weights and only show that all works. "
+    "For music run the example LeVo Get the Models in ComfyUI, and choose its files in the loaders."
+)
 
 
 class DemoError(RuntimeError):
@@ -69,6 +73,7 @@ def main() -> int:
         reason = str(error)
     else:
         shutil.rmtree(base)
+        print(NOISE, file=sys.stderr)
         print(song)
         return 0
     print(f"{reason.rstrip('.')}; what ComfyUI wrote is in {base}.", file=sys.stderr)
@@ -90,14 +95,15 @@ def make_song(base: Path) -> Path:
 
 
 def saved_flac(run: Run, prompt: dict[str, Any]) -> dict[str, str]:
-    """The output entry of the first SaveAudio node; raises DemoError with the run's own reason."""
+    """The entry of the first sound in the output folder; raises DemoError with the run's own reason."""
     if run.error is not None:
         reason = run.error.get("exception_message", run.status).strip()
         raise DemoError(f"{run.error.get('node_type')} failed: {reason}")
-    for node, entry in prompt.items():
-        if entry["class_type"] == "SaveAudio" and node in run.outputs:
-            return run.outputs[node]["audio"][0]
-    raise DemoError(f"{WORKFLOW.name} has no Save Audio (FLAC) node; add one to it")
+    for node in prompt:
+        for entry in run.outputs.get(node, {}).get("audio", ()):
+            if entry["type"] == "output":
+                return entry
+    raise DemoError(f"{WORKFLOW.name} has no node that saves the song; add one to it")
 
 
 def keep(flac: Path) -> Path:

@@ -1,5 +1,6 @@
 // The real frontend in Chromium, for scenarios and for open_workflow.mjs.
 import { createRequire } from "node:module";
+import { chromiumPath } from "./chromium.mjs";
 
 const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
@@ -14,7 +15,7 @@ const REFUSED = /^Connecting to 'https:\/\/api\.comfy\.org\//;
 export async function withBrowser(url, use, settings = {}) {
   for (const [name, value] of Object.entries({ ...SETTINGS, ...settings }))
     await fetch(`${url}/settings/${name}`, { method: "POST", body: JSON.stringify(value) });
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({ executablePath: chromiumPath(), args: FLAGS });
   try {
     return await use(browser);
   } finally {

@@ -1,12 +1,13 @@
 // Uploads a file with the button of LeVo Load Tokens: node upload_tokens.mjs SERVER_URL FILE
 // Prints one line of JSON: the combo's value and choices, the saved widgets, the prompt and console errors.
 import { createRequire } from "node:module";
+import { chromiumPath } from "./chromium.mjs";
 
 const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
 const [url, file] = process.argv.slice(2);
 
 await fetch(`${url}/settings/Comfy.TutorialCompleted`, { method: "POST", body: "true" });
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", "--disable-gpu"] });
 try {
   const page = await browser.newPage();
   const errors = [];
