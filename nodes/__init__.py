@@ -8,6 +8,7 @@ from .compose import LeVoCompose
 from .conditioning import LeVoConditioning, LeVoDescription, LeVoLyrics
 from .continue_song import LeVoContinueSong
 from .download_models import LeVoDownloadModels
+from .export import LeVoExport
 from .finish_song import LeVoFinishSong
 from .folded import folding
 from .host import folders, memory, reporting
@@ -60,6 +61,7 @@ class LeVoExtension(ComfyExtension):
             LeVoRenderStems,
             LeVoDecodeStems,
             LeVoFinishSong,
+            LeVoExport,
             LeVoSong,
             LeVoListen,
             LeVoMix,

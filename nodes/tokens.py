@@ -143,10 +143,17 @@ def saved(tokens: SongTokens, prefix: str) -> Path:
     return made[0]
 
 
-def paths_for(prefix: str) -> tuple[Path, Iterator[Path]]:
+def paths_for(
+    prefix: str, suffix: str = SAFETENSORS, who: str = "LeVo Save Tokens"
+) -> tuple[Path, Iterator[Path]]:
     """Name of a prefix without a number, and where its next file and those after it belong.
 
     Their folder is made.
+
+    Args:
+        prefix: as it was typed.
+        suffix: of the files.
+        who: asks, for messages.
 
     Raises:
         ValueError: the prefix is empty or leads out of the output folder, or the folder cannot be made.
@@ -155,17 +162,16 @@ def paths_for(prefix: str) -> tuple[Path, Iterator[Path]]:
     prefix = safe_path(prefix)
     if folder not in Path(os.path.abspath(folder / prefix)).parents:
         raise ValueError(
-            f"LeVo Save Tokens cannot use the filename_prefix {prefix!r}; give one that stays in {folder}."
+            f"{who} cannot use the filename_prefix {shown(prefix)}; give one that stays in {folder}."
         )
     try:
         place, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(folder))
     except OSError as error:
         raise ValueError(
-            f"LeVo Save Tokens cannot use the filename_prefix {shown(prefix)} ({error.strerror}); give "
-            "another one."
+            f"{who} cannot use the filename_prefix {shown(prefix)} ({error.strerror}); give another one."
         ) from error
-    names = (Path(place) / f"{name}_{number:05}_{SAFETENSORS}" for number in count(number))
-    return Path(place) / f"{name}{SAFETENSORS}", names
+    names = (Path(place) / f"{name}_{number:05}_{suffix}" for number in count(number))
+    return Path(place) / f"{name}{suffix}", names
 
 
 def choices() -> list[str]:

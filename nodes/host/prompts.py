@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from comfy.cli_args import args
+from comfy_api.latest import io
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -35,3 +39,15 @@ def fed_by(prompt: Prompt, node: str, output: int) -> list[tuple[dict[str, Any],
         for name, value in other.get("inputs", {}).items()
         if is_connection(value) and (str(value[0]), value[1]) == (node, output)
     ]
+
+
+def embedded(node: type[io.ComfyNode]) -> dict[str, str]:
+    """What core's own nodes write of a graph into the files that they save, by its names there.
+
+    Args:
+        node: that asks for its hidden `prompt` and `extra_pnginfo`.
+    """
+    if args.disable_metadata:
+        return {}
+    told = {"prompt": node.hidden.prompt, **(node.hidden.extra_pnginfo or {})}
+    return {name: json.dumps(value) for name, value in told.items() if value is not None}

@@ -69,6 +69,7 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
         "LeVoCompose": ["preset"],
         "LeVoContinueSong": ["conditioning", "preset"],
         "LeVoFinishSong": ["tokens"],
+        "LeVoExport": ["tokens", "vocals", "accompaniment", "cover"],
         "LeVoRender": ["style", "vae"],
         "LeVoSong": ["style", "vae", "preset"],
         "LeVoRenderStems": ["style", "vae"],

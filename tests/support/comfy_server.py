@@ -176,9 +176,16 @@ class ComfyServer:
         """POST `data` as JSON: the parsed JSON of a successful JSON answer, else a Response."""
         return self._request("POST", path, json=data)
 
-    def queue(self, prompt: dict[str, Any], client_id: str | None = None) -> str:
-        """Put an API-format prompt into the queue and return its id; raises PromptRejected."""
+    def queue(
+        self, prompt: dict[str, Any], client_id: str | None = None, workflow: dict[str, Any] | None = None
+    ) -> str:
+        """Put an API-format prompt into the queue and return its id; raises PromptRejected.
+
+        `workflow` is what an editor sends beside it, for files that hold it.
+        """
         body = {"prompt": prompt} if client_id is None else {"prompt": prompt, "client_id": client_id}
+        if workflow is not None:
+            body["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
         answer = self.post("/prompt", body)
         if isinstance(answer, Response):
             reason = _parsed(answer.text)
@@ -190,6 +197,7 @@ class ComfyServer:
         prompt: dict[str, Any],
         timeout: float = 300.0,
         on_message: Callable[[Message], None] | None = None,
+        workflow: dict[str, Any] | None = None,
     ) -> Run:
         """Run an API-format prompt to its end, calling `on_message` with each of its messages as they come.
 
@@ -199,7 +207,7 @@ class ComfyServer:
         with closing(self._listen(client_id)) as listener:
             listener.recv()  # the greeting: from here on ComfyUI knows this client
             start = time.monotonic()
-            prompt_id = self.queue(prompt, client_id)
+            prompt_id = self.queue(prompt, client_id, workflow)
             messages = []
             for message in self._messages(listener, prompt_id, start, timeout):
                 messages.append(message)

@@ -30,6 +30,7 @@ NODES = [
     "LeVoRenderStems",
     "LeVoDecodeStems",
     "LeVoFinishSong",
+    "LeVoExport",
     "LeVoSong",
     "LeVoListen",
     "LeVoMix",
