@@ -135,6 +135,11 @@ function changed(node) {
   else tracker?.checkState(); // as it was called until 1.40
 }
 
+// A text in which %date:yyyy% and %Node.widget% are what they stand for, as in core's own save nodes.
+export function withReplacements(text) {
+  return globalThis.comfyAPI?.utils?.applyTextReplacements?.(app, text) ?? text;
+}
+
 // ---------------------------------------------------------------- what is on the screen
 
 function drawnByVue() {
