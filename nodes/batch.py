@@ -111,9 +111,8 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         library: str,
         folder: str,
     ) -> io.NodeOutput:
-        styles = (
-            {} if library == NO_LIBRARY else read_library(folders.path_of(Kind.PROMPT_LIBRARY, library))
-        )
+        source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
+        styles = read_library(source) if source else {}
         found = listed(file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO))
         if found.wrong and not (skip_faulty and found.songs):
             raise SongListError(refusal(file, found, "turn on skip_faulty"))

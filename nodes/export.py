@@ -182,7 +182,7 @@ def _songs(tokens: Sequence[object], count: int) -> list[tuple[SongTokens, int] 
 
 
 def _covers(images: Sequence[object], count: int) -> list[Cover | None]:
-    covers = [cover for image in images for cover in covers_of(image)]
+    covers: list[Cover | None] = [cover for image in images for cover in covers_of(image)]
     return _as_many(covers, count, "cover") if len(covers) > 1 else (covers or [None]) * count
 
 

@@ -45,10 +45,10 @@ class LeVoListen(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        mix: list[dict] | None = None,
-        vocals: list[dict] | None = None,
-        accompaniment: list[dict] | None = None,
-        tokens: list[SongTokens] | None = None,
+        mix: list[dict | None] | None = None,
+        vocals: list[dict | None] | None = None,
+        accompaniment: list[dict | None] | None = None,
+        tokens: list[SongTokens | None] | None = None,
     ) -> io.NodeOutput:
         tracks = takes_of({"mix": mix, "vocals": vocals, "accompaniment": accompaniment})
         if not tracks:
@@ -81,7 +81,7 @@ def shown(
     ]
 
 
-def takes_of(given: dict[str, list[dict | None] | None]) -> dict[str, list[dict]]:
+def takes_of(audio_of: dict[str, list[dict | None] | None]) -> dict[str, list[dict]]:
     """The takes of each track that is there, each an AUDIO of one; from lists of AUDIO and batches in them.
 
     A track that is connected and has no sound, as that of a silent video, is left out.
@@ -90,13 +90,13 @@ def takes_of(given: dict[str, list[dict | None] | None]) -> dict[str, list[dict]
         SoundError: something is no sound.
         ValueError: no track is connected, or they have different numbers of takes.
     """
-    if not any(given.values()):
+    if not any(audio_of.values()):
         raise ValueError(
             "LeVo Listen has nothing to play; connect the mix, the vocals or the accompaniment."
         )
     tracks = {}
     for name in TRACKS:
-        sounds = [sound_of(audio, name) for audio in given[name] or () if audio is not None]
+        sounds = [sound_of(audio, name) for audio in audio_of[name] or () if audio is not None]
         rows = [
             {"waveform": row[None], "sample_rate": sound.rate} for sound in sounds for row in sound.waveform
         ]
@@ -125,7 +125,7 @@ def loudness_of(audio: dict) -> float:
 def sections_of(tokens: SongTokens | None, take: int, takes: int, seconds: float) -> list[dict]:
     """The section marks of a take as the player reads them; none without lyrics."""
     lyrics = lyrics_of(tokens) if tokens else None
-    if lyrics is None:
+    if tokens is None or lyrics is None:
         return []
     ended = tokens.ended[take] if len(tokens.ended) == takes else all(tokens.ended)
     return [asdict(mark) for mark in marks(lyrics, seconds, ended)]

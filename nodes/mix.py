@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..levo.audio.mixing import SILENT, Fader, mixed
@@ -40,7 +42,7 @@ class LeVoMix(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, **inputs: dict | float | None) -> io.NodeOutput:
+    def execute(cls, **inputs: Any) -> io.NodeOutput:
         sound = mixed(faders_of(inputs))
         return io.NodeOutput({"waveform": sound.waveform, "sample_rate": sound.rate})
 
@@ -58,16 +60,16 @@ def _gain_input(track: str) -> io.Input:
     )
 
 
-def faders_of(inputs: dict[str, dict | float | None]) -> list[Fader]:
+def faders_of(inputs: dict[str, Any]) -> list[Fader]:
     """The tracks that are connected and have a sound, with their gains.
 
     Raises:
         ValueError: there is none.
         SoundError, SettingError: one is no sound, or its gain no number.
     """
-    given = {track: inputs[track] for track in TRACKS if inputs.get(track) is not None}
-    if not given:
+    sounds = {track: inputs[track] for track in TRACKS if inputs.get(track) is not None}
+    if not sounds:
         raise ValueError(
             "LeVo Mix has nothing to mix; connect the vocals, the accompaniment or another sound."
         )
-    return [Fader(track, sound_of(audio, track), inputs[f"{track}_db"]) for track, audio in given.items()]
+    return [Fader(track, sound_of(audio, track), inputs[f"{track}_db"]) for track, audio in sounds.items()]

@@ -25,7 +25,6 @@ WORDS: dict[str, tuple[str, ...]] = {
     "LeVoListen": ("player", "play", "preview", "waveform", "mixer", "fader"),
     "LeVoMix": ("mixer", "mixing", "blend audio", "volume", "gain", "karaoke", "merge stems"),
     "LeVoExport": ("save audio", "flac", "wav", "mp3", "opus", "stems zip", "cover art", "id3", "release"),
-    "LeVoListen": ("player", "play", "preview", "waveform", "mixer"),
     "LeVoSplitVocals": (*_SEPARATION, "instrumental", "accompaniment"),
     "LeVoLoadSeparator": _SEPARATION,
     "LeVoContinueSong": ("extend", "outpaint", "longer"),
