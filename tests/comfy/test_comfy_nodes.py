@@ -130,3 +130,18 @@ def test_words_that_people_type_find_nodes_where_the_host_searches_them(object_i
     wanted = "music, songgeneration, tencent, karaoke, demucs, instrumental, lufs, loudness, player, genre"
     for word in [*wanted.split(", "), "text to music", "separate"]:
         assert any(word in (info["search_aliases"] or ()) for info in ours.values()), word
+
+
+def test_what_a_newcomer_does_not_need_is_folded_where_the_host_can(object_info: dict[str, Any]):
+    folds = any(
+        options[1].get("advanced")
+        for name, node in object_info.items()
+        if not name.startswith("LeVo")
+        for group in ("required", "optional")
+        for options in node["input"].get(group, {}).values()
+        if len(options) > 1 and isinstance(options[1], dict)
+    )
+    compose = object_info["LeVoCompose"]["input"]["required"]
+    folded = [name for name, options in compose.items() if options[1].get("advanced")]
+    sampling = ["temperature", "top_k", "top_p", "repetition_window", "cuda_graph"]
+    assert folded == (sampling if folds else [])
