@@ -25,6 +25,14 @@ TAKERS = {  # of tokens
     "LeVoContinueSong": songs.song_prompt()[songs.COMPOSE]["inputs"] | {"take": 1, "seconds": 1.0},
     "LeVoFinishSong": {**SETTINGS, "fade": "songs cut at the limit", "audio": ["sound", 0]},
     "LeVoListen": {"mix": ["sound", 0]},
+    "LeVoExport": {
+        "audio": ["sound", 0],
+        "filename_prefix": "odd/odd",
+        "format": "FLAC 24-bit",
+        "title": "",
+        "artist": "",
+        "embed_workflow": True,
+    },
 }
 
 
@@ -46,7 +54,7 @@ def test_tokens_of_which_a_field_is_odd_are_one_sentence(odd: ComfyServer, field
     if taker in ("LeVoSaveTokens", "LeVoListen"):
         del prompt["out"]
     assert " was given tokens " in refused(odd, prompt, "x")
-    assert not list((odd.base / "output").rglob("odd*.safetensors"))
+    assert not list((odd.base / "output").rglob("odd*"))
 
 
 COMPOSING = songs.song_prompt(compose=SHORT)[songs.COMPOSE]["inputs"]
