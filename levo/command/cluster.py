@@ -154,7 +154,8 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = cluster.address or "on this machine"
         raise ValueError(
-            f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head."
+            f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head, with "
+            "the same RAY_AUTH_MODE and token as here."
         ) from error
 
 

@@ -1,7 +1,8 @@
 """The Dockerfile of the command: what it copies is there, and its steps give a command that makes songs.
 
 Where there is no docker its steps are run in a virtual environment, which is clean but for packages: those
-of the tests' environment stand for what pip would fetch. The linter is `make lint-docker`.
+of the tests' environment stand for what pip would fetch, but setuptools, which builds the wheel. The linter
+is `make lint-docker`.
 """
 
 from __future__ import annotations
@@ -53,10 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shutil.copytree(source, folder / target, ignore=FORGOTTEN)
             else:
                 shutil.copy(source, folder / target)
-    environment = os.environ | {
-        "PATH": f"{root / 'opt' / 'levo' / 'bin'}:{os.environ['PATH']}",
-        "PIP_NO_BUILD_ISOLATION": "false",  # which turns it off: setuptools is there
-    }
+    environment = os.environ | {"PATH": f"{root / 'opt' / 'levo' / 'bin'}:{os.environ['PATH']}"}
     for step in following("RUN"):
         if step.startswith("pip "):
             subprocess.run(["bash", "-c", step], cwd=folder, env=environment, check=True)
