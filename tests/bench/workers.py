@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import support.pack  # noqa: F401
 from bench.table import machine, seconds, show
 from support.listed_songs import song
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from support import pack
+from support.descendants import below, kill, name_of
 from support.listed_songs import lines
 from support.mortal_worker import MortalWorker
-from support.processes import below, kill, name_of
 from support.written_songs import listed, run_with
 
 from levo.command import cluster
