@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from .. import VERSION
 from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
@@ -294,7 +295,7 @@ def _path(option: str, value: str | None) -> Path | None:
     if value is None or value == TINY:
         return None
     address = urlsplit(value)
-    path = Path(unquote(address.path)) if address.scheme == "file" else Path(value)
+    path = Path(url2pathname(address.path)) if address.scheme == "file" else Path(value)
     if not path.is_file():
         raise ValueError(f"{option}: there is no file {value}; name the file itself.")
     return path.absolute()

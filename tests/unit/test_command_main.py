@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def test_a_signal_ends_it_cleanly(
     capsys: pytest.CaptureFixture[str],
 ):
     def make(*_: object) -> None:
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
 
     monkeypatch.setattr(workshop.SongMaker, "make", make)
     before = signal.getsignal(signal.SIGTERM)
