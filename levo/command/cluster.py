@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import ModuleType
@@ -138,6 +139,7 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
     Raises:
         ValueError: it does not answer.
     """
+    ends = signal.getsignal(signal.SIGTERM)
     quietly = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     try:
         if cluster.address is None:
@@ -157,6 +159,7 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
             f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head, with "
             "the same RAY_AUTH_MODE and token as here."
         ) from error
+    signal.signal(signal.SIGTERM, ends)  # Ray has put its own there
 
 
 def _share(ray: ModuleType, cluster: Cluster) -> float:

@@ -17,20 +17,21 @@ from .workshop import Alone, Workshop
 STOPPED = 128  # and the number of the signal
 
 
-class Stopped(BaseException):
-    """The process was asked to end."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, without the program's name; gives the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
-    before = signal.signal(signal.SIGTERM, _stop)
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt  # nothing else gets through Ray's waiting
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         return report.main(given[1:]) if given[:1] == [arguments.REPORT] else _make(given)
     except KeyboardInterrupt:
-        return _told(STOPPED + signal.SIGINT, "Stopped; the same command goes on where it was.")
-    except Stopped:
-        return _told(STOPPED + signal.SIGTERM, "Stopped; the same command goes on where it was.")
+        number = received[0] if received else signal.SIGINT
+        return _told(STOPPED + number, "Stopped; the same command goes on where it was.")
     except (ValueError, OSError) as error:
         return _told(REFUSED, f"levo: {error}")
     finally:
@@ -57,10 +58,6 @@ def _workshop(cluster: arguments.Cluster | None, engine: Engine, wish: Wish) -> 
     from .cluster import OverRay
 
     return OverRay(cluster, engine, wish)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
 
 
 def _told(status: int, sentence: str) -> int:
