@@ -143,6 +143,8 @@ def test_what_a_newcomer_does_not_need_is_folded_where_the_host_can(object_info:
         for options in node["input"].get(group, {}).values()
         if len(options) > 1 and isinstance(options[1], dict)
     )
+    api = pack.comfyui_dir() / "comfy_api" / "latest" / "_io.py"
+    folds = "self.advanced" in api.read_text(encoding="utf-8")
     compose = object_info["LeVoCompose"]["input"]["required"]
     folded = [name for name, options in compose.items() if options[1].get("advanced")]
     sampling = ["temperature", "top_k", "top_p", "repetition_window", "cuda_graph"]
