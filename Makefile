@@ -34,6 +34,7 @@ bench:
 	export PYTHONPATH=tests && \
 	"$$python" tests/bench/loading.py && \
 	"$$python" tests/bench/composing.py && \
+	"$$python" tests/bench/batches.py && \
 	"$$python" tests/bench/rendering.py && \
 	"$$python" tests/bench/stems.py && \
 	"$$python" tests/bench/separating.py && \

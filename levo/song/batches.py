@@ -1,7 +1,8 @@
-"""Songs made together: which of a list form a batch, composed at once, rendered one after the other.
+"""Songs of a list composed together: which of them form a batch, and what each one of it becomes.
 
-Knows no lists and no files. A step of LeLM reads all weights for however few rows, so that a step of many
-songs costs little more than one of one song. A window of the renderer fills a card: songs take turns there.
+Knows no lists and no files, and nothing of rendering: a window of the renderer fills a card, so songs are
+rendered one after the other, as ever. A step of LeLM reads all weights for however few rows, so that a step
+of many songs costs little more than one of one song.
 
 What a song becomes depends on no neighbour. Kernels choose by the number of rows how they sum, so a song of
 a batch may differ in the last bits, and then in a draw, from the same song alone; therefore every batch of
@@ -11,20 +12,17 @@ last rows of other numbers in another order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from ..config import RenderSettings, Sampling
+from ..config import Sampling
 from ..lelm.compose import BatchRun, Execution
 from ..lelm.conditions import Conditions
 from ..lelm.model import LeLM
 from ..lelm.takes import Asked
-from ..progress import OnStep, ignore, part_of
-from ..renderer.model import Renderer
-from .latents import SongLatents
-from .render import Prompt, SongRenderer, seeded_noise
+from ..progress import OnStep, ignore
 from .tokens import Composer, SongRequest, SongTokens
 
 LIKE = 1.5  # the longest limit of a batch over its shortest: a song that is over still costs its steps
@@ -38,15 +36,6 @@ class WantedSong:
     conditions: Conditions  # what the checkpoint makes of the request; see `lelm.conditions.prepare`
     frames: int  # its limit
     seeds: tuple[int, ...]  # one a take
-
-
-@dataclass(frozen=True)
-class ComposedSong:
-    """A song to render."""
-
-    tokens: SongTokens
-    seed: int  # of the noise, the same for all its takes
-    prompt: Prompt | None = None
 
 
 def group(frames: Sequence[int], most: int) -> list[list[int]]:
@@ -125,41 +114,3 @@ def compose_songs(
         except ValueError as error:
             results.append(error.with_traceback(None))
     return results
-
-
-def render_in_turn(
-    renderer: Renderer,
-    songs: Sequence[ComposedSong],
-    settings: RenderSettings = RenderSettings(),
-    device: torch.device | str = "cpu",
-    on_step: OnStep = ignore,
-) -> Iterator[list[SongLatents]]:
-    """Render songs window by window, one song after the other, each as it would be alone.
-
-    Args:
-        renderer: on `device` (or streaming to it).
-        songs: of a batch; their takes are made side by side.
-        settings: track, steps and guidance.
-        device: where the solver runs.
-        on_step: called with (solver steps done, in all songs).
-
-    Yields:
-        Latents of the takes of a song, as soon as they are made.
-    """
-    waiting = [
-        SongRenderer(
-            renderer,
-            [seeded_noise(song.seed, 1, renderer.config) for _ in song.tokens.takes],
-            settings,
-            song.prompt,
-            device,
-        )
-        for song in songs
-    ]
-    longest = [max(song.tokens.lengths) for song in songs]
-    total = sum(each.steps_for(frames) for each, frames in zip(waiting, longest, strict=True))
-    done = 0
-    for song in songs:
-        rendering = waiting.pop(0)
-        yield rendering.finish(dict(enumerate(song.tokens.takes)), part_of(on_step, done, total))
-        done += rendering.steps_done

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 import torch
-from bench import composing, published_lelm, rendering
+from bench import batches, composing, published_lelm, rendering
 from bench.composing import (
     at_depth,
     in_dtype,
@@ -181,3 +181,23 @@ def test_the_rendering_table_compares_flow_chunk_and_window(monkeypatch, capsys)
     assert head.split() == ["ours", "published", "x"]
     assert [row.split()[0] for row in rows] == ["flow", "decoding", "decoding"]
     assert all(row.endswith("x") for row in rows)
+
+
+def test_songs_in_batches_are_compared_by_the_hour():
+    alone, four = (batches.row(n, step, 10.0, 100.0, 0.1) for n, step in ((1, 0.1), (4, 0.2)))
+    assert alone == ["1", "0.100", "8.78", "1.00x", "7.06", "1.00x"]  # 4000 steps of a song
+    assert four[2:] == ["17.14", "1.95x", "11.61", "1.65x"]
+
+
+@pytest.mark.parametrize("songs", [1, 3])
+def test_steps_are_timed_in_the_middle_of_songs(model, monkeypatch, songs):
+    monkeypatch.setattr(batches, "FRAMES", 40)
+    seen = []
+    forward = LeLM.forward
+    monkeypatch.setattr(
+        LeLM,
+        "forward",
+        lambda self, codes, *a, **k: seen.append(codes.shape) or forward(self, codes, *a, **k),
+    )
+    assert batches.step_seconds(model, songs) > 0
+    assert seen == [(2 * songs, 3, 1)] * (batches.STEPS + 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -12,26 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
 from support.small_models import SMALL_LELM as SMALL
-from support.small_models import SMALL_RENDERER as FLOW
 from support.small_models import filled
 from torch import Tensor
 
-from levo.config import EMPTY, RendererConfig, RenderSettings, Sampling
+from levo.config import EMPTY, Sampling
 from levo.lelm.compose import BatchRun, Composition, Execution, compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM
 from levo.lelm.takes import Asked
-from levo.renderer.model import Renderer
 from levo.song.batches import (
     LIKE,
-    ComposedSong,
     WantedSong,
     batch_takes,
     compose_songs,
     group,
-    render_in_turn,
 )
-from levo.song.render import Prompt, render_songs, seeded_noise
 from levo.song.tokens import Composer, SongRequest, SongTokens
 
 pytestmark = pytest.mark.usefixtures("inference")
@@ -264,39 +258,3 @@ def test_every_song_is_in_one_batch(frames: list[int], most: int):
 def test_rows_of_all_batches_are_the_same_even_number():
     assert [batch_takes(most, 1) for most in (1, 2, 3, 4)] == [1, 2, 4, 4]
     assert [batch_takes(most, 3) for most in (1, 2, 3)] == [3, 6, 10]
-
-
-# Rendering -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("prompted", [False, True])
-def test_songs_rendered_in_turn_are_those_rendered_alone(lelm: LeLM, prompted: bool):
-    renderer, settings = filled(Renderer(FLOW)), RenderSettings(steps=2)
-    songs = [wanted(1, 52, (1, 2)), wanted(2, 40, (3, 4))]
-    tokens = compose_songs(lelm, songs, 2, GREEDY, COMPOSER)
-    prompts = [prompt_of(FLOW, n) if prompted else None for n in range(2)]
-    listed = [ComposedSong(song, n, prompts[n]) for n, song in enumerate(tokens)]
-    reports: list[tuple[int, int]] = []
-    made = list(render_in_turn(renderer, listed, settings, on_step=lambda *now: reports.append(now)))
-    assert [done for done, _ in reports] == list(range(1, reports[-1][1] + 1))
-    for n, (song, latents) in enumerate(zip(tokens, made, strict=True)):
-        noises = [seeded_noise(n, 1, FLOW) for _ in song.takes]
-        alone = render_songs(renderer, song.takes, noises, settings, prompts[n])
-        for ours, theirs in zip(latents, alone, strict=True):
-            assert torch.equal(ours.samples, theirs.samples)
-            assert torch.equal(ours.tail, theirs.tail)
-
-
-def prompt_of(config: RendererConfig, number: int) -> Prompt:
-    codes = torch.arange(4)[None] + number
-    generator = torch.Generator().manual_seed(number)
-    return Prompt(codes, codes + 9, torch.randn(1, 4, config.latent, generator=generator))
-
-
-def test_a_song_is_handed_over_before_the_next_is_rendered(lelm: LeLM):
-    renderer, reports = filled(Renderer(FLOW)), []
-    tokens = compose_songs(lelm, [wanted(1), wanted(2)], 2, GREEDY, COMPOSER)
-    rendering = partial(render_in_turn, renderer, [ComposedSong(song, 0) for song in tokens])
-    songs = rendering(RenderSettings(steps=2), on_step=lambda *now: reports.append(now))
-    next(songs)
-    assert 0 < reports[-1][0] < reports[-1][1]
