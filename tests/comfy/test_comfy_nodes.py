@@ -133,16 +133,6 @@ def test_words_that_people_type_find_nodes_where_the_host_searches_them(object_i
 
 
 def test_what_a_newcomer_does_not_need_is_folded_where_the_host_can(object_info: dict[str, Any]):
-    folds = any(
-        options[1].get("advanced")
-        for node in object_info.values()
-        if node["python_module"].startswith(
-            "comfy_extras."
-        )  # with schemas such as ours; nodes.py has older ones
-        for group in ("required", "optional")
-        for options in node["input"].get(group, {}).values()
-        if len(options) > 1 and isinstance(options[1], dict)
-    )
     api = pack.comfyui_dir() / "comfy_api" / "latest" / "_io.py"
     folds = "self.advanced" in api.read_text(encoding="utf-8")
     compose = object_info["LeVoCompose"]["input"]["required"]
