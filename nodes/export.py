@@ -10,12 +10,12 @@ from comfy_api.latest import io
 
 from ..levo.audio.cover import covers_of
 from ..levo.audio.encode import FORMATS, clipped_samples, encode
+from ..levo.audio.file_tags import Cover, FileTags
 from ..levo.audio.sound import Sound, sound_of
-from ..levo.audio.tags import Cover, SongTags
 from ..levo.batch import names, release
 from ..levo.config import described
 from ..levo.files.names import shown
-from ..levo.song.tags import tagged
+from ..levo.song.file_tags import tagged
 from ..levo.song.tokens import checked_tokens
 from .batch import below_output
 from .host import reporting
@@ -34,7 +34,7 @@ class Take:
 
     sound: Sound  # of one row, as are the stems
     stems: dict[str, Sound]
-    tags: SongTags
+    tags: FileTags
     pattern: str  # of its name
     named: Mapping[str, str]  # what the names in braces in it stand for
     form: str  # one of FORMATS
@@ -144,7 +144,7 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
     takes = []
     for number, (place, sound) in enumerate(places):
         title, artist = _text(inputs, "title", place), _text(inputs, "artist", place)
-        tags = SongTags(title, artist, cover=covers[number], more=told)
+        tags = FileTags(title, artist, cover=covers[number], more=told)
         named = {"title": title, "artist": artist, "take": str(number + 1)}
         if song := songs[number]:
             tags, named["seed"] = tagged(tags, *song), str(song[0].seeds[song[1]])
@@ -251,7 +251,7 @@ def _save(take: Take, prefix: str) -> list[Path]:
     return release.put(start, paths, song, stems)
 
 
-def _encoded(take: Take, sound: Sound, tags: SongTags) -> bytes:
+def _encoded(take: Take, sound: Sound, tags: FileTags) -> bytes:
     return encode(sound.waveform[0], sound.rate, take.form, tags)
 
 

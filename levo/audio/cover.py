@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..config import described
-from .tags import BLOCK_BYTES, Cover
+from .file_tags import BLOCK_BYTES, Cover
 
 LARGEST = 4_096  # pixels of a side; shops ask for 3000
 QUALITY = 92  # of JPEG

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .tags import SongTags, comments, id3, with_chunk, with_picture
+from .file_tags import FileTags, comments, id3, with_chunk, with_picture
 
 CHUNK = 1 << 16  # samples that are given to an encoder at once
 LEAST_SECONDS = 0.1  # of what MP3 and Opus can hold: less is lost in their first frame
@@ -63,7 +63,7 @@ def clipped_samples(waveform: Tensor) -> int:
     return int((waveform.abs() > 1).sum())
 
 
-def encode(waveform: Tensor, rate: int, name: str, tags: SongTags | None = None) -> bytes:
+def encode(waveform: Tensor, rate: int, name: str, tags: FileTags | None = None) -> bytes:
     """A sound file.
 
     Opus is always of 48 kHz; MP3 has the next rate that it knows. 24 bits are rounded; 16 bits are rounded
@@ -79,7 +79,7 @@ def encode(waveform: Tensor, rate: int, name: str, tags: SongTags | None = None)
     Raises:
         EncodeError: the sound is too short for this format, or there is no `av` that makes it.
     """
-    wanted, tags = FORMATS[name], tags or SongTags()
+    wanted, tags = FORMATS[name], tags or FileTags()
     samples, seconds = waveform.detach().float().cpu().clamp(-1, 1), waveform.shape[-1] / rate
     if not wanted.bits and seconds < LEAST_SECONDS:
         raise EncodeError(f"{name} cannot hold a sound of {seconds:.3f} s; choose FLAC or WAV.")
@@ -108,7 +108,7 @@ def stepped(samples: Tensor, bits: int) -> Tensor:
     return whole.to(torch.int16) if bits == 16 else whole.to(torch.int32) << 32 - bits
 
 
-def _encoded(samples: Tensor, rate: int, wanted: Format, tags: SongTags) -> bytes:
+def _encoded(samples: Tensor, rate: int, wanted: Format, tags: FileTags) -> bytes:
     """The file without what libav cannot write into it."""
     import av
 
@@ -151,7 +151,7 @@ def _frame(samples: Tensor, start: int, rate: int, wanted: Format) -> Any:
     return frame
 
 
-def _tagged(file: bytes, wanted: Format, tags: SongTags) -> bytes:
+def _tagged(file: bytes, wanted: Format, tags: FileTags) -> bytes:
     """A file with the tags that libav does not write."""
     if wanted.suffix == MP3.suffix:
         return id3(tags) + file

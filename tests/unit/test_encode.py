@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from levo.audio import cover, encode, tags
-from levo.audio.tags import Cover, SongTags
+from levo.audio import cover, encode, file_tags
+from levo.audio.file_tags import Cover, FileTags
 
 av = pytest.importorskip("av")
 
@@ -21,7 +21,7 @@ LOSSLESS = [name for name, form in encode.FORMATS.items() if form.bits]
 LOSSY = [name for name, form in encode.FORMATS.items() if not form.bits]
 WORKFLOW = {"prompt": '{"1": {"text": "\\u00e9"}}', "workflow": '{"nodes": [], "extra": {}}'}
 JPEG = cover.covers_of(torch.rand(1, 31, 40, 3, generator=torch.Generator().manual_seed(3)))[0]
-SONG = SongTags(
+SONG = FileTags(
     title="Ärger im Café 夜",
     artist="Me & You",
     genre="pop, piano",
@@ -155,7 +155,7 @@ def test_a_file_without_tags_has_none_but_the_encoders(name: str):
 @pytest.mark.parametrize("name", encode.FORMATS)
 def test_a_big_cover_and_odd_texts_do_no_harm(name: str):
     big = Cover(JPEG.jpeg + bytes(3_000_000), JPEG.width, JPEG.height)
-    odd = SongTags(title="half \ud83c zero \0 end ", artist=" ", comment="=" * 70_000, cover=big)
+    odd = FileTags(title="half \ud83c zero \0 end ", artist=" ", comment="=" * 70_000, cover=big)
     file = encode.encode(noise(2, RATE), RATE, name, odd)
     texts, (picture,) = metadata(file)
     assert picture == big.jpeg
@@ -226,6 +226,6 @@ def test_a_picture_of_numbers_that_are_none_is_black_there():
 
 
 def test_a_block_of_a_picture_is_as_flac_defines_it():
-    block = tags.picture(Cover(b"jpeg", 3, 2))
+    block = file_tags.picture(Cover(b"jpeg", 3, 2))
     numbers = [0, 0, 0, 3, 0, 0, 0, 10, *b"image/jpeg", 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 24]
     assert block == bytes([*numbers, 0, 0, 0, 0, 0, 0, 0, 4]) + b"jpeg"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from torch import zeros
 
-from levo.audio.tags import SongTags
+from levo.audio.file_tags import FileTags
 from levo.lelm.compose import Composition
-from levo.song import tags
+from levo.song import file_tags
 from levo.song.tokens import Composer, Sampling, SongRequest, SongTokens
 
 
@@ -30,7 +30,7 @@ def tokens(lyrics: str, style: str) -> SongTokens:
     ],
 )
 def test_lyrics_stand_as_players_show_them(lyrics: str, printed: str):
-    assert tags.tagged(SongTags(), tokens(lyrics, ""), 0).lyrics == printed
+    assert file_tags.tagged(FileTags(), tokens(lyrics, ""), 0).lyrics == printed
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_lyrics_stand_as_players_show_them(lyrics: str, printed: str):
     [("female, pop.", "female, pop", "female, pop; seed 8; medium.pt"), ("", "", "seed 8; medium.pt")],
 )
 def test_tags_are_genre_and_comment_beside_what_was_known(style: str, genre: str, comment: str):
-    made = tags.tagged(SongTags("Title", "Artist", more={"a": "b"}), tokens(".", style), 1)
-    assert made == SongTags("Title", "Artist", genre, comment, more={"a": "b"})
+    made = file_tags.tagged(FileTags("Title", "Artist", more={"a": "b"}), tokens(".", style), 1)
+    assert made == FileTags("Title", "Artist", genre, comment, more={"a": "b"})

@@ -33,7 +33,7 @@ class Cover:
 
 
 @dataclass(frozen=True)
-class SongTags:
+class FileTags:
     """What a file says of its song; what is empty is left out."""
 
     title: str = ""
@@ -47,7 +47,7 @@ class SongTags:
     )  # names that no player knows, as ComfyUI's workflow
 
 
-def comments(tags: SongTags, pictured: bool = False) -> dict[str, str]:
+def comments(tags: FileTags, pictured: bool = False) -> dict[str, str]:
     """Texts by their names in FLAC, Opus and WAV, in the order in which they are to be written.
 
     ComfyUI reads its own from the first page of an Opus file, so they come first and a picture last.
@@ -84,7 +84,7 @@ def with_picture(flac: bytes, cover: Cover) -> bytes:
     return flac[:STREAM_INFO_END] + head + block + flac[STREAM_INFO_END:]
 
 
-def with_chunk(wav: bytes, tags: SongTags) -> bytes:
+def with_chunk(wav: bytes, tags: FileTags) -> bytes:
     """A WAV file with an ID3 tag as its last chunk."""
     tag = id3(tags)
     if not tag:
@@ -94,7 +94,7 @@ def with_chunk(wav: bytes, tags: SongTags) -> bytes:
     return wav[:4] + size + wav[8:] + b"id3 " + struct.pack("<I", len(tag)) + tag
 
 
-def id3(tags: SongTags) -> bytes:
+def id3(tags: FileTags) -> bytes:
     """An ID3v2.4 tag, with the texts that ComfyUI looks for at its start; nothing where nothing is said."""
     frames = [_frame(b"TXXX", _ended(name) + _ended(clean(text))) for name, text in tags.more.items()]
     texts = comments(tags)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..audio.tags import SongTags
+from ..audio.file_tags import FileTags
 from ..text.lyrics import LyricsError, parse
 from .tokens import SongTokens
 
 
-def tagged(tags: SongTags, tokens: SongTokens, take: int) -> SongTags:
+def tagged(tags: FileTags, tokens: SongTokens, take: int) -> FileTags:
     """Tags with a take's lyrics; with its tags as genre; with tags, seed and checkpoint as comment.
 
     Args:
