@@ -14,10 +14,10 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo.batch import results, saving, song_list
 from ..levo.batch.attempts import left
+from ..levo.batch.messages import refusal, summary
 from ..levo.batch.record import style_of
 from ..levo.batch.saving import Planned
 from ..levo.batch.song_list import Hear, Song, SongList, SongListError
-from ..levo.batch.telling import refusal, summary
 from ..levo.files.style_library import Entries, read_library
 from ..levo.kinds import Kind
 from . import list_runs

@@ -12,7 +12,7 @@ from .. import VERSION
 from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
 from ..song.stems import MODES, SUM
 from . import job
-from .job import AUTO, Engine, Files, Wish
+from .job import AUTO, Engine, Files, SongOptions
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
 
@@ -64,7 +64,7 @@ class Asked:
 
     place: Place
     engine: Engine
-    wish: Wish
+    options: SongOptions
     cluster: Cluster | None
     verbose: bool
 
@@ -94,7 +94,7 @@ def read(argv: list[str]) -> Asked:
         cluster = Cluster(given.ray_address, given.workers, given.gpus_per_worker)
     elif given.workers is not None or given.gpus_per_worker is not None:
         raise ValueError("--workers and --gpus-per-worker belong to --ray; add it, or leave them out.")
-    return Asked(place, _engine(given, files), _wish(given), cluster, given.verbose)
+    return Asked(place, _engine(given, files), _song_options(given), cluster, given.verbose)
 
 
 def reporter() -> argparse.ArgumentParser:
@@ -337,7 +337,7 @@ def _engine(given: argparse.Namespace, files: Files) -> Engine:
     )
 
 
-def _wish(given: argparse.Namespace) -> Wish:
+def _song_options(given: argparse.Namespace) -> SongOptions:
     """How songs are made; raises SettingError for numbers that nothing can be made with."""
     preset = PRESETS[given.preset]
     numbers = dict(preset.sampling)
@@ -349,7 +349,7 @@ def _wish(given: argparse.Namespace) -> Wish:
         repetition_window=given.repetition_window,
         **numbers,  # type: ignore[arg-type]
     )
-    return Wish(
+    return SongOptions(
         given.kind,
         STEMS[given.stems],
         given.seed,

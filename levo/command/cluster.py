@@ -16,10 +16,10 @@ from typing import Any
 
 from ..batch.saving import Planned
 from .arguments import Cluster
-from .job import Engine, Wish
+from .backend import Failed, Ordering, reason_of
+from .job import Engine, SongOptions
 from .make import MadeSong, Order, SongMaker, Watch
 from .models import Models
-from .workshop import Failed, Ordering, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 class Worker:
     """An actor: the models of a process, and what makes songs with them."""
 
-    def __init__(self, engine: Engine, wish: Wish):
-        self._maker = SongMaker(Models(engine), wish)
+    def __init__(self, engine: Engine, options: SongOptions):
+        self._maker = SongMaker(Models(engine), options)
 
     def is_ready(self) -> bool:
         """Answers once the models are loaded."""
@@ -59,10 +59,10 @@ class Worker:
             raise
 
 
-class OverRay:
+class RayBackend:
     """Makes songs with the actors of a cluster."""
 
-    def __init__(self, cluster: Cluster, engine: Engine, wish: Wish):
+    def __init__(self, cluster: Cluster, engine: Engine, options: SongOptions):
         """Start the actors and wait until their models are loaded.
 
         Raises:
@@ -76,7 +76,7 @@ class OverRay:
         needed = {"num_cpus": threads, "num_gpus": gpus}
         actor = ray.remote(**needed, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         count = cluster.workers or _room(ray, gpus, threads)
-        self._workers = [actor.remote(engine, wish) for _ in range(count)]
+        self._workers = [actor.remote(engine, options) for _ in range(count)]
         try:
             ray.get([worker.is_ready.remote() for worker in self._workers], timeout=STARTING)
         except ray.exceptions.GetTimeoutError as error:
@@ -90,7 +90,7 @@ class OverRay:
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
-        """See `levo.command.workshop.Workshop`; songs come as they are made."""
+        """See `levo.command.backend.Backend`; songs come as they are made."""
         ray, waiting = self._ray, iter(planned)
         running: dict[Any, tuple[Any, Planned]] = {}
 

@@ -49,12 +49,14 @@ class Engine:
     small_cache: bool = False
     compiled: bool = False
     low_memory: bool = False  # one model after the other on the device
-    hears: bool = False  # whether styles are made of sound, so that encoders and separator are needed
+    encodes_clips: bool = (
+        False  # whether styles are made of sound, so that encoders and separator are needed
+    )
     threads: int | None = None  # of the CPU; None for torch's own choice
 
 
 @dataclass(frozen=True)
-class Wish:
+class SongOptions:
     """How songs are made.
 
     Raises:

@@ -10,9 +10,9 @@ from functools import partial
 from types import FrameType
 
 from . import arguments, report
-from .job import Engine, Wish
+from .backend import Backend, LocalBackend
+from .job import Engine, SongOptions
 from .run import REFUSED, run
-from .workshop import Alone, Workshop
 
 STOPPED = 128  # and the number of the signal
 
@@ -49,15 +49,15 @@ def _make(given: list[str]) -> int:
         sys.stderr.write(
             "The built-in tiny models sound like noise; for music give --lelm, --renderer and --vae.\n"
         )
-    return run(asked.place, asked.engine, asked.wish, partial(_workshop, asked.cluster))
+    return run(asked.place, asked.engine, asked.options, partial(_backend, asked.cluster))
 
 
-def _workshop(cluster: arguments.Cluster | None, engine: Engine, wish: Wish) -> Workshop:
+def _backend(cluster: arguments.Cluster | None, engine: Engine, options: SongOptions) -> Backend:
     if cluster is None:
-        return Alone(engine, wish)
-    from .cluster import OverRay
+        return LocalBackend(engine, options)
+    from .cluster import RayBackend
 
-    return OverRay(cluster, engine, wish)
+    return RayBackend(cluster, engine, options)
 
 
 def _told(status: int, sentence: str) -> int:

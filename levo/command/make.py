@@ -28,7 +28,7 @@ from ..song.tokens import SongRequest, SongTokens, seeds_from
 from ..style_encoder.clip import Recording, both_stems, choose
 from ..style_encoder.encode import encode_clips, prompt_codes
 from ..text.style import conditioned
-from .job import BGM, SEPARATE, TRACK, Wish
+from .job import BGM, SEPARATE, TRACK, SongOptions
 from .models import Models
 from .sound_files import GENRE, LYRICS, TITLE, decoded, encoded
 
@@ -81,21 +81,21 @@ class StylePrompt:
 class SongMaker:
     """Makes songs with models that are loaded."""
 
-    def __init__(self, models: Models, wish: Wish):
+    def __init__(self, models: Models, options: SongOptions):
         """Check what can be checked before a song.
 
         Raises:
             ValueError: the checkpoint makes no songs of the length that is asked for.
         """
-        self._models, self._wish = models, wish
-        self._seeds = seeds_from(wish.seed, wish.takes)
+        self._models, self._options = models, options
+        self._seeds = seeds_from(options.seed, options.takes)
         most = models.lelm.config.max_seconds
-        if not 0 <= wish.max_seconds <= most:
+        if not 0 <= options.max_seconds <= most:
             raise ValueError(
-                f"--max-seconds {wish.max_seconds:g} cannot be met: this checkpoint composes at most "
+                f"--max-seconds {options.max_seconds:g} cannot be met: this checkpoint composes at most "
                 f"{most:g} s; give less, or 0 for the checkpoint's limit."
             )
-        self._frames = max(1, round((wish.max_seconds or most) * FRAME_RATE))
+        self._frames = max(1, round((options.max_seconds or most) * FRAME_RATE))
 
     @torch.inference_mode()
     def make(self, order: Order, watch: Watch = unwatched) -> MadeSong:
@@ -118,7 +118,7 @@ class SongMaker:
         models = self._models
         assert models.separator is not None  # it is loaded where a song of the list has prompt audio
         waveform, rate = decoded(order.clip)
-        _, clip = choose(Recording(waveform, rate, "prompt audio"), self._wish.prompt_start)
+        _, clip = choose(Recording(waveform, rate, "prompt audio"), self._options.prompt_start)
         device, on_step = models.place(models.separator), watch("splitting the prompt")
         sound = Sound(clip, SAMPLE_RATE)
         separator = models.separator
@@ -134,13 +134,13 @@ class SongMaker:
     def _composed(
         self, song: Song, style: StylePrompt | None, watch: Watch
     ) -> tuple[SongTokens, tuple[str, ...]]:
-        models, instrumental = self._models, self._wish.kind == BGM
+        models, instrumental = self._models, self._options.kind == BGM
         words = NO_WORDS if instrumental else song.lyrics
         request = SongRequest(words, song.description, instrumental, style.codes if style else None)
         text = conditioned(song.description, models.lelm.config.version, instrumental)
         conditions = prepare(song_text(words), text, request.style, models.lelm.config, models.tokenizer)
         device, on_step = models.place(models.lelm), watch("composing")
-        model, sampling = models.lelm.model, self._wish.sampling
+        model, sampling = models.lelm.model, self._options.sampling
         with ComposeRun(
             model, conditions, self._frames, sampling, self._seeds, device, execution=models.execution()
         ) as run:
@@ -154,9 +154,9 @@ class SongMaker:
         self, songs: Sequence[Tensor], style: StylePrompt | None, watch: Watch
     ) -> list[dict[str, Track] | Stems]:
         """Latents of takes, by track."""
-        wish, models = self._wish, self._models
-        separate, track = wish.kind == SEPARATE, TRACK[wish.kind]
-        tracks = tracks_in(wish.stems) if separate else (track,)
+        options, models = self._options, self._models
+        separate, track = options.kind == SEPARATE, TRACK[options.kind]
+        tracks = tracks_in(options.stems) if separate else (track,)
         prompts = [prompt for each in tracks if (prompt := self._prompt(style, each))]
         device, on_step = models.place(models.renderer), watch("rendering")
         renderer = models.renderer.model
@@ -164,17 +164,17 @@ class SongMaker:
             made = render_stems(
                 renderer,
                 songs,
-                wish.stems,
-                wish.seed,
-                wish.steps,
-                wish.guidance,
+                options.stems,
+                options.seed,
+                options.steps,
+                options.guidance,
                 prompts or None,
                 device,
                 on_step,
             )
             return list(made)
-        noises = [seeded_noise(wish.seed, 1, models.renderer.config) for _ in songs]
-        settings = RenderSettings(track, wish.steps, wish.guidance)
+        noises = [seeded_noise(options.seed, 1, models.renderer.config) for _ in songs]
+        settings = RenderSettings(track, options.steps, options.guidance)
         prompt = prompts[0] if prompts else None
         return [
             {track: latents}
@@ -202,7 +202,7 @@ class SongMaker:
             sounds = {track: decode_track(each, self._decode, on_step) for track, each in latents.items()}
         tags = self._tags(song, tokens, number)
         files = {
-            track: encoded(sound[0], self._wish.format, {**tags, "track": track})
+            track: encoded(sound[0], self._options.format, {**tags, "track": track})
             for track, sound in sounds.items()
         }
         return Take(next(iter(sounds.values())).shape[-1] / SAMPLE_RATE, files)
@@ -218,15 +218,15 @@ class SongMaker:
         return decode_song(vae.model, latents, device, vae.dtype, chunk, on_step)
 
     def _tags(self, song: Song, tokens: SongTokens, number: int) -> dict[str, Any]:
-        wish = self._wish
+        options = self._options
         return {
             TITLE: song.idx,
             GENRE: song.description,
             LYRICS: tokens.request.lyrics,
             "seed": tokens.seeds[number],
-            "kind": wish.kind,
+            "kind": options.kind,
             "sampling": vars(tokens.sampling),
-            **wish.settings(),
+            **options.settings(),
             "checkpoint": tokens.composer.checkpoint,
             **self._models.says(),
         }

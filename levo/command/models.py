@@ -63,7 +63,7 @@ class Models:
         self.vae = self._vae(files.vae)
         self.encoders: tuple[Loaded, ...] = ()
         self.separator: Loaded | None = None
-        if engine.hears:
+        if engine.encodes_clips:
             if self.vae.model.encoder is None:
                 raise CheckpointError(
                     f"{self.vae.name} holds the VAE's decoder alone, and the list has prompt audio; give "

@@ -1,4 +1,4 @@
-"""A list of songs made from beginning to end: read, checked, made by a workshop, saved, recorded.
+"""A list of songs made from beginning to end: read, checked, made by a backend, saved, recorded.
 
 Whatever can be known before the first song is known by then. A folder belongs to one run at a time; what a
 run that was killed left is gone over by the next, which makes what is missing.
@@ -16,20 +16,20 @@ from pathlib import Path
 from ..batch import results, saving, song_list
 from ..batch.attempts import left
 from ..batch.clips import require_clip
+from ..batch.messages import refusal, summary
 from ..batch.record import record_of, style_of
 from ..batch.saving import Planned
 from ..batch.song_list import Fault, Song, SongList, SongListError
-from ..batch.telling import refusal, summary
 from ..files import atomic
 from ..files.claims import ClaimError, locked
 from ..files.names import shown
 from ..files.style_library import Entries, read_library
 from ..text.status import clock
-from .job import Engine, Files, Wish
+from .backend import Backend, Failed
+from .job import Engine, Files, SongOptions
 from .make import MadeSong, Order
 from .progress import Bars
 from .sound_files import decoded, require_package
-from .workshop import Failed, Workshop
 
 LOCK = ".levo.lock"
 ALL_MADE, SOME_FAILED, REFUSED = 0, 1, 2  # exit status
@@ -60,42 +60,44 @@ class Work:
     now: tuple[Song, ...]
 
     @property
-    def hears(self) -> bool:
+    def encodes_clips(self) -> bool:
         """Whether a song has prompt audio."""
         return any(song.audio for song in self.now)
 
 
-def run(place: Place, engine: Engine, wish: Wish, workshop: Callable[[Engine, Wish], Workshop]) -> int:
+def run(
+    place: Place, engine: Engine, options: SongOptions, backend: Callable[[Engine, SongOptions], Backend]
+) -> int:
     """Make the songs of a list that are missing; gives the exit status.
 
     Args:
         place: list and folder.
-        engine: of the workshop; whether it hears is found out here.
-        wish: how songs are made.
-        workshop: called once it is known that there is something to make.
+        engine: of the backend; whether it encodes clips is found out here.
+        options: how songs are made.
+        backend: called once it is known that there is something to make.
 
     Raises:
         ValueError: in one sentence, why nothing was made.
     """
     require_package()
-    found, library = _listed(place, wish)
+    found, library = _listed(place, options)
     with ExitStack() as stack:
         _hold(place.folder, stack)
         work = _work(place, found, library)
-        planned = saving.begin(work.now, work.missing, found.wrong, place.folder, wish.suffix)
+        planned = saving.begin(work.now, work.missing, found.wrong, place.folder, options.suffix)
         _say(place, summary(found, len(work.missing), list(work.failed), work.now))
         passed_over = len(found.wrong) + len(work.failed)
         if not planned:
             return SOME_FAILED if passed_over else ALL_MADE
-        if work.hears:
-            _require_ears(engine.files)
+        if work.encodes_clips:
+            _require_encoders(engine.files)
         started = results.now()
-        makers = workshop(replace(engine, hears=work.hears), wish)
-        failures = _made(makers, planned, place, wish, library, started)
+        makers = backend(replace(engine, encodes_clips=work.encodes_clips), options)
+        failures = _made(makers, planned, place, options, library, started)
     return SOME_FAILED if failures or passed_over else ALL_MADE
 
 
-def _listed(place: Place, wish: Wish) -> tuple[SongList, dict[str, Entries]]:
+def _listed(place: Place, options: SongOptions) -> tuple[SongList, dict[str, Entries]]:
     """The songs of a list that is in order, and the library.
 
     Raises:
@@ -110,7 +112,7 @@ def _listed(place: Place, wish: Wish) -> tuple[SongList, dict[str, Entries]]:
         ) from error
 
     def hear(path: Path) -> None:
-        require_clip(path, *decoded(path), [wish.prompt_start])
+        require_clip(path, *decoded(path), [options.prompt_start])
 
     found = song_list.read(data, place.clips, library, hear)
     if found.wrong and not (place.skip_faulty and found.songs):
@@ -134,7 +136,7 @@ def _hold(folder: Path, stack: ExitStack) -> None:
             ) from error
 
 
-def _require_ears(files: Files) -> None:
+def _require_encoders(files: Files) -> None:
     """Raise a ValueError where styles cannot be made of prompt audio; the tiny models can all be tiny."""
     needed = {"--style-encoder": files.style_encoder, "--separator": files.separator}
     absent = [option for option, path in needed.items() if path is None]
@@ -151,10 +153,10 @@ def _work(place: Place, found: SongList, library: dict[str, Entries]) -> Work:
 
 
 def _made(
-    makers: Workshop,
+    makers: Backend,
     planned: Iterable[Planned],
     place: Place,
-    wish: Wish,
+    options: SongOptions,
     library: dict[str, Entries],
     started: str,
 ) -> int:
@@ -177,7 +179,7 @@ def _made(
                 _note(each, str(outcome))
                 bars.song(f"{shown(each.song.idx)} could not be made: {outcome}")
             else:
-                _keep(each, outcome, wish, started)
+                _keep(each, outcome, options, started)
                 bars.song(_line(each.song, outcome))
     spent = max(time.monotonic() - begun, 1e-9)
     made = len(planned) - failures
@@ -187,7 +189,7 @@ def _made(
     return failures
 
 
-def _keep(planned: Planned, made: MadeSong, wish: Wish, started: str) -> None:
+def _keep(planned: Planned, made: MadeSong, options: SongOptions, started: str) -> None:
     """Save all takes of a song.
 
     Raises:
@@ -195,7 +197,7 @@ def _keep(planned: Planned, made: MadeSong, wish: Wish, started: str) -> None:
     """
     song, tokens = planned.song, made.tokens
     settings = {
-        **wish.settings(),
+        **options.settings(),
         "lyrics": tokens.request.lyrics,
         "description": song.description,
         **({"prompt_audio": song.audio.name} if song.audio else {}),

@@ -17,10 +17,10 @@ from support.listed_songs import song
 
 from levo.batch.saving import Planned
 from levo.command.arguments import Cluster
-from levo.command.cluster import OverRay
-from levo.command.job import Engine, Wish
+from levo.command.backend import Failed
+from levo.command.cluster import RayBackend
+from levo.command.job import Engine, SongOptions
 from levo.command.make import Order, unwatched
-from levo.command.workshop import Failed
 
 LENGTH = 2.0  # seconds of a song
 
@@ -31,7 +31,7 @@ def spent(workers: int, songs: int) -> float:
 
     with TemporaryDirectory() as folder:
         planned = [Planned(song(f"song {n}"), Path(folder), "", ()) for n in range(songs + workers)]
-        makers = OverRay(Cluster(None, workers, 0), Engine(threads=1), Wish(max_seconds=LENGTH))
+        makers = RayBackend(Cluster(None, workers, 0), Engine(threads=1), SongOptions(max_seconds=LENGTH))
 
         def make(some: list[Planned]) -> None:
             made = list(makers.songs(some, lambda each: Order(each.song), unwatched))

@@ -20,7 +20,7 @@ from support.written_songs import listed, run_with
 
 from levo.command import cluster
 from levo.command.arguments import Cluster
-from levo.command.cluster import OverRay
+from levo.command.cluster import RayBackend
 from levo.command.run import REFUSED, SOME_FAILED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds and ends processes by Linux's /proc")
@@ -135,10 +135,10 @@ def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(tmp_path: Pat
     songs = listed(tmp_path, "one", "deadly", "two", "odd", "refused", "three")
     out = tmp_path / "out"
 
-    def workshop(engine: object, wish: object) -> OverRay:
-        return OverRay(Cluster(None, 2, 0), engine, wish)
+    def backend(engine: object, options: object) -> RayBackend:
+        return RayBackend(Cluster(None, 2, 0), engine, options)
 
-    assert run_with(workshop, songs, out) == SOME_FAILED
+    assert run_with(backend, songs, out) == SOME_FAILED
     assert sorted(sounds(out)) == ["one.flac", "three.flac", "two.flac"]
     errors = {line["idx"]: line["error"] for line in lines(out) if "error" in line}
     assert errors["deadly"].startswith("The worker that made it died, twice (")

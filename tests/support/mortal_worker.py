@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 
 from levo.batch.saving import Planned
-from levo.command.job import Engine, Wish
+from levo.command.backend import Failed
+from levo.command.job import Engine, SongOptions
 from levo.command.make import MadeSong, Order
-from levo.command.workshop import Failed
 from support.written_songs import made
 
 
 class MortalWorker:
     """Dies of the song `deadly`, stumbles over `odd`, and refuses `refused`."""
 
-    def __init__(self, engine: Engine, wish: Wish):
+    def __init__(self, engine: Engine, options: SongOptions):
         pass
 
     def is_ready(self) -> bool:

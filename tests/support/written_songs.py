@@ -1,4 +1,4 @@
-"""A workshop whose songs are written down: what the command saves and records, without a model."""
+"""A backend whose songs are written down: what the command saves and records, without a model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from levo.batch.saving import Planned
-from levo.command.job import Engine, Wish
+from levo.command.backend import Failed, Ordering
+from levo.command.job import Engine, SongOptions
 from levo.command.make import MadeSong, Take, Watch
 from levo.command.run import Place, run
-from levo.command.workshop import Failed, Ordering
 from levo.config import Sampling
 from levo.song.tokens import Composer, SongRequest, SongTokens
 
@@ -47,7 +47,7 @@ class Written:
         self.engine: Engine | None = None
         self.asked: list[str] = []
 
-    def __call__(self, engine: Engine, wish: Wish) -> Written:
+    def __call__(self, engine: Engine, options: SongOptions) -> Written:
         self.engine = engine
         return self
 
@@ -61,8 +61,13 @@ class Written:
 
 
 def run_with(
-    workshop: Written, songs: Path, out: Path, wish: Wish = Wish(), engine: Engine = Engine(), **how: object
+    backend: Written,
+    songs: Path,
+    out: Path,
+    options: SongOptions = SongOptions(),
+    engine: Engine = Engine(),
+    **how: object,
 ) -> int:
-    """Run the command's list with a workshop; gives the exit status."""
+    """Run the command's list with a backend; gives the exit status."""
     place = Place(songs, out, songs.parent, quiet=True, **how)
-    return run(place, engine, wish, workshop)
+    return run(place, engine, options, backend)

@@ -24,7 +24,7 @@ def test_little_gives_what_is_released():
     asked = arguments.read(["songs.jsonl", "out"])
     assert (asked.place.songs, asked.place.folder) == (Path("songs.jsonl"), Path("out"))
     assert asked.engine.files.are_tiny
-    assert (asked.wish.kind, asked.wish.steps, asked.wish.sampling.top_k) == ("mixed", 10, 5_000)
+    assert (asked.options.kind, asked.options.steps, asked.options.sampling.top_k) == ("mixed", 10, 5_000)
     assert asked.cluster is None
 
 
@@ -33,11 +33,11 @@ def test_the_example_needs_no_file():
 
 
 def test_a_preset_is_what_is_not_given():
-    wish = arguments.read(["s", "o", "--preset", "levo-demo", "--temperature", "0.5"]).wish
-    assert (wish.sampling.temperature, wish.sampling.top_k, wish.steps) == (0.5, 50, 50)
+    options = arguments.read(["s", "o", "--preset", "levo-demo", "--temperature", "0.5"]).options
+    assert (options.sampling.temperature, options.sampling.top_k, options.steps) == (0.5, 50, 50)
     for name, preset in PRESETS.items():
-        wish = arguments.read(["s", "o", "--preset", name]).wish
-        assert (wish.sampling.temperature, wish.sampling.top_k, wish.steps) == (
+        options = arguments.read(["s", "o", "--preset", name]).options
+        assert (options.sampling.temperature, options.sampling.top_k, options.steps) == (
             preset.temperature,
             preset.top_k,
             preset.steps,

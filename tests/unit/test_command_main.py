@@ -9,8 +9,8 @@ import pytest
 from support.listed_songs import lines
 from support.written_songs import listed
 
+from levo.command import backend
 from levo.command import main as command
-from levo.command import workshop
 
 TINY = ["--max-seconds", "0.2", "--steps", "1", "--render-guidance", "1", "--threads", "1"]
 
@@ -55,7 +55,7 @@ def test_a_signal_ends_it_cleanly(
     def make(*_: object) -> None:
         signal.raise_signal(number)
 
-    monkeypatch.setattr(workshop.SongMaker, "make", make)
+    monkeypatch.setattr(backend.SongMaker, "make", make)
     before = signal.getsignal(signal.SIGTERM)
     assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == status
     assert capsys.readouterr().err.endswith("Stopped; the same command goes on where it was.\n")
@@ -67,6 +67,6 @@ def test_what_a_song_dies_of_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def make(*_: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(workshop.SongMaker, "make", make)
+    monkeypatch.setattr(backend.SongMaker, "make", make)
     assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 1
     assert lines(tmp_path / "out")[0]["error"].startswith("RAM ran out; use fewer --takes")

@@ -13,7 +13,7 @@ from support.listed_songs import song
 from support.small_models import SMALL_LELM, filled
 
 from levo import tiny
-from levo.command.job import BGM, FLAC24, MIXED, SEPARATE, VOCAL, Engine, Wish
+from levo.command.job import BGM, FLAC24, MIXED, SEPARATE, VOCAL, Engine, SongOptions
 from levo.command.make import MadeSong, Order, SongMaker
 from levo.command.models import Loaded, Models
 from levo.command.sound_files import decoded
@@ -26,13 +26,13 @@ ASKED = song("one", "Hello there")
 
 @pytest.fixture(scope="module")
 def models() -> Models:
-    made = Models(Engine(device="cpu", hears=True, threads=1))
+    made = Models(Engine(device="cpu", encodes_clips=True, threads=1))
     made.lelm = Loaded(filled(LeLM(SMALL_LELM)), SMALL_LELM, "tiny", torch.float32)
     return made
 
 
-def make(models: Models, order: Order = Order(ASKED), **wish: object) -> MadeSong:
-    return SongMaker(models, Wish(max_seconds=SECONDS, steps=1, guidance=1.0, **wish)).make(order)
+def make(models: Models, order: Order = Order(ASKED), **options: object) -> MadeSong:
+    return SongMaker(models, SongOptions(max_seconds=SECONDS, steps=1, guidance=1.0, **options)).make(order)
 
 
 def test_a_song_is_sound_with_what_it_was_asked_to_be(models: Models):
@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_noted(models: Models):
 
 def test_a_limit_beyond_the_checkpoint_is_refused(models: Models):
     with pytest.raises(ValueError, match="--max-seconds 60 cannot be met: .* composes at most 48"):
-        SongMaker(models, Wish(max_seconds=60))
+        SongMaker(models, SongOptions(max_seconds=60))
 
 
 def test_a_clip_that_is_no_sound_is_told(models: Models, tmp_path: Path):

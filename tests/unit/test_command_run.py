@@ -12,7 +12,7 @@ from support.small_disk import SIZE, small_disk
 from support.written_songs import Written, listed, run_with
 
 from levo.batch.song_list import SongListError
-from levo.command.job import SEPARATE, WAV, Engine, Files, Wish
+from levo.command.job import SEPARATE, WAV, Engine, Files, SongOptions
 from levo.command.run import ALL_MADE, LOCK, SOME_FAILED
 from levo.files.claims import locked
 
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
 
 def test_songs_are_saved_and_recorded_and_made_once(tmp_path: Path):
     songs, out = listed(tmp_path, "one", "two"), tmp_path / "made" / "here"
-    assert run_with(Written(), songs, out, Wish(max_seconds=2)) == ALL_MADE
+    assert run_with(Written(), songs, out, SongOptions(max_seconds=2)) == ALL_MADE
     assert names(out) == ["one.flac", "results.jsonl", "two.flac"]
     assert (out / "two.flac").read_text() == "two 0 mix "
     first, _ = lines(out)
@@ -86,25 +86,25 @@ def test_a_folder_has_one_run_at_a_time(tmp_path: Path):
 
 def test_tracks_lie_beside_their_song_and_are_replaced_with_it(tmp_path: Path):
     songs, out = listed(tmp_path, "one", "one_vocals"), tmp_path / "out"
-    tracks, wish = ("mix", "vocals", "accompaniment"), Wish(kind=SEPARATE)
-    assert run_with(Written(tracks=tracks), songs, out, wish) == ALL_MADE
+    tracks, options = ("mix", "vocals", "accompaniment"), SongOptions(kind=SEPARATE)
+    assert run_with(Written(tracks=tracks), songs, out, options) == ALL_MADE
     first, second = lines(out)
     assert first["file"] == "one.flac"
     assert second["file"] == "one_vocals (2).flac"  # the name is that of the first song's track
     assert first["stems"] == {"vocals": "one_vocals.flac", "accompaniment": "one_accompaniment.flac"}
     assert (out / "one_vocals.flac").read_text() == "one 0 vocals "
     before = names(out)
-    assert run_with(Written(tracks=tracks, text="anew"), songs, out, wish, again=True) == ALL_MADE
+    assert run_with(Written(tracks=tracks, text="anew"), songs, out, options, again=True) == ALL_MADE
     assert names(out) == before
     assert (out / first["stems"]["accompaniment"]).read_text() == "one 0 accompaniment anew"
 
 
 def test_each_take_has_a_file(tmp_path: Path):
     songs, out = listed(tmp_path, "one"), tmp_path / "out"
-    assert run_with(Written(takes=3), songs, out, Wish(takes=3, format=WAV)) == ALL_MADE
+    assert run_with(Written(takes=3), songs, out, SongOptions(takes=3, format=WAV)) == ALL_MADE
     assert names(out) == ["one (2).wav", "one (3).wav", "one.wav", "results.jsonl"]
     assert [line["seed"] for line in lines(out)] == [0, 1, 2]
-    assert run_with(Written(), songs, out, Wish(takes=3)) == ALL_MADE  # as WAV files, too
+    assert run_with(Written(), songs, out, SongOptions(takes=3)) == ALL_MADE  # as WAV files, too
     assert len(names(out)) == 4
 
 
@@ -125,7 +125,7 @@ def test_prompt_audio_wants_encoders_unless_all_is_tiny(tmp_path: Path):
         run_with(Written(), songs, tmp_path / "out", engine=Engine(weights))
     hearing = Written()
     assert run_with(hearing, songs, tmp_path / "out") == ALL_MADE
-    assert hearing.engine.hears
+    assert hearing.engine.encodes_clips
     assert lines(tmp_path / "out")[0]["settings"]["prompt_audio"] == "clip.wav"
 
 

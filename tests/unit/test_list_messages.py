@@ -10,10 +10,10 @@ from support.listed_songs import song
 from support.written_songs import made
 
 from levo.batch.clips import require_clip
+from levo.batch.messages import refusal, summary
 from levo.batch.record import record_of, style_of
 from levo.batch.saving import Planned
 from levo.batch.song_list import Fault, SongList
-from levo.batch.telling import refusal, summary
 
 SONGS = tuple(song(str(n), line=n) for n in range(1, 6))
 

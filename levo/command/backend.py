@@ -10,7 +10,7 @@ import torch
 
 from ..batch.saving import Planned
 from ..memory import bytes_asked, ran_out_of_ram
-from .job import Engine, Wish
+from .job import Engine, SongOptions
 from .make import MadeSong, Order, SongMaker, Watch
 from .models import Models
 
@@ -23,7 +23,7 @@ class Failed(ValueError):
     """Why a song could not be made, in a sentence."""
 
 
-class Workshop(Protocol):
+class Backend(Protocol):
     """Makes songs in any order."""
 
     def songs(
@@ -32,17 +32,17 @@ class Workshop(Protocol):
         """Each song, or why it could not be made."""
 
 
-class Alone:
+class LocalBackend:
     """Makes songs one by one in this process."""
 
-    def __init__(self, engine: Engine, wish: Wish):
+    def __init__(self, engine: Engine, options: SongOptions):
         """Load the models; raises ValueError: that cannot be done."""
-        self._maker = SongMaker(Models(engine), wish)
+        self._maker = SongMaker(Models(engine), options)
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
-        """See `Workshop`."""
+        """See `Backend`."""
         for each in planned:
             try:
                 yield each, self._maker.make(order(each), watch)
