@@ -79,7 +79,7 @@ def test_the_example_workflow_makes_a_song(server: ComfyServer, object_info: dic
     prompt["seconds"] = {"class_type": "PreviewAny", "inputs": {"source": [nodes["LeVoCompose"], 2]}}
     run = server.run(prompt)
     assert run.status == "success", run.error
-    sound, rate, container = songs.sound_of(server, run, nodes["SaveAudio"])
+    sound, rate, container = songs.sound_of(server, run, nodes["LeVoExport"])
     limit = prompt[nodes["LeVoCompose"]]["inputs"]["max_seconds"] or 48
     assert (container, rate, sound.shape[1]) == ("FLAC", songs.SAMPLE_RATE, 2)
     assert len(sound) == round(float(run.outputs["seconds"]["text"][0]) * rate)

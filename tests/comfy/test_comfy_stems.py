@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import zipfile
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from support import pack, songs
 from support.comfy_server import ComfyServer, Run
 from support.sentences import assert_one_sentence
@@ -141,12 +144,11 @@ def test_the_example_workflow_makes_stems_and_keeps_the_tokens(
     prompt[nodes["LeVoCompose"]]["inputs"] |= {"max_seconds": 2}
     prompt[nodes["LeVoRenderStems"]]["inputs"] |= RENDERED
     run = run_of(server, prompt)
-    saves = {
-        entry["inputs"]["filename_prefix"]: node
-        for node, entry in prompt.items()
-        if entry["class_type"] == "SaveAudio"
-    }
-    mix, vocals, accompaniment = (sounds(server, run, saves[f"audio/LeVo-{t}"])[0] for t in TRACKS)
+    export = nodes["LeVoExport"]
+    (mix,) = sounds(server, run, export)
+    with zipfile.ZipFile(server.output_file(run.outputs[export]["zip"][0])) as archive:
+        stems = [io.BytesIO(archive.read(f"LeVo - {stem}.flac")) for stem in TRACKS[1:]]
+    vocals, accompaniment = (soundfile.read(stem, dtype="float32")[0] for stem in stems)
     assert len(mix) == 2 * songs.SAMPLE_RATE
     assert level(mix - vocals - accompaniment) < INAUDIBLE
     assert server.output_file(run.outputs[nodes["LeVoSaveTokens"]]["tokens"][0]).exists()

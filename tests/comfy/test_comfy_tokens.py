@@ -126,7 +126,7 @@ def test_the_example_workflow_renders_a_saved_song_again(
     load["file"] = "tokens/test_00001_.safetensors [output]"
     prompt[nodes["LeVoRender"]]["inputs"] |= RENDERED
     run = run_of(server, prompt)
-    takes = [songs.sound_of_entry(server, e)[0] for e in run.outputs[nodes["SaveAudio"]]["audio"]]
+    takes = [songs.sound_of_entry(server, e)[0] for e in run.outputs[nodes["LeVoExport"]]["audio"]]
     assert [len(take) for take in takes] == [2 * songs.SAMPLE_RATE] * COMPOSED["takes"]
     assert all(np.abs(take[-10:]).max() < 1e-3 for take in takes)  # both were cut, and fade
 
