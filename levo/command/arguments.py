@@ -187,16 +187,12 @@ def _add_song(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=int, default=0, help="of every song; takes have the next ones")
     group.add_argument("--takes", type=_positive, default=1, metavar="N", help="of each song, made at once")
-    group.add_argument(
-        "--max-seconds", type=float, default=0.0, metavar="S", help="0: the checkpoint's own limit"
-    )
-    group.add_argument(
-        "--prompt-start",
-        type=_start,
-        default=0.0,
-        metavar="S",
-        help="where the 10 s of prompt audio start, or `loudest`",
-    )
+    at_once = "songs that LeLM composes at once, which takes memory for each; N may change a draw"
+    group.add_argument("--batch", type=_positive, default=1, metavar="N", help=at_once)
+    limit = "0: the checkpoint's own limit"
+    group.add_argument("--max-seconds", type=float, default=0.0, metavar="S", help=limit)
+    start = "where the 10 s of prompt audio start, or `loudest`"
+    group.add_argument("--prompt-start", type=_start, default=0.0, metavar="S", help=start)
     group.add_argument(
         "--format",
         choices=list(job.SUFFIX),
@@ -360,6 +356,7 @@ def _song_options(given: argparse.Namespace) -> SongOptions:
         given.render_guidance,
         given.prompt_start,
         given.format,
+        given.batch,
     )
 
 

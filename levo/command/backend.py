@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -33,21 +34,59 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """Makes songs one by one in this process."""
+    """Makes songs in this process."""
 
     def __init__(self, engine: Engine, options: SongOptions):
         """Load the models; raises ValueError: that cannot be done."""
-        self._maker = SongMaker(Models(engine), options)
+        self._maker, self._batch = SongMaker(Models(engine), options), options.batch
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
         """See `Backend`."""
-        for each in planned:
-            try:
-                yield each, self._maker.make(order(each), watch)
-            except Exception as error:  # whatever went wrong, the next song may do
-                yield each, Failed(reason_of(error))
+        for batch in batches(planned, self._batch):
+            yield from self._made(batch, order, watch)
+
+    def _made(
+        self, batch: Sequence[Planned], order: Ordering, watch: Watch
+    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+        """Songs composed at once; where that fails, one by one: whatever went wrong, the next may do."""
+        orders, unread = ordered(batch, order)
+        yield from unread
+        waiting = dict(enumerate(each for each, _ in orders))
+        try:
+            for place, outcome in self._maker.make([each for _, each in orders], watch):
+                yield waiting.pop(place), failed_or(outcome)
+        except Exception as error:
+            if len(waiting) == 1 == len(batch):
+                yield waiting.popitem()[1], Failed(reason_of(error))
+        for each in waiting.values():
+            yield from self._made([each], order, watch)
+
+
+def batches(planned: Iterable[Planned], most: int) -> Iterator[list[Planned]]:
+    """Songs in their order, so many at a time; the last batch may be smaller."""
+    waiting = iter(planned)
+    while batch := list(islice(waiting, most)):
+        yield batch
+
+
+def ordered(
+    batch: Iterable[Planned], order: Ordering
+) -> tuple[list[tuple[Planned, Order]], list[tuple[Planned, Failed]]]:
+    """Songs with what they are made from, and those for which that cannot be read."""
+    orders, unread = [], []
+    for each in batch:
+        try:
+            orders.append((each, order(each)))
+        except (ValueError, OSError) as error:
+            unread.append((each, Failed(reason_of(error))))
+    return orders, unread
+
+
+def failed_or(outcome: MadeSong | Exception) -> MadeSong | Failed:
+    """A song, or why it could not be made in a sentence."""
+    return Failed(reason_of(outcome)) if isinstance(outcome, Exception) else outcome
 
 
 def reason_of(error: Exception) -> str:

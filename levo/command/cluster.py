@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from ..batch.saving import Planned
 from .arguments import Cluster
-from .backend import Failed, Ordering, reason_of
+from .backend import Failed, Ordering, batches, failed_or, ordered, reason_of
 from .job import Engine, SongOptions
 from .make import MadeSong, Order, SongMaker, Watch
 from .models import Models
@@ -42,21 +42,22 @@ class Worker:
         """Answers once the models are loaded."""
         return True
 
-    def make(self, order: Order) -> MadeSong | Failed:
-        """A song, or why it cannot be made.
+    def make(self, orders: Sequence[Order]) -> list[MadeSong | Failed]:
+        """Songs composed at once, in the order given, or why they cannot be made.
 
         Raises:
             Exception: of any kind; Ray tries once more.
         """
         try:
-            return self._maker.make(order)
-        except ValueError as error:
-            return Failed(reason_of(error))
+            outcomes = dict(self._maker.make(orders))
         except RuntimeError as error:
-            if "CUDA error" in str(error):  # nothing works in this process any more
-                log.error("%s", error)
-                os._exit(1)
+            _leave_if_broken(error)
             raise
+        for outcome in outcomes.values():
+            if isinstance(outcome, Exception) and not isinstance(outcome, ValueError):
+                _leave_if_broken(outcome)
+                raise outcome
+        return [failed_or(outcomes[place]) for place in range(len(orders))]
 
 
 class RayBackend:
@@ -76,6 +77,7 @@ class RayBackend:
         needed = {"num_cpus": threads, "num_gpus": gpus}
         actor = ray.remote(**needed, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         count = cluster.workers or _room(ray, gpus, threads)
+        self._batch = options.batch
         self._workers = [actor.remote(engine, options) for _ in range(count)]
         try:
             ray.get([worker.is_ready.remote() for worker in self._workers], timeout=STARTING)
@@ -91,33 +93,51 @@ class RayBackend:
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
         """See `levo.command.backend.Backend`; songs come as they are made."""
-        ray, waiting = self._ray, iter(planned)
-        running: dict[Any, tuple[Any, Planned]] = {}
+        ray, waiting = self._ray, batches(planned, self._batch)
+        running: dict[Any, tuple[Any, list[Planned]]] = {}
+        apart: list[list[Planned]] = []  # songs that failed together, which are tried one by one
 
         def give(worker: Any) -> Iterator[tuple[Planned, Failed]]:
-            """Give a worker its next song; those that nobody can be given have failed."""
-            for each in waiting:
-                try:
-                    made = worker.make.options(retry_exceptions=True).remote(order(each))
-                    running[made] = worker, each
+            """Give a worker its next songs; those that nobody can be given have failed."""
+            while batch := apart.pop(0) if apart else next(waiting, None):
+                orders, unread = ordered(batch, order)  # unread: what a style comes from cannot be read
+                yield from unread
+                if orders:
+                    made = worker.make.options(retry_exceptions=True).remote([each for _, each in orders])
+                    running[made] = worker, [each for each, _ in orders]
                     return
-                except (ValueError, OSError) as error:  # what its style comes from cannot be read
-                    yield each, Failed(reason_of(error))
 
         for worker in self._workers:
             yield from give(worker)
         while running:
             (done,), _ = ray.wait(list(running))
-            worker, each = running.pop(done)
-            try:
-                outcome = ray.get(done)
-            except ray.exceptions.RayTaskError as error:
-                cause = error.cause
-                outcome = Failed(reason_of(cause if isinstance(cause, Exception) else error))
-            except ray.exceptions.RayError as error:
-                outcome = Failed(f"The worker that made it died, twice ({_first(error)}).")
-            yield from give(worker)  # before the song is saved, so that nobody waits
-            yield each, outcome
+            worker, batch = running.pop(done)
+            outcomes = self._outcomes(done, len(batch))
+            if outcomes is None:
+                apart += [[each] for each in batch]
+            yield from give(worker)  # before the songs are saved, so that nobody waits
+            if outcomes is not None:
+                yield from zip(batch, outcomes, strict=True)
+
+    def _outcomes(self, done: Any, count: int) -> list[MadeSong | Failed] | None:
+        """What a worker made; None where several songs failed, of which one may have been the cause."""
+        ray = self._ray
+        try:
+            outcomes: list[MadeSong | Failed] = ray.get(done)
+            return outcomes
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            failed = Failed(reason_of(cause if isinstance(cause, Exception) else error))
+        except ray.exceptions.RayError as error:
+            failed = Failed(f"The worker that made it died, twice ({_first(error)}).")
+        return [failed] if count == 1 else None
+
+
+def _leave_if_broken(error: Exception) -> None:
+    """End this process where nothing works in it any more; Ray starts another."""
+    if "CUDA error" in str(error):
+        log.error("%s", error)
+        os._exit(1)
 
 
 def _package(settings: dict[str, str]) -> ModuleType:

@@ -10,6 +10,7 @@ from ..song.stems import SUM
 from ..song.tokens import seeds_from
 
 MOST_SECONDS = 36_000  # that anybody asks for
+MOST_AT_ONCE = 1_000
 AUTO = "auto"
 MIXED, VOCAL, BGM, SEPARATE = "mixed", "vocal", "bgm", "separate"
 TRACK = {MIXED: "mix", VOCAL: "vocals", BGM: "accompaniment", SEPARATE: "mix"}  # that a kind is heard by
@@ -73,12 +74,16 @@ class SongOptions:
     guidance: float = RENDER_GUIDANCE
     prompt_start: float | None = 0.0  # seconds into prompt audio; None for the loudest 10 s
     format: str = FLAC
+    batch: int = 1  # songs composed at once
 
     def __post_init__(self) -> None:
         RenderSettings(steps=self.steps, guidance=self.guidance)  # raises SettingError
         if self.prompt_start is not None:
             require_number("start of the prompt audio", self.prompt_start, 0, MOST_SECONDS)
         require_number("length (--max-seconds)", self.max_seconds, 0, MOST_SECONDS)
+        require_number(
+            "number of songs composed at once (--batch)", self.batch, 1, MOST_AT_ONCE, whole=True
+        )
         seeds_from(self.seed, self.takes)
 
     @property
@@ -91,5 +96,7 @@ class SongOptions:
         kept = asdict(self)
         for name in ("sampling", "seed", "takes", "steps", "guidance", "stems"):
             del kept[name]
+        if self.batch == 1:
+            del kept["batch"]  # which decides nothing then
         kept["render"] = {"seed": self.seed, "steps": self.steps, "guidance": self.guidance}
         return kept if self.kind != SEPARATE else {**kept, "stems_mode": self.stems}

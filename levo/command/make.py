@@ -5,7 +5,7 @@ Knows nothing of folders and results, nor of which song comes next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from ..audio.sound import Sound
 from ..batch.song_list import Song
 from ..config import FRAME_RATE, SAMPLE_RATE, RenderSettings
-from ..lelm.compose import ComposeRun
-from ..lelm.conditions import Conditions, prepare, song_text
+from ..lelm.conditions import prepare, song_text
 from ..memory import chunk_frames, decode_bytes
 from ..progress import OnStep, ignore
 from ..separator.split import split
+from ..song.batches import WantedSong, compose_songs
 from ..song.decode import decode_song
 from ..song.latents import SongLatents, Track
 from ..song.render import Prompt, render_songs, seeded_noise, style_prompt
@@ -98,19 +98,47 @@ class SongMaker:
         self._frames = max(1, round((options.max_seconds or most) * FRAME_RATE))
 
     @torch.inference_mode()
-    def make(self, order: Order, watch: Watch = unwatched) -> MadeSong:
-        """Make a song.
+    def make(
+        self, orders: Sequence[Order], watch: Watch = unwatched
+    ) -> Iterator[tuple[int, MadeSong | Exception]]:
+        """Make songs: composed at once, then rendered and decoded one after the other.
+
+        Args:
+            orders: as many as are composed at once, or fewer.
+            watch: told what is done.
+
+        Yields:
+            The place of each among the orders, and the song or the error that it could not be made for.
 
         Raises:
-            ValueError: the song cannot be made; says why in a sentence.
+            Exception: the songs could not be composed together.
         """
-        style = self._style(order, watch)
-        tokens, notes = self._composed(order.song, style, watch)
+        wanted: list[tuple[int, StylePrompt | None, WantedSong]] = []
+        for place, order in enumerate(orders):
+            try:
+                style = self._style(order, watch)
+                wanted.append((place, style, self._wanted(order.song, style)))
+            except Exception as error:
+                yield place, error
+        composed = self._composed([song for _, _, song in wanted], watch)
+        for (place, style, song), tokens in zip(wanted, composed, strict=True):
+            try:
+                if isinstance(tokens, ValueError):
+                    raise tokens
+                made: MadeSong | Exception = self._made(orders[place].song, style, tokens, song, watch)
+            except Exception as error:
+                made = error
+            yield place, made
+
+    def _made(
+        self, song: Song, style: StylePrompt | None, tokens: SongTokens, wanted: WantedSong, watch: Watch
+    ) -> MadeSong:
+        """A song that was composed."""
         takes = tokens.takes
         each = [[take] for take in takes] if self._models.engine.low_memory else [takes]
         rendered = [latents for some in each for latents in self._rendered(some, style, watch)]
-        made = tuple(self._take(order.song, tokens, n, sound, watch) for n, sound in enumerate(rendered))
-        return MadeSong(tokens, made, notes, self._models.says())
+        made = tuple(self._take(song, tokens, n, sound, watch) for n, sound in enumerate(rendered))
+        return MadeSong(tokens, made, _notes(wanted, tokens), self._models.says())
 
     def _style(self, order: Order, watch: Watch) -> StylePrompt | None:
         if order.clip is None:
@@ -131,24 +159,31 @@ class SongMaker:
             codes |= encode_clips(encoder.model, clips, device, watch("encoding the prompt"))
         return StylePrompt(prompt_codes(codes), vocals, accompaniment)
 
-    def _composed(
-        self, song: Song, style: StylePrompt | None, watch: Watch
-    ) -> tuple[SongTokens, tuple[str, ...]]:
+    def _wanted(self, song: Song, style: StylePrompt | None) -> WantedSong:
+        """What LeLM is given of a song."""
         models, instrumental = self._models, self._options.kind == BGM
         words = NO_WORDS if instrumental else song.lyrics
         request = SongRequest(words, song.description, instrumental, style.codes if style else None)
         text = conditioned(song.description, models.lelm.config.version, instrumental)
         conditions = prepare(song_text(words), text, request.style, models.lelm.config, models.tokenizer)
+        return WantedSong(request, conditions, self._frames, tuple(self._seeds))
+
+    def _composed(self, songs: Sequence[WantedSong], watch: Watch) -> list[SongTokens | ValueError]:
+        """Tokens of each song, or the error that a song without a frame is."""
+        if not songs:
+            return []
+        models, options = self._models, self._options
         device, on_step = models.place(models.lelm), watch("composing")
-        model, sampling = models.lelm.model, self._options.sampling
-        with ComposeRun(
-            model, conditions, self._frames, sampling, self._seeds, device, execution=models.execution()
-        ) as run:
-            while run.step():
-                on_step(run.done, run.total)
-            takes = run.result()
-        tokens = SongTokens.of(takes, self._seeds, request, sampling, models.composer)
-        return tokens, _notes(conditions, self._seeds, tokens)
+        return compose_songs(
+            models.lelm.model,
+            songs,
+            options.batch,
+            options.sampling,
+            models.composer,
+            device,
+            models.execution(),
+            on_step,
+        )
 
     def _rendered(
         self, songs: Sequence[Tensor], style: StylePrompt | None, watch: Watch
@@ -232,13 +267,16 @@ class SongMaker:
         }
 
 
-def _notes(conditions: Conditions, seeds: Sequence[int], tokens: SongTokens) -> tuple[str, ...]:
+def _notes(wanted: WantedSong, tokens: SongTokens) -> tuple[str, ...]:
     """What of a song's text did not fit, and which takes ended before they began."""
     found = [
         f"Too long for this checkpoint: the {what} lost their end, {cut[:CUT_SHOWN]!r}."
-        for what, cut in (("lyrics", conditions.cut_lyric), ("style tags", conditions.cut_style))
+        for what, cut in (
+            ("lyrics", wanted.conditions.cut_lyric),
+            ("style tags", wanted.conditions.cut_style),
+        )
         if cut
     ]
-    if silent := [str(seed) for seed in seeds if seed not in tokens.seeds]:
+    if silent := [str(seed) for seed in wanted.seeds if seed not in tokens.seeds]:
         found.append(f"Left out, because they ended before their first frame: seeds {', '.join(silent)}.")
     return tuple(found)

@@ -21,6 +21,7 @@ from support.written_songs import listed, run_with
 from levo.command import cluster
 from levo.command.arguments import Cluster
 from levo.command.cluster import RayBackend
+from levo.command.job import SongOptions
 from levo.command.run import REFUSED, SOME_FAILED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds and ends processes by Linux's /proc")
@@ -131,14 +132,17 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.shutdown()
 
 
-def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(tmp_path: Path, mortal: None):
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(
+    tmp_path: Path, mortal: None, batch: int
+):
     songs = listed(tmp_path, "one", "deadly", "two", "odd", "refused", "three")
     out = tmp_path / "out"
 
     def backend(engine: object, options: object) -> RayBackend:
         return RayBackend(Cluster(None, 2, 0), engine, options)
 
-    assert run_with(backend, songs, out) == SOME_FAILED
+    assert run_with(backend, songs, out, SongOptions(batch=batch)) == SOME_FAILED
     assert sorted(sounds(out)) == ["one.flac", "three.flac", "two.flac"]
     errors = {line["idx"]: line["error"] for line in lines(out) if "error" in line}
     assert errors["deadly"].startswith("The worker that made it died, twice (")

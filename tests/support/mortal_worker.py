@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from levo.batch.saving import Planned
+from levo.batch.song_list import Song
 from levo.command.backend import Failed
 from levo.command.job import Engine, SongOptions
 from levo.command.make import MadeSong, Order
@@ -21,8 +23,10 @@ class MortalWorker:
     def is_ready(self) -> bool:
         return True
 
-    def make(self, order: Order) -> MadeSong | Failed:
-        song = order.song
+    def make(self, orders: Sequence[Order]) -> list[MadeSong | Failed]:
+        return [self._made(order.song) for order in orders]
+
+    def _made(self, song: Song) -> MadeSong | Failed:
         if song.idx == "deadly":
             os._exit(1)
         if song.idx == "odd":

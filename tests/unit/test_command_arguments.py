@@ -28,6 +28,11 @@ def test_little_gives_what_is_released():
     assert asked.cluster is None
 
 
+def test_songs_are_composed_one_by_one_unless_more_are_asked_for():
+    asked = [arguments.read(["s", "o", *more]).options.batch for more in ([], ["--batch", "8"])]
+    assert asked == [1, 8]
+
+
 def test_the_example_needs_no_file():
     assert arguments.read(["example", "out"]).place.songs is None
 

@@ -32,7 +32,17 @@ def models() -> Models:
 
 
 def make(models: Models, order: Order = Order(ASKED), **options: object) -> MadeSong:
-    return SongMaker(models, SongOptions(max_seconds=SECONDS, steps=1, guidance=1.0, **options)).make(order)
+    ((_, made),) = outcomes(models, [order], **options)
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def outcomes(
+    models: Models, orders: list[Order], **options: object
+) -> list[tuple[int, MadeSong | Exception]]:
+    asked = SongOptions(max_seconds=SECONDS, steps=1, guidance=1.0, **options)
+    return list(SongMaker(models, asked).make(orders))
 
 
 def test_a_song_is_sound_with_what_it_was_asked_to_be(models: Models):
@@ -88,6 +98,20 @@ def test_a_style_of_a_library_and_one_of_sound_change_the_song(models: Models):
     codes = [each.tokens.codes for each in (plain, library, heard)]
     assert not any(torch.equal(codes[a], codes[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     assert heard.takes[0].seconds == SECONDS  # what leads the song is not in it
+
+
+def test_a_song_of_a_batch_does_not_depend_on_the_others(models: Models):
+    one, two, three = (Order(song(name, name)) for name in ("one", "two", "three"))
+    first, second = (dict(outcomes(models, orders, batch=2)) for orders in ([one, two], [three, one]))
+    assert first[0].takes == second[1].takes
+    assert first[0].takes != first[1].takes
+
+
+def test_a_batch_makes_its_songs_without_the_one_that_cannot_be_made(models: Models):
+    orders = [Order(ASKED, clip=b"no sound"), Order(ASKED), Order(song("two", "la la"))]
+    made = dict(outcomes(models, orders, batch=4))
+    assert isinstance(made[0], ValueError)
+    assert [len(made[place].takes) for place in (1, 2)] == [1, 1]
 
 
 def test_what_does_not_fit_is_noted(models: Models):
