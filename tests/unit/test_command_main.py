@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ def test_what_is_wrong_is_one_sentence_and_status_2(tmp_path: Path, capsys: pyte
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """As in a terminal: what is started in the background, as by a CI, ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_ctrl_c")
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
 )

@@ -6,8 +6,8 @@ import { captureState, openEditor, ready } from "../frontend.mjs";
 const PROMPT = JSON.parse(readFileSync(new URL("../../prompts/listen.json", import.meta.url), "utf8"));
 PROMPT[1].inputs.dtype = "fp32"; // in which this song does not end before its limit
 // Seconds tell runs apart: what was made before would come out of ComfyUI's cache.
-// Four takes, so that composing them lasts longer than pages take to open, also on a fast machine.
-const longSong = (seconds) => ({ 7: { seed: 5, max_seconds: seconds, takes: 4 }, 8: { steps: 1 } });
+// Six takes, so that composing them lasts longer than pages take to open, also on a fast machine.
+const longSong = (seconds) => ({ 7: { seed: 5, max_seconds: seconds, takes: 6 }, 8: { steps: 1 } });
 const longRendering = (seconds) => ({ 7: { seed: 5, max_seconds: seconds }, 8: { steps: 200 } });
 const GOING = /(\d):(\d\d) of at most 0:\d\d - /;
 const ENDED = / - composed in 0:/;
