@@ -18,7 +18,9 @@ export async function cancel_stops_composing_from_the_interface_and_progress_is_
     const answer = await fetch("/api/workflow_templates/ComfyUI-LeVo/LeVo%20Text%20to%20Song.json");
     await app.loadGraphData(await answer.json(), true, true, "song");
     const compose = app.graph._nodes.find((node) => node.type === "LeVoCompose");
-    compose.widgets.find((widget) => widget.name === "seed").value = Math.floor(Math.random() * 1e9);
+    const set = (name, value) => { compose.widgets.find((widget) => widget.name === name).value = value; };
+    set("seed", Math.floor(Math.random() * 1e9)); // so that nothing of another run is taken
+    set("takes", 8); // of which one goes on for long enough
   });
   const ended = runTo(page, "execution_interrupted");
   await page.getByTestId("queue-button").click();

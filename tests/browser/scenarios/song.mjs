@@ -16,7 +16,8 @@ const VALUES = {
   LeVoLyrics: { text: "[Verse]\nhello there\n[chorus]\nla la la" },
   LeVoDescription: { gender: "female", genre: "pop", emotion: "", instruments: "piano", tags: "" },
   LeVoLoadLeLM: { dtype: "fp32" }, // in which its length is known
-  LeVoSong: { seed: 5, render_steps: 1, max_seconds: 48 },
+  // Another seed each time: what an earlier run made is not heard early.
+  LeVoSong: { seed: 5, render_steps: 1, render_seed: Date.now() % 1e9, max_seconds: 48 },
 };
 
 export async function the_first_window_is_heard_before_the_song_is_whole(page) {

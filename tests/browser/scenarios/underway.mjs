@@ -8,6 +8,8 @@ PROMPT[1].inputs.dtype = "fp32"; // in which this song does not end before its l
 // Seconds tell runs apart: what was made before would come out of ComfyUI's cache.
 // Six takes, so that composing them lasts longer than pages take to open, also on a fast machine.
 const longSong = (seconds) => ({ 7: { seed: 5, max_seconds: seconds, takes: 6 }, 8: { steps: 1 } });
+// What is cancelled anyway may last much longer.
+const endlessSong = { 7: { seed: 5, max_seconds: 48, takes: 16 }, 8: { steps: 1 } };
 const longRendering = (seconds) => ({ 7: { seed: 5, max_seconds: seconds }, 8: { steps: 200 } });
 const GOING = /(\d):(\d\d) of at most 0:\d\d - /;
 const ENDED = / - composed in 0:/;
@@ -114,7 +116,7 @@ export async function a_second_page_shows_what_is_said_to_the_end_but_not_what_w
 }
 
 export async function what_is_cancelled_says_no_longer_where_it_is(page, url) {
-  const graph = await start(page, longSong(46));
+  const graph = await start(page, endlessSong);
   await line(page, GOING).waitFor();
   const second = await secondPage(page, url, graph);
   await line(second, GOING).waitFor();
