@@ -139,6 +139,16 @@ export async function saveAndReload(page) {
   await ready(page);
 }
 
+// Lays the nodes out side by side, and shows them.
+export async function layOut(page) {
+  await page.evaluate(() => {
+    app.canvas.ds.scale = 0.6;
+    app.canvas.ds.offset = [100, 100];
+    app.graph._nodes.forEach((node, i) => { node.pos = [520 * (i % 5), 700 * Math.floor(i / 5)]; });
+    app.canvas.setDirty(true, true);
+  });
+}
+
 // Resolves when a run ends so; rejects when it ends otherwise. To be called before it is queued.
 export async function runTo(page, wanted, timeout = 300000) {
   const ended = await page.evaluate(([wanted, timeout]) => new Promise((done) => {

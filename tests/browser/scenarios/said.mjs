@@ -1,21 +1,12 @@
 // What nodes say and what they refuse is read where one looks, and stays; what is opened anew shows nothing old.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { onlyNodes, queuedInputs, runTo, saveAndReload, textBox, undoInGraph, captureState } from "../frontend.mjs";
+import { layOut, onlyNodes, queuedInputs, runTo, saveAndReload, textBox, undoInGraph, captureState } from "../frontend.mjs";
 
 const PROMPT = JSON.parse(readFileSync(new URL("../../prompts/listen.json", import.meta.url), "utf8"));
 const said = (page, text) => page.locator(".levo-said").filter({ hasText: text });
 const toast = (page, text) => page.locator(".p-toast, li[data-state=open]").filter({ hasText: text });
 const ENDED = /ended by itself at|cut at the limit/;
-
-async function look(page) {
-  await page.evaluate(() => {
-    app.canvas.ds.scale = 0.6;
-    app.canvas.ds.offset = [100, 100];
-    app.graph._nodes.forEach((node, i) => { node.pos = [520 * (i % 5), 700 * Math.floor(i / 5)]; });
-    app.canvas.setDirty(true, true);
-  });
-}
 
 async function run(page, end = "execution_success") {
   const ended = runTo(page, end);
@@ -26,7 +17,7 @@ async function run(page, end = "execution_success") {
 // A song of the tiny models, made and shown; gives what it is queued as.
 async function withSong(page, seed) {
   await page.evaluate((prompt) => app.loadApiJson(prompt, "a song"), PROMPT);
-  await look(page);
+  await layOut(page);
   await page.evaluate((seed) => {
     const compose = app.graph._nodes.find(({ type }) => type === "LeVoCompose");
     compose.widgets.find(({ name }) => name === "seed").value = seed;
@@ -52,7 +43,7 @@ export async function what_a_node_said_stays_after_the_run_an_undo_other_tabs_an
     const song = workflow.openWorkflows.find(({ path }) => path.includes("a song"));
     await app.loadGraphData(structuredClone(JSON.parse(JSON.stringify(song.activeState))), true, true, song);
   });
-  await look(page);
+  await layOut(page);
   await said(page, text).waitFor();
   await page.locator(".levo-listen .player").waitFor();
   await captureState(page);
@@ -62,7 +53,7 @@ export async function what_a_node_said_stays_after_the_run_an_undo_other_tabs_an
   await said(page, text).waitFor();
   await page.locator(".levo-listen .player").waitFor();
   await saveAndReload(page);
-  await look(page);
+  await layOut(page);
   await said(page, text).waitFor();
   await page.locator(".levo-listen .player").waitFor();
   assert.equal(await page.getByText(text).count(), 1);

@@ -1,7 +1,7 @@
 // A run that is under way is said on its nodes after a reload of the page and in a second page, and so is its end.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { captureState, openEditor, ready } from "../frontend.mjs";
+import { captureState, layOut, openEditor, ready } from "../frontend.mjs";
 
 const PROMPT = JSON.parse(readFileSync(new URL("../../prompts/listen.json", import.meta.url), "utf8"));
 PROMPT[1].inputs.dtype = "fp32"; // in which this song does not end before its limit
@@ -17,21 +17,12 @@ const line = (page, text) => page.getByText(text).filter({ visible: true });
 const said = (page, text) => page.locator(".levo-said").filter({ hasText: text });
 const player = (page) => page.locator(".levo-listen .player");
 
-async function look(page) {
-  await page.evaluate(() => {
-    app.canvas.ds.scale = 0.6;
-    app.canvas.ds.offset = [100, 100];
-    app.graph._nodes.forEach((node, i) => { node.pos = [520 * (i % 5), 700 * Math.floor(i / 5)]; });
-    app.canvas.setDirty(true, true);
-  });
-}
-
 // Opens the prompt with changed inputs, by the ids of nodes, and runs it; gives the graph.
 async function start(page, changes) {
   const prompt = structuredClone(PROMPT);
   for (const [id, inputs] of Object.entries(changes)) Object.assign(prompt[id].inputs, inputs);
   await page.evaluate((prompt) => app.loadApiJson(prompt, "a long song"), prompt);
-  await look(page);
+  await layOut(page);
   await captureState(page);
   await page.waitForTimeout(1500); // the draft is written a moment later
   await page.evaluate(() => app.queuePrompt(0, 1));
