@@ -10,9 +10,10 @@ from urllib.request import url2pathname
 
 from .. import VERSION
 from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
+from ..layers.choices import AUTO
 from ..song.stems import MODES, SUM
 from . import job
-from .job import AUTO, Engine, Files, SongOptions
+from .job import Engine, Files, SongOptions
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
 

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..config import RENDER_GUIDANCE, RENDER_STEPS, RenderSettings, Sampling, require_number
+from ..layers.choices import AUTO
 from ..song.stems import SUM
 from ..song.tokens import seeds_from
 
 MOST_SECONDS = 36_000  # that anybody asks for
 MOST_AT_ONCE = 1_000
-AUTO = "auto"
 MIXED, VOCAL, BGM, SEPARATE = "mixed", "vocal", "bgm", "separate"
 TRACK = {MIXED: "mix", VOCAL: "vocals", BGM: "accompaniment", SEPARATE: "mix"}  # that a kind is heard by
 FLAC, FLAC24, WAV, WAV24 = "flac", "flac24", "wav", "wav24"

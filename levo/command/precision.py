@@ -13,20 +13,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..layers import fbgemm, fp8, int4, int4_cpu, int8, quantised
-from ..layers.attention import Attention, Flash, flash_package, flash_refusal, matmul_attention, sdpa
+from ..layers import fbgemm, fp8, quantised
+from ..layers.attention import Attention, Flash, flash_package, matmul_attention, sdpa
+from ..layers.choices import (
+    AUTO,
+    DTYPES,
+    FLASH,
+    FP8,
+    INT4,
+    INT8,
+    PACKED,
+    PLAIN,
+    SDPA,
+    flash_attention,
+    is_packed,
+)
 from ..layers.few_rows import few_rows_kernel
-from .job import AUTO
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-INT8, INT4, FP8 = "int8", "int4", "fp8_e4m3fn"
 LELM_DTYPES = (AUTO, *DTYPES, INT8, INT4, FP8)
 RENDERER_DTYPES = (AUTO, *DTYPES, FP8)
 VAE_DTYPES = (AUTO, *DTYPES)
-SDPA, FLASH = "sdpa", "flash_attn"
 ATTENTIONS = (AUTO, SDPA, FLASH)
-ON_CARD: dict[str, Any] = {INT8: int8.Int8Linear, INT4: int4.Int4Linear}
-PACKED: dict[str, Any] = {INT8: fbgemm.PackedInt8Linear, INT4: int4_cpu.PackedInt4Linear}
 FAST_FP16 = (7, 0)  # the oldest NVIDIA cards that multiply fp16 faster than fp32
 
 
@@ -64,7 +71,7 @@ def lelm_precision(choice: str, attention: str, head_width: int, device: torch.d
     Raises:
         ValueError: flash-attn was chosen and cannot be used.
     """
-    if _is_packed(choice, device):
+    if is_packed(choice, device):
         base = fbgemm.operations(nn)
         layers = quantised.operations(base, PACKED[choice]) if choice in PACKED else base
         return Precision(
@@ -76,9 +83,9 @@ def lelm_precision(choice: str, attention: str, head_width: int, device: torch.d
     attend = _attention(attention, dtype, head_width, device, sdpa)
     if choice == FP8:  # as with int8, the bridge stays
         return Precision(dtype, fp8.operations(fp8.CASTING, biased=False), attend)
-    if choice in ON_CARD:
-        kernel = few_rows_kernel(ON_CARD[choice], device, dtype)
-        return Precision(dtype, quantised.operations(nn, partial(ON_CARD[choice], kernel=kernel)), attend)
+    if choice in PLAIN:
+        kernel = few_rows_kernel(PLAIN[choice], device, dtype)
+        return Precision(dtype, quantised.operations(nn, partial(PLAIN[choice], kernel=kernel)), attend)
     return Precision(dtype, nn, attend)
 
 
@@ -101,13 +108,6 @@ def audio_precision(choice: str = AUTO) -> Precision:
     return Precision(DTYPES.get(choice, torch.float32), nn, sdpa)
 
 
-def _is_packed(choice: str, device: torch.device) -> bool:
-    """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
-    if device.type != "cpu" or not fbgemm.is_available():
-        return False
-    return choice in (AUTO, "fp16", INT8) or (choice == INT4 and int4_cpu.is_available())
-
-
 def _fast_dtype(device: torch.device) -> torch.dtype:
     """fp16, as published, where it is fast; else fp32."""
     if device.type != "cuda":
@@ -122,13 +122,7 @@ def _attention(
     """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `own`."""
     if choice == SDPA:
         return sdpa
+    if choice == FLASH:
+        return flash_attention(device, dtype, head_width, "choose auto or sdpa")
     package = flash_package()
-    if choice != FLASH:
-        return Flash(package, own) if package else own
-    if package is None:
-        refusal: str | None = "no package flash-attn that works is installed"
-    else:
-        refusal = flash_refusal(device, dtype, head_width)
-    if package is None or refusal:
-        raise ValueError(f"flash_attn cannot be used here: {refusal}; choose auto or sdpa.")
-    return Flash(package)
+    return Flash(package, own) if package else own

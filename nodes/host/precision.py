@@ -13,19 +13,21 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor, nn
 
-from ...levo.layers import fbgemm, few_rows, fp8, int4, int4_cpu, int8, quantised
-from ...levo.layers.attention import (
-    Attention,
-    CacheMask,
-    Flash,
-    flash_package,
-    flash_refusal,
-    matmul_attention,
+from ...levo.layers import fbgemm, few_rows, fp8, int4, int8, quantised
+from ...levo.layers.attention import Attention, CacheMask, Flash, flash_package, matmul_attention
+from ...levo.layers.choices import (
+    AUTO,
+    DTYPES,
+    FLASH,
+    FP8,
+    INT4,
+    INT8,
+    PACKED,
+    PLAIN,
+    SDPA,
+    flash_attention,
+    is_packed,
 )
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-AUTO, INT8, INT4, FP8 = "auto", "int8", "int4", "fp8_e4m3fn"
-SDPA, FLASH = "sdpa", "flash_attn"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
     Raises:
         ValueError: flash-attn was chosen and cannot be used.
     """
-    dtype, on_cpu = _lelm_dtype(choice), _is_packed(choice)
+    dtype, on_cpu = _lelm_dtype(choice), is_packed(choice, mm.get_torch_device())
 
     def layers(base: Any, small: Mapping[str, Any]) -> Any:
         if choice == FP8:  # as with int8, the bridge stays
@@ -88,7 +90,9 @@ def audio_precision(choice: str = AUTO) -> Precision:
 
 def _lelm_dtype(choice: str) -> torch.dtype:
     """Where none is named what is fast; fp32 for matrices that a CPU packs."""
-    return torch.float32 if _is_packed(choice) else DTYPES.get(choice) or _fast_dtype()
+    if is_packed(choice, mm.get_torch_device()):
+        return torch.float32
+    return DTYPES.get(choice) or _fast_dtype()
 
 
 def _renderer_dtype(choice: str) -> torch.dtype:
@@ -138,15 +142,6 @@ class Int4Linear(Streaming, int4.Int4Linear):
 
 
 STREAMING: dict[str, type[nn.Module]] = {INT8: Int8Linear, INT4: Int4Linear}
-PLAIN: dict[str, type[nn.Module]] = {INT8: int8.Int8Linear, INT4: int4.Int4Linear}
-PACKED: dict[str, type[nn.Module]] = {INT8: fbgemm.PackedInt8Linear, INT4: int4_cpu.PackedInt4Linear}
-
-
-def _is_packed(choice: str) -> bool:
-    """Whether LeLM runs on a CPU with small matrices and fp32 activations: what is fast there."""
-    if not mm.is_device_cpu(mm.get_torch_device()) or not fbgemm.is_available():
-        return False
-    return choice in (AUTO, "fp16", INT8) or (choice == INT4 and int4_cpu.is_available())
 
 
 def _casting_operations(dtype: torch.dtype) -> type:
@@ -190,10 +185,4 @@ def _flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attenti
 
 
 def _flash(dtype: torch.dtype, head_width: int) -> Attention:
-    package = flash_package()
-    refusal: str | None = "no package flash-attn that works is installed"
-    if package is not None:
-        refusal = flash_refusal(mm.get_torch_device(), dtype, head_width)
-    if package is None or refusal:
-        raise ValueError(f"flash_attn cannot be used here: {refusal}; set attention to auto or sdpa.")
-    return Flash(package)
+    return flash_attention(mm.get_torch_device(), dtype, head_width, "set attention to auto or sdpa")
