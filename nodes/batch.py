@@ -13,7 +13,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..levo.batch import results, saving, song_list
-from ..levo.batch.attempts import left
+from ..levo.batch.attempts import unfinished
 from ..levo.batch.messages import refusal, summary
 from ..levo.batch.record import style_of
 from ..levo.batch.saving import Planned
@@ -96,10 +96,10 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         list_runs.settle()
         where = place(folder)
         # What was composed before a run failed is still of use, unless its song is to be passed over.
-        made = results.state(where, failures=skip_faulty) if skip_finished else None
+        saved = results.state(where, failures=skip_faulty) if skip_finished else None
         failed = list_runs.attempts.failed if skip_finished and skip_faulty else 0
         source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
-        return str(where), made, failed, _state(path_of(file)), _state(source)
+        return str(where), saved, failed, _state(path_of(file)), _state(source)
 
     @classmethod
     def execute(
@@ -113,12 +113,14 @@ class LeVoSongsFromJSONL(io.ComfyNode):
     ) -> io.NodeOutput:
         source = None if library == NO_LIBRARY else folders.path_of(Kind.PROMPT_LIBRARY, library)
         styles = read_library(source) if source else {}
-        found = listed(file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO))
-        if found.wrong and not (skip_faulty and found.songs):
-            raise SongListError(refusal(file, found, "turn on skip_faulty"))
-        songs, said = given(found, place(folder), skip_faulty, skip_finished, songs_a_run, cls)
-        reporting.show_text(cls.hidden.unique_id, said)
-        return io.NodeOutput(*columns(songs, styles))
+        listed = read_list(
+            file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO)
+        )
+        if listed.wrong and not (skip_faulty and listed.songs):
+            raise SongListError(refusal(file, listed, "turn on skip_faulty"))
+        planned, text = songs_to_make(listed, place(folder), skip_faulty, skip_finished, songs_a_run, cls)
+        reporting.show_text(cls.hidden.unique_id, text)
+        return io.NodeOutput(*columns(planned, styles))
 
 
 def _choosing_inputs() -> list[io.Input]:
@@ -190,7 +192,7 @@ def path_of(choice: str) -> Path | None:
     return path
 
 
-def listed(choice: str, styles: Collection[str] = (), hear: Hear | None = None) -> SongList:
+def read_list(choice: str, styles: Collection[str] = (), hear: Hear | None = None) -> SongList:
     """The songs of a combo's choice, which may ask for these styles; `hear` is asked of each clip.
 
     Raises:
@@ -223,8 +225,8 @@ def place(folder: str) -> Path:
         raise SongListError(f"{NAME} {error}") from error
 
 
-def given(
-    found: SongList,
+def songs_to_make(
+    listed: SongList,
     folder: Path,
     skip_faulty: bool,
     skip_finished: bool,
@@ -237,12 +239,14 @@ def given(
         SongListError: nothing could be saved.
     """
     list_runs.settle()
-    missing, failed = left(found.songs, folder, skip_faulty) if skip_finished else (list(found.songs), [])
+    missing, failed = (
+        unfinished(listed.songs, folder, skip_faulty) if skip_finished else (list(listed.songs), [])
+    )
     now = list_runs.attempts.some(missing, folder, most) if skip_faulty else missing[: most or None]
-    planned = saving.begin(now, missing, found.wrong, folder)
+    planned = saving.begin(now, missing, listed.wrong, folder)
     if planned and skip_finished:
         list_runs.begin(planned, node.hidden.unique_id, node.hidden.prompt or {})
-    return planned, summary(found, len(missing), failed, now)
+    return planned, summary(listed, len(missing), failed, now)
 
 
 def columns(songs: list[Planned], library: dict[str, Entries]) -> list[list]:
@@ -267,8 +271,8 @@ def columns(songs: list[Planned], library: dict[str, Entries]) -> list[list]:
 
 def drawn(song: Song, library: dict[str, Entries]) -> Style | None:
     """The style that a song asks for."""
-    found = style_of(song, library)
-    return None if found is None else Style(found.codes, found.name)
+    style = style_of(song, library)
+    return None if style is None else Style(style.codes, style.name)
 
 
 def below_output(folder: Path) -> str:

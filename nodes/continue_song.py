@@ -76,21 +76,21 @@ class LeVoContinueSong(io.ComfyNode):
         frames = frames_for(max_seconds, lelm.config, NAME)
         kept = kept_of(checked_tokens(tokens, NAME), take, seconds, frames, lelm.config)
         request = checked_request(tokens.request if conditioning is None else conditioning, NAME)
-        how = sampling_of(**sampling)
+        settings = sampling_of(**sampling)
         report = Report(cls.hidden.unique_id, request.lyrics, frames)
-        song = composed(lelm, request, frames, how, seeds_from(seed, takes), cuda_graph, report, kept)
+        song = composed(lelm, request, frames, settings, seeds_from(seed, takes), cuda_graph, report, kept)
         report_kept(report, kept.shape[2] / FRAME_RATE, seconds, song.seconds)
         return io.NodeOutput(song, all(song.ended), song.seconds)
 
 
-def report_kept(report: Report, kept: float, asked: float, length: float) -> None:
+def report_kept(report: Report, kept: float, requested: float, length: float) -> None:
     """Say where less was kept or made than one may expect; all in seconds."""
     if length == kept:
         report.note(
             f"Nothing was added: the song ended at {kept:g} s, where it went on; keep less, or try "
             "another seed or other lyrics.",
         )
-    elif kept < asked:
+    elif kept < requested:
         report.remark(f"The song is {kept:g} s long; all of it was kept.")
 
 

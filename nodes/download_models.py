@@ -68,10 +68,10 @@ def _part_input(name: str, what: str, why: str, more: bool = False) -> io.Boolea
 
 
 def _more_inputs() -> list[io.Input]:
-    beside = "which LeVo Style from Audio needs beside the renderer's"
+    for_clips = "which LeVo Style from Audio needs beside the renderer's"
     styles = "for LeVo Style from Library; from the Space of the authors"
     return [
-        _part_input("style_encoder", "the 1rvq file", beside, more=True),
+        _part_input("style_encoder", "the 1rvq file", for_clips, more=True),
         _part_input("separator", "HTDemucs", "for LeVo Split Vocals and LeVo Style from Audio", more=True),
         _part_input("styles", "the prompt library", styles, more=True),
         _small_input("renderer_gguf", "renderer", "What its matrices are rounded to is heard."),
@@ -194,15 +194,16 @@ class Speedometer:
 
     def __init__(self, node_id: str | None) -> None:
         self._node_id, self._bar = node_id, reporting.Progress()
-        self._told, self._before = time.monotonic(), 0  # when the last line was shown, and the bytes then
+        self._shown_at = time.monotonic()  # the last line
+        self._before = 0  # bytes that were there then
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Show bytes done and in all, and which file they are of."""
         self._bar(done, total)
         now = time.monotonic()
-        if (seconds := now - self._told) >= TEXT_SECONDS:
+        if (seconds := now - self._shown_at) >= TEXT_SECONDS:
             speed = max(done - self._before, 0) / seconds
-            self._told, self._before = now, done
+            self._shown_at, self._before = now, done
             text = f"{what}: {done / 1e9:.1f} of {total / 1e9:.1f} GB in all, {speed / 1e6:.0f} MB/s"
             reporting.show_text(self._node_id, text)
 

@@ -56,16 +56,16 @@ def lyrics_report(question: dict[str, Any]) -> dict[str, Any]:
         None; `tidy`, the text as it would be tidy, or None, also where it would be too long for a question;
         `tags` that there are.
     """
-    found = editing.report(_text(question, "text"))
-    tidy = found.tidy
+    report = editing.report(_text(question, "text"))
+    tidy = report.tidy
     return {
         "sections": [
             {"tag": s.tag, "line": s.line, "seconds": round(s.seconds, 1)}
-            for s in found.sections[:MAX_SECTIONS]
+            for s in report.sections[:MAX_SECTIONS]
         ],
-        "seconds": round(found.seconds, 1),
+        "seconds": round(report.seconds, 1),
         "limit": limit_of(_text(question, "checkpoint", "")),
-        "problem": found.problem and _problem(found.problem),
+        "problem": report.problem and _problem(report.problem),
         "tidy": tidy if tidy and len(tidy) <= MAX_CHARACTERS else None,
         "tags": lyrics.TAGS,
     }

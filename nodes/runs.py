@@ -133,8 +133,8 @@ def composing(
 ) -> ComposeRun:
     """A run of LeLM where it was placed."""
     model, device = lelm.patcher.model, lelm.patcher.load_device
-    how = graphs.execution(lelm, cuda_graph, frames)
-    return ComposeRun(model, conditions, frames, sampling, seeds, device, execution=how, kept=kept)
+    execution = graphs.execution(lelm, cuda_graph, frames)
+    return ComposeRun(model, conditions, frames, sampling, seeds, device, execution=execution, kept=kept)
 
 
 # Rendering and decoding ----------------------------------------------------------------------------------

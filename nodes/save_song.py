@@ -73,7 +73,7 @@ def save_all(
         except (ValueError, OSError) as error:
             errors.append(saving.refusal(listed.planned, error))
     if errors:
-        raise ValueError("\n".join(song_list.told(errors, "songs")))
+        raise ValueError("\n".join(song_list.first_sentences(errors, "songs")))
     return files
 
 

@@ -137,8 +137,8 @@ def checking(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
 def _values(inputs: dict[str, Any], each: io.Input, listed: bool) -> Iterator[Any]:
     """What was given for an input, one by one; an optional one may also be given nothing."""
-    given = inputs.get(each.id, [] if listed else None)
-    for value in given if listed and isinstance(given, list) else [given]:
+    values = inputs.get(each.id, [] if listed else None)
+    for value in values if listed and isinstance(values, list) else [values]:
         if value is not None or not each.optional:
             yield value
 
@@ -152,5 +152,5 @@ def _belongs(value: object, carried: Carried) -> bool:
 def _refusal(node: str, fitting: list[Carried], value: object) -> str:
     what = " or ".join(carried.what for carried in fitting)
     sources = " or ".join(carried.source for carried in fitting)
-    found = next((known.what for known in BY_TYPE.values() if _belongs(value, known)), None)
-    return f"{node} needs {what}, and what it was given is {found or described(value)}; connect {sources}."
+    actual = next((known.what for known in BY_TYPE.values() if _belongs(value, known)), None)
+    return f"{node} needs {what}, and what it was given is {actual or described(value)}; connect {sources}."

@@ -104,7 +104,7 @@ class LeVoSong(io.ComfyNode):
         vae: LoadedModel | None = None,
         **sampling: Any,
     ) -> io.NodeOutput:
-        frames, how = frames_for(max_seconds, lelm.config, "LeVo Song"), sampling_of(**sampling)
+        frames, draws = frames_for(max_seconds, lelm.config, "LeVo Song"), sampling_of(**sampling)
         conditioning = checked_request(conditioning, "LeVo Song")
         report = Report(cls.hidden.unique_id, conditioning.lyrics, frames)
         conditions, seeds = prepared(lelm, conditioning, report), seeds_from(seed, takes)
@@ -115,14 +115,14 @@ class LeVoSong(io.ComfyNode):
         player = WindowPlayer(report, models.decoder(), cls.hidden.unique_id)
         rendering = renderer_of(renderer, takes, render_seed, settings, prompt, player.add)
         progress = Progress()
-        with composing(lelm, conditions, frames, how, seeds, cuda_graph) as run:
+        with composing(lelm, conditions, frames, draws, seeds, cuda_graph) as run:
             song = SongRun(run, rendering, models.together)
             while song.step(progress):
                 report.composing(run.done, run.total)
-            made = run.result()
-        tokens = tokens_of(made, seeds, conditioning, how, lelm, report)
+            compositions = run.result()
+        tokens = tokens_of(compositions, seeds, conditioning, draws, lelm, report)
         models.bring_renderer()
-        songs = [latent_of(latents) for latents in song.finish(made, progress).values()]
+        songs = [latent_of(latents) for latents in song.finish(compositions, progress).values()]
         report.composed(tokens.lengths, tokens.ended, lelm.file is None)
         return io.NodeOutput(songs, tokens, all(tokens.ended), tokens.seconds)
 
@@ -144,8 +144,8 @@ class Models:
         to_compose = memory_to_compose(lelm, frames, takes)
         self._to_render = memory_to_render(renderer, takes, guidance)
         needed = to_compose + self._to_render
-        self._heard = vae is not None and reporting.is_watched() and self._place_all(lelm, vae, needed)
-        self.together = self._heard or memory.load_together([lelm, renderer], needed)
+        self._all_placed = vae is not None and reporting.is_watched() and self._place_all(lelm, vae, needed)
+        self.together = self._all_placed or memory.load_together([lelm, renderer], needed)
         if not self.together:
             log.info(
                 "LeLM and the renderer do not fit together: rendering starts when the song is composed."
@@ -163,7 +163,7 @@ class Models:
     def decoder(self) -> EarlySound | None:
         """What decodes while the song is made, if all models are there."""
         vae = self._vae
-        if vae is None or not self._heard:
+        if vae is None or not self._all_placed:
             return None
         return EarlySound(vae.patcher.model, vae.patcher.load_device, vae.dtype)
 

@@ -138,9 +138,9 @@ def saved(tokens: SongTokens, prefix: str) -> Path:
     """
     tokens = checked_tokens(tokens, "LeVo Save Tokens")  # before the folder is made
     start, paths = paths_for(prefix)
-    made: list[Path] = []
-    token_file.save(start, tokens, lambda file: made.append(placed(file, paths)))
-    return made[0]
+    written: list[Path] = []
+    token_file.save(start, tokens, lambda file: written.append(placed(file, paths)))
+    return written[0]
 
 
 def paths_for(

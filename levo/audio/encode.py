@@ -79,9 +79,9 @@ def encode(waveform: Tensor, rate: int, name: str, tags: FileTags | None = None)
     Raises:
         EncodeError: the sound is too short for this format, or there is no `av` that makes it.
     """
-    wanted, tags = FORMATS[name], tags or FileTags()
+    target, tags = FORMATS[name], tags or FileTags()
     samples, seconds = waveform.detach().float().cpu().clamp(-1, 1), waveform.shape[-1] / rate
-    if not wanted.bits and seconds < LEAST_SECONDS:
+    if not target.bits and seconds < LEAST_SECONDS:
         raise EncodeError(f"{name} cannot hold a sound of {seconds:.3f} s; choose FLAC or WAV.")
     try:
         import av
@@ -89,9 +89,9 @@ def encode(waveform: Tensor, rate: int, name: str, tags: FileTags | None = None)
         raise EncodeError(
             f"{name} needs av, which ComfyUI ships; install it with pip install av."
         ) from error
-    whole = stepped(samples, wanted.bits) if wanted.bits else samples
+    whole = stepped(samples, target.bits) if target.bits else samples
     try:
-        return _tagged(_encoded(whole, rate, wanted, tags), wanted, tags)
+        return _tagged(_encoded(whole, rate, target, tags), target, tags)
     except (av.error.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise EncodeError(f"{name} cannot be made by this av ({error}); choose another format.") from error
 
@@ -108,53 +108,53 @@ def stepped(samples: Tensor, bits: int) -> Tensor:
     return whole.to(torch.int16) if bits == 16 else whole.to(torch.int32) << 32 - bits
 
 
-def _encoded(samples: Tensor, rate: int, wanted: Format, tags: FileTags) -> bytes:
+def _encoded(samples: Tensor, rate: int, target: Format, tags: FileTags) -> bytes:
     """The file without what libav cannot write into it."""
     import av
 
     file = io.BytesIO()
-    container = {"id3v2_version": "0"} if wanted.suffix == MP3.suffix else {}  # ours has lyrics
-    with av.open(file, "w", format=wanted.suffix[1:], options=container) as output:
-        output.metadata.update(comments(tags, pictured=wanted.suffix == OPUS.suffix))
-        _fill(output, samples, rate, wanted)
+    container = {"id3v2_version": "0"} if target.suffix == MP3.suffix else {}  # ours has lyrics
+    with av.open(file, "w", format=target.suffix[1:], options=container) as output:
+        output.metadata.update(comments(tags, pictured=target.suffix == OPUS.suffix))
+        _fill(output, samples, rate, target)
     return file.getvalue()
 
 
-def _fill(output: Any, samples: Tensor, rate: int, wanted: Format) -> None:
+def _fill(output: Any, samples: Tensor, rate: int, target: Format) -> None:
     """Encode samples [channels, samples] into an open container of av."""
     channels, length = samples.shape
-    written = next((known for known in wanted.rates if known >= rate), max(wanted.rates, default=rate))
+    written = next((known for known in target.rates if known >= rate), max(target.rates, default=rate))
     stream = output.add_stream(
-        wanted.codec,
+        target.codec,
         rate=written,
         layout=LAYOUTS[channels],
-        format=wanted.sample,
-        options=dict(wanted.options),
+        format=target.sample,
+        options=dict(target.options),
     )
-    if wanted.bit_rate:
-        stream.bit_rate = wanted.bit_rate
+    if target.bit_rate:
+        stream.bit_rate = target.bit_rate
     for start in range(0, length, CHUNK):
-        output.mux(stream.encode(_frame(samples[:, start : start + CHUNK], start, rate, wanted)))
+        output.mux(stream.encode(_frame(samples[:, start : start + CHUNK], start, rate, target)))
     output.mux(stream.encode(None))
 
 
-def _frame(samples: Tensor, start: int, rate: int, wanted: Format) -> Any:
+def _frame(samples: Tensor, start: int, rate: int, target: Format) -> Any:
     """Samples [channels, samples] as a frame of av, in which channels take turns."""
     import av
 
     frame = av.AudioFrame.from_ndarray(
         samples.T.reshape(1, -1).contiguous().numpy(),
-        format=wanted.sample.removesuffix("p"),
+        format=target.sample.removesuffix("p"),
         layout=LAYOUTS[len(samples)],
     )
     frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
     return frame
 
 
-def _tagged(file: bytes, wanted: Format, tags: FileTags) -> bytes:
+def _tagged(file: bytes, target: Format, tags: FileTags) -> bytes:
     """A file with the tags that libav does not write."""
-    if wanted.suffix == MP3.suffix:
+    if target.suffix == MP3.suffix:
         return id3(tags) + file
-    if wanted.suffix == ".wav":
+    if target.suffix == ".wav":
         return with_chunk(file, tags)
-    return with_picture(file, tags.cover) if tags.cover and wanted.suffix == ".flac" else file
+    return with_picture(file, tags.cover) if tags.cover and target.suffix == ".flac" else file

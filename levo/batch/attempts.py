@@ -13,7 +13,7 @@ from . import results
 from .song_list import Fault, Song
 
 
-def left(songs: Sequence[Song], folder: Path, pass_over: bool) -> tuple[list[Song], list[Fault]]:
+def unfinished(songs: Sequence[Song], folder: Path, pass_over: bool) -> tuple[list[Song], list[Fault]]:
     """Songs that are not finished, and those of them that are passed over, as they could not be made.
 
     Raises:

@@ -89,11 +89,11 @@ def dated(folder: str, now: time.struct_time) -> str:
         ValueError: it has another name between `%`; says the end of a sentence.
     """
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in TIMES:
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in TIMES:
             known = ", ".join(f"%{name}%" for name in TIMES)
-            raise ValueError(f"{found[0]} stands for nothing here; use {known}")
-        return time.strftime(TIMES[found[1]], now)
+            raise ValueError(f"{match[0]} stands for nothing here; use {known}")
+        return time.strftime(TIMES[match[1]], now)
 
     return FIELD.sub(value, folder)
 

@@ -34,7 +34,7 @@ def record_of(
         "composer": asdict(tokens.composer),
         "started": started,
         results.SAVED: results.now(),
-        results.ASKED: song.request_hash,
+        results.REQUEST_HASH: song.request_hash,
         results.SETTINGS: settings,
     }
 

@@ -28,10 +28,10 @@ class PatternError(ValueError):
 
 def require_known(pattern: str) -> None:
     """Raises PatternError: a name in braces stands for nothing, whatever the song is."""
-    for found in FIELD.finditer(pattern):
-        if found[1] not in FIELDS:
+    for match in FIELD.finditer(pattern):
+        if match[1] not in FIELDS:
             known = ", ".join(f"{{{field}}}" for field in FIELDS)
-            raise PatternError(f"in which {shown(found[0])} stands for nothing; use {known}")
+            raise PatternError(f"in which {shown(match[0])} stands for nothing; use {known}")
 
 
 def filled(pattern: str, song: Mapping[str, str]) -> str:
@@ -46,10 +46,10 @@ def filled(pattern: str, song: Mapping[str, str]) -> str:
     """
     require_known(pattern)
 
-    def value(found: re.Match[str]) -> str:
-        name = names.file_name(song.get(found[1], ""))
+    def value(match: re.Match[str]) -> str:
+        name = names.file_name(song.get(match[1], ""))
         if not name:
-            raise PatternError(f"in which {found[0]} is empty; fill in the {found[1]}, or leave it out")
+            raise PatternError(f"in which {match[0]} is empty; fill in the {match[1]}, or leave it out")
         return name
 
     return FIELD.sub(value, pattern)
@@ -70,22 +70,22 @@ def put(start: Path, paths: Iterable[Path], song: bytes, stems: Mapping[str, byt
     Raises:
         WriteError: the disk is full or cannot be written.
     """
-    made: list[Path] = []
+    written: list[Path] = []
 
     def place(file: Path) -> None:
-        made.append(placed(file, paths))
+        written.append(placed(file, paths))
 
     def place_zip(file: Path) -> None:
-        beside = made[0].with_name(f"{made[0].stem.rstrip('_')}_{ZIP}")
-        others = names.numbered(beside.stem)
-        made.append(placed(file, (beside.with_name(f"{name}{ZIP[-4:]}") for name in others)))
+        archive = written[0].with_name(f"{written[0].stem.rstrip('_')}_{ZIP}")
+        others = names.numbered(archive.stem)
+        written.append(placed(file, (archive.with_name(f"{name}{ZIP[-4:]}") for name in others)))
 
     with ExitStack() as stack:
         if stems:
             size = sum(map(len, stems.values())) + ZIP_BYTES * len(stems)
             _zip(stack.enter_context(writing(start.with_suffix(".zip"), size, place_zip)), stems)
         stack.enter_context(writing(start, len(song), place)).write_bytes(song)
-    return made
+    return written
 
 
 def _zip(path: Path, files: Mapping[str, bytes]) -> None:

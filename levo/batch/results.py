@@ -22,7 +22,7 @@ from .song_list import IDX, Fault, Song, SongListError
 
 RESULTS = "results.jsonl"
 LOCK = f".{RESULTS}.lock"
-ASKED, FILE, SAVED, SETTINGS = "asked_sha256", "file", "saved", "settings"
+REQUEST_HASH, FILE, SAVED, SETTINGS = "asked_sha256", "file", "saved", "settings"
 ERROR, FAILED = "error", "failed"
 STEMS = "stems"  # files of a song's tracks, by their names
 SUFFIX, SUFFIXES = ".flac", (".flac", ".wav")
@@ -92,7 +92,7 @@ def add(records: Records, record: dict) -> None:
     records[_key(record)] = record
     if ERROR not in record:
         for each in [k for k, one in records.items() if ERROR in one and one[IDX] == record[IDX]]:
-            if records[each].get(ASKED, "") in ("", record.get(ASKED, "")):
+            if records[each].get(REQUEST_HASH, "") in ("", record.get(REQUEST_HASH, "")):
                 del records[each]
 
 
@@ -114,11 +114,10 @@ def note(folder: Path, faults: Iterable[Fault]) -> None:
     if new:
         with changing(folder) as records:
             for fault in new:
-                asked = {ASKED: fault.asked} if fault.asked else {}
-                add(
-                    records,
-                    {IDX: fault.idx, "line": fault.line, ERROR: fault.reason, FAILED: now(), **asked},
-                )
+                record = {IDX: fault.idx, "line": fault.line, ERROR: fault.reason, FAILED: now()}
+                if fault.request_hash:
+                    record[REQUEST_HASH] = fault.request_hash
+                add(records, record)
 
 
 def missing(songs: Iterable[Song], folder: Path) -> list[Song]:
@@ -128,7 +127,7 @@ def missing(songs: Iterable[Song], folder: Path) -> list[Song]:
         SongListError: the results cannot be read.
     """
     records = read(folder)
-    return [song for song in songs if not _is_there(song, records, folder)]
+    return [song for song in songs if not _has_file(song, records, folder)]
 
 
 def failures(songs: Iterable[Song], folder: Path) -> list[Fault]:
@@ -138,7 +137,7 @@ def failures(songs: Iterable[Song], folder: Path) -> list[Fault]:
         SongListError: the results cannot be read.
     """
     records = read(folder)
-    failed = {(one[IDX], one.get(ASKED)): one[ERROR] for one in records.values() if ERROR in one}
+    failed = {(one[IDX], one.get(REQUEST_HASH)): one[ERROR] for one in records.values() if ERROR in one}
     return [
         Fault(song.line, str(failed[song.idx, song.request_hash]), song.idx, song.request_hash)
         for song in songs
@@ -155,7 +154,7 @@ def state(folder: Path, failures: bool) -> str:
     counts = {
         name: _time(record)
         for name, record in records.items()
-        if ERROR not in record or (failures and record.get(ASKED))
+        if ERROR not in record or (failures and record.get(REQUEST_HASH))
     }
     return hashlib.sha256(repr(counts).encode(errors="surrogatepass")).hexdigest()
 
@@ -165,7 +164,7 @@ def saved_of(song: Song, records: Records) -> dict[str, str]:
     return {
         file: _time(one)
         for one in records.values()
-        if one[IDX] == song.idx and one.get(ASKED) == song.request_hash and (file := file_of(one))
+        if one[IDX] == song.idx and one.get(REQUEST_HASH) == song.request_hash and (file := file_of(one))
     }
 
 
@@ -184,7 +183,7 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def _is_there(song: Song, records: Records, folder: Path) -> bool:
+def _has_file(song: Song, records: Records, folder: Path) -> bool:
     return any(is_whole(folder / file) for file in saved_of(song, records))
 
 
@@ -201,12 +200,10 @@ def _is_name(file: str) -> bool:
 
 
 def _key(record: dict) -> tuple[str, ...]:
-    idx, asked, file = (
-        record[IDX] + "",
-        (record.get(ASKED) or "") + "",
-        file_of(record),
-    )  # texts, or it fails
-    return (key(file),) if file else (idx, asked)
+    idx = record[IDX] + ""  # a text, or it fails; so is the hash
+    request_hash = (record.get(REQUEST_HASH) or "") + ""
+    file = file_of(record)
+    return (key(file),) if file else (idx, request_hash)
 
 
 def _time(record: dict) -> str:
@@ -214,7 +211,7 @@ def _time(record: dict) -> str:
 
 
 def _is_known(fault: Fault, records: Records) -> bool:
-    record = records.get((fault.idx, fault.asked), {})
+    record = records.get((fault.idx, fault.request_hash), {})
     return (record.get(ERROR), record.get("line")) == (fault.reason, fault.line)
 
 

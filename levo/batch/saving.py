@@ -36,24 +36,24 @@ class Planned:
     song: Song
     folder: Path
     name: str  # of its first file, without ending
-    own: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
+    saved: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
     suffix: str = SUFFIX
 
 
-def folder_of(asked: str, output: Path, now: time.struct_time) -> Path:
+def folder_of(name: str, output: Path, now: time.struct_time) -> Path:
     """A folder below the output folder, with the names of times in it resolved.
 
     Raises:
         SongListError: it leads elsewhere, or has a name in it that means nothing.
     """
-    if wrong := fault(asked):
-        raise SongListError(f"cannot use the folder {shown(asked)}, {wrong}.")
+    if wrong := fault(name):
+        raise SongListError(f"cannot use the folder {shown(name)}, {wrong}.")
     try:
-        path = Path(os.path.abspath(output / names.dated(asked.strip(), now)))
+        path = Path(os.path.abspath(output / names.dated(name.strip(), now)))
     except ValueError as error:
-        raise SongListError(f"cannot use the folder {shown(asked)}: {error}.") from error
+        raise SongListError(f"cannot use the folder {shown(name)}: {error}.") from error
     if output not in path.parents:
-        raise SongListError(f"cannot use the folder {shown(asked)}; name one inside {output}.")
+        raise SongListError(f"cannot use the folder {shown(name)}; name one inside {output}.")
     return path
 
 
@@ -63,8 +63,8 @@ def prepare(folder: Path, songs: Sequence[Song]) -> None:
     Raises:
         SongListError: the disk does not let us, or the results are damaged.
     """
-    wanted = [names.file_name(song.idx) for song in songs]
-    longest = max(wanted, key=lambda name: len(name.encode()), default="")
+    file_names = [names.file_name(song.idx) for song in songs]
+    longest = max(file_names, key=lambda name: len(name.encode()), default="")
     probe = folder / f".{longest} (99999){CORE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _brief(folder: Path) -> str:
 
 def begin(
     now: Sequence[Song],
-    left: Sequence[Song],
+    unfinished: Sequence[Song],
     wrong: Iterable[Fault],
     folder: Path,
     suffix: str = SUFFIX,
@@ -99,7 +99,7 @@ def begin(
 
     Args:
         now: songs that the run makes.
-        left: those that later runs make, too.
+        unfinished: those that later runs make, too.
         wrong: faulty lines of the list.
         folder: need not be there; without a song to make it is not made.
         suffix: of the files.
@@ -108,7 +108,7 @@ def begin(
         SongListError: nothing could be saved; whatever can be known is tried.
     """
     if now:
-        prepare(folder, left)
+        prepare(folder, unfinished)
     if folder.is_dir():
         results.note(folder, [fault for fault in wrong if fault.clip])
     return plan(now, folder, suffix)
@@ -126,10 +126,10 @@ def plan(songs: Sequence[Song], folder: Path, suffix: str = SUFFIX) -> list[Plan
     taken = _taken(folder, records)
     planned = []
     for song in songs:
-        own = tuple(results.saved_of(song, records).items())
-        name = Path(own[0][0]).stem if own else _free(song, taken, suffix)
+        saved = tuple(results.saved_of(song, records).items())
+        name = Path(saved[0][0]).stem if saved else _free(song, taken, suffix)
         taken.add(key(f"{name}{suffix}"))
-        planned.append(Planned(song, folder, name, own, suffix))
+        planned.append(Planned(song, folder, name, saved, suffix))
     return planned
 
 
@@ -226,7 +226,7 @@ def refusal(planned: Planned, error: Exception) -> str:
 
 
 def _moved(planned: Planned, take: int, records: results.Records, partial: Path) -> Path:
-    file = _own(planned, take, records) or _claimed(planned, take, records)
+    file = _file_to_replace(planned, take, records) or _claimed(planned, take, records)
     os.replace(partial, file)
     return file
 
@@ -247,8 +247,8 @@ def _stems_moved(
     """Give a song's tracks their names, those that they had before where it is made again."""
     if not stems:
         return {}
-    own = _own(planned, take, records)
-    before = results.stems_of(records.get((key(own.name),), {})) if own else {}
+    replaced = _file_to_replace(planned, take, records)
+    before = results.stems_of(records.get((key(replaced.name),), {})) if replaced else {}
     named = {}
     for track, partial in stems.items():
         file = planned.folder / before.get(track, "")
@@ -259,15 +259,15 @@ def _stems_moved(
     return {results.STEMS: named}
 
 
-def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
+def _file_to_replace(planned: Planned, take: int, records: results.Records) -> Path | None:
     """The file that a take is to replace, if nothing happened to it since the list was read."""
-    own = planned.own[take] if take < len(planned.own) else None
-    if own is None or own not in results.saved_of(planned.song, records).items():
+    saved = planned.saved[take] if take < len(planned.saved) else None
+    if saved is None or saved not in results.saved_of(planned.song, records).items():
         return None
-    file = planned.folder / own[0]
+    file = planned.folder / saved[0]
     if file.suffix.lower() != planned.suffix:
         return None
-    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
+    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(saved[0])} - {saved[0]}
     return None if others or file.is_dir() else file
 
 
@@ -289,13 +289,13 @@ def _free(song: Song, taken: Collection[str], suffix: str) -> str:
 def _taken(folder: Path, records: results.Records) -> set[str]:
     """Keys of the file names that are there or recorded."""
     stems = {key(file) for record in records.values() for file in results.stems_of(record).values()}
-    there = {key(path.name) for path in _sounds(folder)}
-    return {name for name, *rest in records if not rest} | stems | there
+    present = {key(path.name) for path in _sounds(folder)}
+    return {name for name, *rest in records if not rest} | stems | present
 
 
 def _sounds(folder: Path) -> list[Path]:
-    there = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in there if path.suffix.lower() in SUFFIXES]
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in paths if path.suffix.lower() in SUFFIXES]
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class Fault:
     line: int
     reason: str  # a sentence
     idx: str = ""  # as far as it is known
-    asked: str = ""  # the song's `request_hash`, where the line is well and the song could not be made
+    request_hash: str = ""  # of a song whose line is well and that could not be made
     clip: bool = False  # whether its prompt audio is at fault
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class _LineError(ValueError):
         self.idx, self.clip = idx, isinstance(error, _ClipError)
 
 
-def told(sentences: Sequence[object], what: str = "faulty lines") -> list[str]:
+def first_sentences(sentences: Sequence[object], what: str = "faulty lines") -> list[str]:
     """The first sentences, and how many more there are."""
     first = [str(sentence) for sentence in sentences[:LISTED]]
     more = len(sentences) - len(first)
@@ -199,7 +199,7 @@ def _song(
     try:
         song, odd = _request(number, idx, fields, folder, styles)
         if hear and song.audio:
-            _heard(song.audio, hear)
+            _check_clip(song.audio, hear)
     except ValueError as error:
         raise _LineError(error, idx) from error
     return song, odd
@@ -229,7 +229,7 @@ def _request(
     return Song(number, idx, lyrics, description, audio, style), odd
 
 
-def _heard(clip: Path, hear: Hear) -> None:
+def _check_clip(clip: Path, hear: Hear) -> None:
     try:
         hear(clip)
     except ValueError as error:
@@ -279,19 +279,19 @@ def _audio(path: str, folder: Path) -> Path | None:
         raise _ClipError(f"{AUDIO} {shown(path)} is no path.")
     try:
         folder = folder.resolve()
-        found = (folder / path).resolve()
-        is_file = found.is_file()
+        clip = (folder / path).resolve()
+        is_file = clip.is_file()
     except (OSError, RuntimeError) as error:  # too long, or links that lead in a circle
         raise _ClipError(f"{AUDIO} {shown(path)} cannot be opened; name another file.") from error
-    if folder not in found.parents:
+    if folder not in clip.parents:
         raise _ClipError(f"{AUDIO} {shown(path)} leads out of {folder}; copy the file there.")
     if not is_file:
         raise _ClipError(f"{AUDIO} {shown(path)} is not in {folder}; copy the file there.")
-    return found
+    return clip
 
 
-def _known(asked: str, styles: Collection[str]) -> str:
+def _known(name: str, styles: Collection[str]) -> str:
     for style in styles:
-        if style.casefold() == asked.casefold():
+        if style.casefold() == name.casefold():
             return style
-    raise SongListError(f"{STYLE} {shown(asked)} is not in the library; use one of {', '.join(styles)}.")
+    raise SongListError(f"{STYLE} {shown(name)} is not in the library; use one of {', '.join(styles)}.")

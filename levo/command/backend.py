@@ -12,7 +12,7 @@ import torch
 from ..batch.saving import Planned
 from ..memory import bytes_asked, ran_out_of_ram
 from .job import Engine, SongOptions
-from .make import MadeSong, Order, SongMaker, Watch
+from .make import FinishedSong, Order, SongMaker, Watch
 from .models import Models
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Backend(Protocol):
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
-    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         """Each song, or why it could not be made."""
 
 
@@ -42,14 +42,14 @@ class LocalBackend:
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
-    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         """See `Backend`."""
         for batch in batches(planned, self._batch):
-            yield from self._made(batch, order, watch)
+            yield from self._make(batch, order, watch)
 
-    def _made(
+    def _make(
         self, batch: Sequence[Planned], order: Ordering, watch: Watch
-    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         """Songs composed at once; where that fails, one by one: whatever went wrong, the next may do."""
         orders, unread = ordered(batch, order)
         yield from unread
@@ -61,7 +61,7 @@ class LocalBackend:
             if len(waiting) == 1 == len(batch):
                 yield waiting.popitem()[1], Failed(reason_of(error))
         for each in waiting.values():
-            yield from self._made([each], order, watch)
+            yield from self._make([each], order, watch)
 
 
 def batches(planned: Iterable[Planned], most: int) -> Iterator[list[Planned]]:
@@ -84,7 +84,7 @@ def ordered(
     return orders, unread
 
 
-def failed_or(outcome: MadeSong | Exception) -> MadeSong | Failed:
+def failed_or(outcome: FinishedSong | Exception) -> FinishedSong | Failed:
     """A song, or why it could not be made in a sentence."""
     return Failed(reason_of(outcome)) if isinstance(outcome, Exception) else outcome
 
@@ -94,8 +94,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return "The card's memory ran out; use --low-memory, fewer --takes or --dtype int8."
     if ran_out_of_ram(error):
-        asked = bytes_asked(error)
-        more = f" ({asked / 1e6:,.0f} MB more were asked for)" if asked else ""
+        requested = bytes_asked(error)
+        more = f" ({requested / 1e6:,.0f} MB more were asked for)" if requested else ""
         return f"RAM ran out{more}; use fewer --takes, or less --max-seconds."
     log.debug("A song could not be made.", exc_info=error)
     lines = str(error).strip().splitlines()

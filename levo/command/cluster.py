@@ -18,7 +18,7 @@ from ..batch.saving import Planned
 from .arguments import Cluster
 from .backend import Failed, Ordering, batches, failed_or, ordered, reason_of
 from .job import Engine, SongOptions
-from .make import MadeSong, Order, SongMaker, Watch
+from .make import FinishedSong, Order, SongMaker, Watch
 from .models import Models
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Worker:
         """Answers once the models are loaded."""
         return True
 
-    def make(self, orders: Sequence[Order]) -> list[MadeSong | Failed]:
+    def make(self, orders: Sequence[Order]) -> list[FinishedSong | Failed]:
         """Songs composed at once, in the order given, or why they cannot be made.
 
         Raises:
@@ -91,7 +91,7 @@ class RayBackend:
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
-    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         """See `levo.command.backend.Backend`; songs come as they are made."""
         ray, waiting = self._ray, batches(planned, self._batch)
         running: dict[Any, tuple[Any, list[Planned]]] = {}
@@ -103,8 +103,8 @@ class RayBackend:
                 orders, unread = ordered(batch, order)  # unread: what a style comes from cannot be read
                 yield from unread
                 if orders:
-                    made = worker.make.options(retry_exceptions=True).remote([each for _, each in orders])
-                    running[made] = worker, [each for each, _ in orders]
+                    task = worker.make.options(retry_exceptions=True).remote([each for _, each in orders])
+                    running[task] = worker, [each for each, _ in orders]
                     return
 
         for worker in self._workers:
@@ -119,11 +119,11 @@ class RayBackend:
             if outcomes is not None:
                 yield from zip(batch, outcomes, strict=True)
 
-    def _outcomes(self, done: Any, count: int) -> list[MadeSong | Failed] | None:
+    def _outcomes(self, done: Any, count: int) -> list[FinishedSong | Failed] | None:
         """What a worker made; None where several songs failed, of which one may have been the cause."""
         ray = self._ray
         try:
-            outcomes: list[MadeSong | Failed] = ray.get(done)
+            outcomes: list[FinishedSong | Failed] = ray.get(done)
             return outcomes
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
@@ -188,18 +188,18 @@ def _share(ray: ModuleType, cluster: Cluster) -> float:
     Raises:
         ValueError: the cluster has none.
     """
-    there = ray.cluster_resources().get("GPU", 0)
-    wanted = cluster.gpus if cluster.gpus is not None else min(there, 1)
-    if wanted > there:
-        raise ValueError(f"The cluster has {there:g} GPUs; give --gpus-per-worker 0 to use its CPUs.")
-    return float(wanted)
+    available = ray.cluster_resources().get("GPU", 0)
+    share = cluster.gpus if cluster.gpus is not None else min(available, 1)
+    if share > available:
+        raise ValueError(f"The cluster has {available:g} GPUs; give --gpus-per-worker 0 to use its CPUs.")
+    return float(share)
 
 
 def _room(ray: ModuleType, gpus: float, threads: int) -> int:
     """How many workers the cluster has room for, one at least."""
-    there = ray.cluster_resources()
-    by_cpu = there.get("CPU", 0) / threads
-    return max(1, int(min(by_cpu, there.get("GPU", 0) / gpus) if gpus else by_cpu))
+    available = ray.cluster_resources()
+    by_cpu = available.get("CPU", 0) / threads
+    return max(1, int(min(by_cpu, available.get("GPU", 0) / gpus) if gpus else by_cpu))
 
 
 def _cause(error: BaseException) -> str:

@@ -19,7 +19,7 @@ STOPPED = 128  # and the number of the signal
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, without the program's name; gives the exit status."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    args = list(sys.argv[1:] if argv is None else argv)
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -28,28 +28,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        return report.main(given[1:]) if given[:1] == [arguments.REPORT] else _make(given)
+        return report.main(args[1:]) if args[:1] == [arguments.REPORT] else _make(args)
     except KeyboardInterrupt:
         number = received[0] if received else signal.SIGINT
-        return _told(STOPPED + number, "Stopped; the same command goes on where it was.")
+        return _end(STOPPED + number, "Stopped; the same command goes on where it was.")
     except (ValueError, OSError) as error:
-        return _told(REFUSED, f"levo: {error}")
+        return _end(REFUSED, f"levo: {error}")
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _make(given: list[str]) -> int:
-    asked = arguments.read(given)
-    logging.basicConfig(
-        level=logging.INFO if asked.verbose else logging.ERROR if asked.place.quiet else logging.WARNING,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
-    if asked.engine.files.are_tiny and not asked.place.quiet:
+def _make(args: list[str]) -> int:
+    invocation = arguments.read(args)
+    quiet = invocation.place.quiet
+    level = logging.INFO if invocation.verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    if invocation.engine.files.are_tiny and not quiet:
         sys.stderr.write(
             "The built-in tiny models sound like noise; for music give --lelm, --renderer and --vae.\n"
         )
-    return run(asked.place, asked.engine, asked.options, partial(_backend, asked.cluster))
+    return run(
+        invocation.place, invocation.engine, invocation.options, partial(_backend, invocation.cluster)
+    )
 
 
 def _backend(cluster: arguments.Cluster | None, engine: Engine, options: SongOptions) -> Backend:
@@ -60,6 +60,6 @@ def _backend(cluster: arguments.Cluster | None, engine: Engine, options: SongOpt
     return RayBackend(cluster, engine, options)
 
 
-def _told(status: int, sentence: str) -> int:
+def _end(status: int, sentence: str) -> int:
     sys.stderr.write(f"{sentence}\n")
     return status

@@ -19,7 +19,7 @@ from ..lelm.conditions import prepare, song_text
 from ..memory import chunk_frames, decode_bytes
 from ..progress import OnStep, ignore
 from ..separator.split import split
-from ..song.batches import WantedSong, compose_songs
+from ..song.batches import BatchSong, compose_songs
 from ..song.decode import decode_song
 from ..song.latents import SongLatents, Track
 from ..song.render import Prompt, render_songs, seeded_noise, style_prompt
@@ -60,7 +60,7 @@ class Take:
 
 
 @dataclass(frozen=True)
-class MadeSong:
+class FinishedSong:
     """All takes of a song that have a frame."""
 
     tokens: SongTokens
@@ -100,7 +100,7 @@ class SongMaker:
     @torch.inference_mode()
     def make(
         self, orders: Sequence[Order], watch: Watch = unwatched
-    ) -> Iterator[tuple[int, MadeSong | Exception]]:
+    ) -> Iterator[tuple[int, FinishedSong | Exception]]:
         """Make songs: composed at once, then rendered and decoded one after the other.
 
         Args:
@@ -113,32 +113,34 @@ class SongMaker:
         Raises:
             Exception: the songs could not be composed together.
         """
-        wanted: list[tuple[int, StylePrompt | None, WantedSong]] = []
+        songs: list[tuple[int, StylePrompt | None, BatchSong]] = []
         for place, order in enumerate(orders):
             try:
                 style = self._style(order, watch)
-                wanted.append((place, style, self._wanted(order.song, style)))
+                songs.append((place, style, self._batched(order.song, style)))
             except Exception as error:
                 yield place, error
-        composed = self._composed([song for _, _, song in wanted], watch)
-        for (place, style, song), tokens in zip(wanted, composed, strict=True):
+        composed = self._composed([song for _, _, song in songs], watch)
+        for (place, style, song), tokens in zip(songs, composed, strict=True):
             try:
                 if isinstance(tokens, ValueError):
                     raise tokens
-                made: MadeSong | Exception = self._made(orders[place].song, style, tokens, song, watch)
+                outcome: FinishedSong | Exception = self._finish(
+                    orders[place].song, style, tokens, song, watch
+                )
             except Exception as error:
-                made = error
-            yield place, made
+                outcome = error
+            yield place, outcome
 
-    def _made(
-        self, song: Song, style: StylePrompt | None, tokens: SongTokens, wanted: WantedSong, watch: Watch
-    ) -> MadeSong:
+    def _finish(
+        self, song: Song, style: StylePrompt | None, tokens: SongTokens, batched: BatchSong, watch: Watch
+    ) -> FinishedSong:
         """A song that was composed."""
         takes = tokens.takes
         each = [[take] for take in takes] if self._models.engine.low_memory else [takes]
         rendered = [latents for some in each for latents in self._rendered(some, style, watch)]
-        made = tuple(self._take(song, tokens, n, sound, watch) for n, sound in enumerate(rendered))
-        return MadeSong(tokens, made, _notes(wanted, tokens), self._models.says())
+        files = tuple(self._take(song, tokens, n, sound, watch) for n, sound in enumerate(rendered))
+        return FinishedSong(tokens, files, _notes(batched, tokens), self._models.says())
 
     def _style(self, order: Order, watch: Watch) -> StylePrompt | None:
         if order.clip is None:
@@ -159,16 +161,16 @@ class SongMaker:
             codes |= encode_clips(encoder.model, clips, device, watch("encoding the prompt"))
         return StylePrompt(prompt_codes(codes), vocals, accompaniment)
 
-    def _wanted(self, song: Song, style: StylePrompt | None) -> WantedSong:
+    def _batched(self, song: Song, style: StylePrompt | None) -> BatchSong:
         """What LeLM is given of a song."""
         models, instrumental = self._models, self._options.kind == BGM
         words = NO_WORDS if instrumental else song.lyrics
         request = SongRequest(words, song.description, instrumental, style.codes if style else None)
         text = conditioned(song.description, models.lelm.config.version, instrumental)
         conditions = prepare(song_text(words), text, request.style, models.lelm.config, models.tokenizer)
-        return WantedSong(request, conditions, self._frames, tuple(self._seeds))
+        return BatchSong(request, conditions, self._frames, tuple(self._seeds))
 
-    def _composed(self, songs: Sequence[WantedSong], watch: Watch) -> list[SongTokens | ValueError]:
+    def _composed(self, songs: Sequence[BatchSong], watch: Watch) -> list[SongTokens | ValueError]:
         """Tokens of each song, or the error that a song without a frame is."""
         if not songs:
             return []
@@ -196,7 +198,7 @@ class SongMaker:
         device, on_step = models.place(models.renderer), watch("rendering")
         renderer = models.renderer.model
         if separate:
-            made = render_stems(
+            stems = render_stems(
                 renderer,
                 songs,
                 options.stems,
@@ -207,7 +209,7 @@ class SongMaker:
                 device,
                 on_step,
             )
-            return list(made)
+            return list(stems)
         noises = [seeded_noise(options.seed, 1, models.renderer.config) for _ in songs]
         settings = RenderSettings(track, options.steps, options.guidance)
         prompt = prompts[0] if prompts else None
@@ -267,16 +269,16 @@ class SongMaker:
         }
 
 
-def _notes(wanted: WantedSong, tokens: SongTokens) -> tuple[str, ...]:
+def _notes(batched: BatchSong, tokens: SongTokens) -> tuple[str, ...]:
     """What of a song's text did not fit, and which takes ended before they began."""
-    found = [
+    notes = [
         f"Too long for this checkpoint: the {what} lost their end, {cut[:CUT_SHOWN]!r}."
         for what, cut in (
-            ("lyrics", wanted.conditions.cut_lyric),
-            ("style tags", wanted.conditions.cut_style),
+            ("lyrics", batched.conditions.cut_lyric),
+            ("style tags", batched.conditions.cut_style),
         )
         if cut
     ]
-    if silent := [str(seed) for seed in wanted.seeds if seed not in tokens.seeds]:
-        found.append(f"Left out, because they ended before their first frame: seeds {', '.join(silent)}.")
-    return tuple(found)
+    if silent := [str(seed) for seed in batched.seeds if seed not in tokens.seeds]:
+        notes.append(f"Left out, because they ended before their first frame: seeds {', '.join(silent)}.")
+    return tuple(notes)

@@ -80,15 +80,15 @@ class Models:
         """What tokens remember of LeLM."""
         return Composer(self.lelm.name, self.lelm.config.version, config_hash(self.lelm.config))
 
-    def place(self, wanted: Loaded) -> torch.device:
+    def place(self, loaded: Loaded) -> torch.device:
         """Bring a model to the device, where memory is short in the place of all others."""
         if self.engine.low_memory and self.device.type != "cpu":
             for other in (self.lelm, self.renderer, self.vae, *self.encoders, self.separator):
-                if other is not None and other is not wanted:
+                if other is not None and other is not loaded:
                     other.model.to("cpu")
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            wanted.model.to(self.device)
+            loaded.model.to(self.device)
         return self.device
 
     def execution(self) -> Execution:
@@ -103,39 +103,49 @@ class Models:
 
     def _lelm(self, path: Path | None) -> Loaded:
         file, config = open_file(Kind.LELM, path)
-        how = lelm_precision(self.engine.dtype, self.engine.attention, config.head_width, self.device)
-        model = LeLM(config, how.operations, how.attention, device="meta", dtype=how.dtype)
-        return self._filled(model, file, released.lelm_layout(config), config, how)
+        precision = lelm_precision(self.engine.dtype, self.engine.attention, config.head_width, self.device)
+        model = LeLM(
+            config, precision.operations, precision.attention, device="meta", dtype=precision.dtype
+        )
+        return self._filled(model, file, released.lelm_layout(config), config, precision)
 
     def _renderer(self, path: Path | None) -> Loaded:
         file, config = open_file(Kind.RENDERER, path)
         head_width = config.width // config.heads
-        how = renderer_precision(self.engine.renderer_dtype, self.engine.attention, head_width, self.device)
-        model = Renderer(config, how.operations, how.attention, device="meta", dtype=how.dtype)
-        return self._filled(model, file, released.renderer_layout(config), config, how)
+        precision = renderer_precision(
+            self.engine.renderer_dtype, self.engine.attention, head_width, self.device
+        )
+        model = Renderer(
+            config, precision.operations, precision.attention, device="meta", dtype=precision.dtype
+        )
+        return self._filled(model, file, released.renderer_layout(config), config, precision)
 
     def _vae(self, path: Path | None) -> Loaded:
         file, config = open_file(Kind.VAE, path)
-        how, encodes = audio_precision(self.engine.vae_dtype), file is None or file.encodes
-        model = Vae(config, how.operations, encodes=encodes, device="meta", dtype=how.dtype)
-        return self._filled(model, file, released.vae_layout(config, encodes), config, how)
+        precision, encodes = audio_precision(self.engine.vae_dtype), file is None or file.encodes
+        model = Vae(config, precision.operations, encodes=encodes, device="meta", dtype=precision.dtype)
+        return self._filled(model, file, released.vae_layout(config, encodes), config, precision)
 
     def _encoder(self, kind: Kind, path: Path | None) -> Loaded:
         file, config = open_file(kind, path)
-        how = audio_precision()
-        model = StyleEncoder(config, how.operations, how.attention, device="meta", dtype=how.dtype)
-        return self._filled(model, file, released.style_encoder_layout(config), config, how)
+        precision = audio_precision()
+        model = StyleEncoder(
+            config, precision.operations, precision.attention, device="meta", dtype=precision.dtype
+        )
+        return self._filled(model, file, released.style_encoder_layout(config), config, precision)
 
     def _separator(self, path: Path | None) -> Loaded:
         file, config = open_file(Kind.SEPARATOR, path)
         model = build_htdemucs(config, "meta")
         return self._filled(model, file, released.separator_layout(model), config, audio_precision())
 
-    def _filled(self, model: nn.Module, file: Any, layout: Any, config: Any, how: Precision) -> Loaded:
+    def _filled(
+        self, model: nn.Module, file: Any, layout: Any, config: Any, precision: Precision
+    ) -> Loaded:
         load_weights(model, file, layout, self._home)
         name = display_name(file.path) if file else TINY
-        log.info("Loaded %s (%s, %s).", type(model).__name__, name, how.dtype)
-        return Loaded(model, config, name, how.dtype)
+        log.info("Loaded %s (%s, %s).", type(model).__name__, name, precision.dtype)
+        return Loaded(model, config, name, precision.dtype)
 
 
 def _tokenizer(folder: Path | None, version: str) -> Tokenizer:

@@ -117,12 +117,12 @@ def _fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def _attention(
-    choice: str, dtype: torch.dtype, head_width: int, device: torch.device, own: Attention
+    choice: str, dtype: torch.dtype, head_width: int, device: torch.device, fallback: Attention
 ) -> Attention:
-    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `own`."""
+    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `fallback`."""
     if choice == SDPA:
         return sdpa
     if choice == FLASH:
         return flash_attention(device, dtype, head_width, "choose auto or sdpa")
     package = flash_package()
-    return Flash(package, own) if package else own
+    return Flash(package, fallback) if package else fallback

@@ -53,10 +53,10 @@ class Bars:
             sys.stderr.flush()
 
 
-def _bar(**how: Any) -> Any:
+def _bar(**options: Any) -> Any:
     """A bar of tqdm; None where there is no tqdm, or nobody sees it."""
     try:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm(file=sys.stderr, dynamic_ncols=True, **how) if sys.stderr.isatty() else None
+    return tqdm(file=sys.stderr, dynamic_ncols=True, **options) if sys.stderr.isatty() else None

@@ -55,8 +55,8 @@ class Row:
 
 def main(argv: list[str]) -> int:
     """Run `levo report`; gives the exit status: 0 all songs are whole, 1 some are not there."""
-    given = arguments.reporter().parse_args(argv)
-    folder = Path(given.out)
+    args = arguments.reporter().parse_args(argv)
+    folder = Path(args.out)
     records = results.read(folder).values()
     if not records:
         raise SongListError(
@@ -65,9 +65,9 @@ def main(argv: list[str]) -> int:
     rows = []
     for row in rows_of(folder, list(records)):
         rows.append(row)
-        if given.json:
+        if args.json:
             sys.stdout.write(json.dumps({**asdict(row), "early": row.early}, ensure_ascii=True) + "\n")
-    if not given.json:
+    if not args.json:
         sys.stdout.write(table(rows))
     return int(any(row.error for row in rows))
 
@@ -97,16 +97,16 @@ def table(rows: list[Row]) -> str:
 
 def totals(rows: list[Row]) -> list[str]:
     """Sums over songs."""
-    made = [row for row in rows if not row.error]
-    seconds = sum(row.seconds for row in made)
-    ended, early = sum(row.ended for row in made), sum(row.early for row in made)
-    clipped, silent = sum(row.clipped > 0 for row in made), sum(map(_is_silent, made))
-    loud = [row.loudness for row in made if row.loudness is not None and row.loudness > NOTHING]
+    measured = [row for row in rows if not row.error]
+    seconds = sum(row.seconds for row in measured)
+    ended, early = sum(row.ended for row in measured), sum(row.early for row in measured)
+    clipped, silent = sum(row.clipped > 0 for row in measured), sum(map(_is_silent, measured))
+    loud = [row.loudness for row in measured if row.loudness is not None and row.loudness > NOTHING]
     mean = f", {sum(loud) / len(loud):.1f} LUFS on average" if loud else ""
     return [
-        f"{len(made)} of {len(rows)} songs are there, {clock(seconds)} in all{mean}.",
+        f"{len(measured)} of {len(rows)} songs are there, {clock(seconds)} in all{mean}.",
         f"{ended} ended by themselves, {early} of them early (in less than half of what their lyrics are "
-        f"thought to last); {len(made) - ended} were cut at the limit.",
+        f"thought to last); {len(measured) - ended} were cut at the limit.",
         f"{clipped} have clipped samples, {silent} are silent for a tenth of their length or more.",
     ]
 
@@ -116,9 +116,9 @@ def _row(folder: Path, record: dict) -> Row:
     if results.ERROR in record:
         return Row(idx, error=str(record[results.ERROR]))
     settings = record.get(results.SETTINGS)
-    asked = settings if isinstance(settings, dict) else {}
-    lyrics = _lyrics(asked.get("lyrics"))
-    limit = asked.get("max_seconds")
+    request = settings if isinstance(settings, dict) else {}
+    lyrics = _lyrics(request.get("lyrics"))
+    limit = request.get("max_seconds")
     file = results.file_of(record)
     if not file or not results.is_whole(folder / file):
         return Row(idx, file, error="its file is gone; make the song again")
@@ -171,7 +171,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         return (name, "-", "failed", "-", "-", "-", "-", "-", row.error)
     end = "early" if row.early else "ended" if row.ended else "cut"
     sections = f"{row.sections} of {len(row.asked_sections)}" if row.asked_sections else "-"
-    asked = "" if row.asked_seconds is None else f"about {clock(row.asked_seconds)}"
+    expected = "" if row.asked_seconds is None else f"about {clock(row.asked_seconds)}"
     most = "" if row.limit is None else f"at most {clock(row.limit)}"
     tags = " ".join(row.asked_sections)
     return (
@@ -183,7 +183,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _level(row.peak),
         str(row.clipped),
         f"{row.silence:.1f} s",
-        ", ".join(part for part in (asked, most, tags) if part),
+        ", ".join(part for part in (expected, most, tags) if part),
     )
 
 

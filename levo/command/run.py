@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..batch import results, saving, song_list
-from ..batch.attempts import left
+from ..batch.attempts import unfinished
 from ..batch.clips import require_clip
 from ..batch.messages import refusal, summary
 from ..batch.record import record_of, style_of
@@ -27,7 +27,7 @@ from ..files.style_library import Entries, read_library
 from ..text.status import clock
 from .backend import Backend, Failed
 from .job import Engine, Files, SongOptions
-from .make import MadeSong, Order
+from .make import FinishedSong, Order
 from .progress import Bars
 from .sound_files import decoded, require_package
 
@@ -53,7 +53,7 @@ class Place:
 class Work:
     """What there is to do."""
 
-    found: SongList
+    listed: SongList
     library: dict[str, Entries]
     missing: tuple[Song, ...]
     failed: tuple[Fault, ...]  # songs that are passed over
@@ -80,20 +80,20 @@ def run(
         ValueError: in one sentence, why nothing was made.
     """
     require_package()
-    found, library = _listed(place, options)
+    listed, library = _listed(place, options)
     with ExitStack() as stack:
         _hold(place.folder, stack)
-        work = _work(place, found, library)
-        planned = saving.begin(work.now, work.missing, found.wrong, place.folder, options.suffix)
-        _say(place, summary(found, len(work.missing), list(work.failed), work.now))
-        passed_over = len(found.wrong) + len(work.failed)
+        work = _work(place, listed, library)
+        planned = saving.begin(work.now, work.missing, listed.wrong, place.folder, options.suffix)
+        _say(place, summary(listed, len(work.missing), list(work.failed), work.now))
+        passed_over = len(listed.wrong) + len(work.failed)
         if not planned:
             return SOME_FAILED if passed_over else ALL_MADE
         if work.encodes_clips:
             _require_encoders(engine.files)
         started = results.now()
         makers = backend(replace(engine, encodes_clips=work.encodes_clips), options)
-        failures = _made(makers, planned, place, options, library, started)
+        failures = _make_songs(makers, planned, place, options, library, started)
     return SOME_FAILED if failures or passed_over else ALL_MADE
 
 
@@ -114,10 +114,10 @@ def _listed(place: Place, options: SongOptions) -> tuple[SongList, dict[str, Ent
     def hear(path: Path) -> None:
         require_clip(path, *decoded(path), [options.prompt_start])
 
-    found = song_list.read(data, place.clips, library, hear)
-    if found.wrong and not (place.skip_faulty and found.songs):
-        raise SongListError(refusal(str(place.songs), found, "use --skip-faulty"))
-    return found, library
+    listed = song_list.read(data, place.clips, library, hear)
+    if listed.wrong and not (place.skip_faulty and listed.songs):
+        raise SongListError(refusal(str(place.songs), listed, "use --skip-faulty"))
+    return listed, library
 
 
 def _hold(folder: Path, stack: ExitStack) -> None:
@@ -144,15 +144,17 @@ def _require_encoders(files: Files) -> None:
         raise ValueError(f"The list has prompt audio; give {' and '.join(absent)}, too: see --help.")
 
 
-def _work(place: Place, found: SongList, library: dict[str, Entries]) -> Work:
+def _work(place: Place, listed: SongList, library: dict[str, Entries]) -> Work:
     missing, failed = (
-        (list(found.songs), []) if place.again else left(found.songs, place.folder, place.skip_faulty)
+        (list(listed.songs), [])
+        if place.again
+        else unfinished(listed.songs, place.folder, place.skip_faulty)
     )
     now = missing[: place.most or None]
-    return Work(found, library, tuple(missing), tuple(failed), tuple(now))
+    return Work(listed, library, tuple(missing), tuple(failed), tuple(now))
 
 
-def _made(
+def _make_songs(
     makers: Backend,
     planned: Iterable[Planned],
     place: Place,
@@ -182,31 +184,31 @@ def _made(
                 _keep(each, outcome, options, started)
                 bars.song(_line(each.song, outcome))
     spent = max(time.monotonic() - begun, 1e-9)
-    made = len(planned) - failures
-    pace = f"{made} of {len(planned)} songs in {clock(spent)} ({made / spent * 3600:.0f} an hour)"
+    succeeded = len(planned) - failures
+    pace = f"{succeeded} of {len(planned)} songs in {clock(spent)} ({succeeded / spent * 3600:.0f} an hour)"
     failed = f" {failures} could not be made: see {results.RESULTS}." if failures else ""
     _say(place, f"Made {pace}.{failed}")
     return failures
 
 
-def _keep(planned: Planned, made: MadeSong, options: SongOptions, started: str) -> None:
+def _keep(planned: Planned, finished: FinishedSong, options: SongOptions, started: str) -> None:
     """Save all takes of a song.
 
     Raises:
         SongListError: one could not be saved.
     """
-    song, tokens = planned.song, made.tokens
+    song, tokens = planned.song, finished.tokens
     settings = {
         **options.settings(),
         "lyrics": tokens.request.lyrics,
         "description": song.description,
         **({"prompt_audio": song.audio.name} if song.audio else {}),
         **({"style": song.style} if song.style else {}),
-        **made.models,
+        **finished.models,
     }
-    for number, take in enumerate(made.takes):
+    for number, take in enumerate(finished.takes):
         record = record_of(song, tokens, number, take.seconds, started, settings)
-        notes = {"notes": list(made.notes)} if made.notes else {}
+        notes = {"notes": list(finished.notes)} if finished.notes else {}
         try:
             saving.save(planned, number, take.files, {**record, **notes})
         except (OSError, ValueError) as error:
@@ -218,12 +220,12 @@ def _note(planned: Planned, reason: str) -> None:
     results.note(planned.folder, [Fault(song.line, reason, song.idx, song.request_hash)])
 
 
-def _line(song: Song, made: MadeSong) -> str:
+def _line(song: Song, finished: FinishedSong) -> str:
     ends = [
         f"{clock(take.seconds)} {'ended' if ended else 'cut'}"
-        for take, ended in zip(made.takes, made.tokens.ended, strict=True)
+        for take, ended in zip(finished.takes, finished.tokens.ended, strict=True)
     ]
-    notes = f" ({' '.join(made.notes)})" if made.notes else ""
+    notes = f" ({' '.join(finished.notes)})" if finished.notes else ""
     return f"{shown(song.idx)}: {', '.join(ends)}{notes}"
 
 

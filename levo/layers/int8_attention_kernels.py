@@ -150,12 +150,12 @@ def merge(
     column, run = tl.arange(0, WIDTH), tl.arange(0, RUNS)
     sums = pointer(sums_address, tl.float32, False)
     rows = (run * tl.num_programs(0) + head) * (WIDTH + 2)
-    there = run < runs
-    largest = tl.load(sums + rows + WIDTH + 1, mask=there, other=LOWEST)
+    valid = run < runs
+    largest = tl.load(sums + rows + WIDTH + 1, mask=valid, other=LOWEST)
     share = tl.exp(largest - tl.max(largest, 0))
-    weights = tl.load(sums + rows + WIDTH, mask=there, other=0.0)
+    weights = tl.load(sums + rows + WIDTH, mask=valid, other=0.0)
     total = tl.sum(weights * share, 0)
-    values = tl.load(sums + rows[:, None] + column[None, :], mask=there[:, None], other=0.0)
+    values = tl.load(sums + rows[:, None] + column[None, :], mask=valid[:, None], other=0.0)
     y = tl.sum(values * share[:, None], 0) / total
     out = pointer(out_address, NUMBER, False) + head * width + column
     tl.store(out, y.to(NUMBER), mask=column < width)

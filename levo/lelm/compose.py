@@ -20,7 +20,7 @@ from .conditions import Conditions
 from .cuda_graph import Eager, Replay, Residency
 from .kv_cache import FixedCache, capacity_for
 from .model import LeLM, Run
-from .takes import Asked, TakeBatch, until_end
+from .takes import SongInput, TakeBatch, until_end
 
 POLL_STEPS = 8  # steps between two looks at whether the takes are over; each waits for the device
 AnyRun = TypeVar("AnyRun", bound="BatchRun")
@@ -58,7 +58,7 @@ class BatchRun:
     def __init__(
         self,
         model: LeLM,
-        songs: Sequence[Asked],
+        songs: Sequence[SongInput],
         sampling: Sampling = Sampling(),
         device: torch.device | str = "cpu",
         run_out: bool = False,
@@ -139,12 +139,12 @@ class BatchRun:
         self.done = takes.first
         self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
 
-    def _prefill(self, song: Asked) -> Tensor:
+    def _prefill(self, song: SongInput) -> Tensor:
         """Run the prefix and all known steps of a song once for its takes: logits [2, takes, 3, CODES + 1].
 
         A song alone in a pass: that is what it would be without the others, and fills a card.
         """
-        model, takes, own = self._model, self._takes, len(song.seeds)
+        model, takes, copies = self._model, self._takes, len(song.seeds)
         first = sum(logits.shape[1] for logits in self._first_logits)
         prefix = model.condition(song.conditions.to(takes.placed.device))
         known, count = model.config.prefix_length + takes.first, len(takes.placed)
@@ -153,11 +153,11 @@ class BatchRun:
         growing = model.caches(2, known if small or count > 1 else capacity, prefix.stage1)
         logits = model(takes.known(first), growing, prefix)
         if not self._caches:
-            self._caches = tuple(cache.fixed(capacity, own, small, count) for cache in growing)
+            self._caches = tuple(cache.fixed(capacity, copies, small, count) for cache in growing)
         else:
             for fixed, cache in zip(self._caches, growing, strict=True):
-                fixed.fill(cache.past, first, own)
-        return logits[:, None].expand(-1, own, -1, -1)
+                fixed.fill(cache.past, first, copies)
+        return logits[:, None].expand(-1, copies, -1, -1)
 
 
 class ComposeRun(BatchRun):
@@ -185,12 +185,12 @@ class ComposeRun(BatchRun):
                 draws what it draws in a song composed from its start: with the same conditions, sampling
                 and seed the rest is the same song.
         """
-        song = Asked(conditions, frames, seeds, kept)
+        song = SongInput(conditions, frames, seeds, kept)
         super().__init__(model, [song], sampling, device, run_out, execution)
 
 
 def compose(
-    model: LeLM, conditions: Conditions, frames: int, *how: Any, on_step: OnStep = ignore, **more: Any
+    model: LeLM, conditions: Conditions, frames: int, *settings: Any, on_step: OnStep = ignore, **more: Any
 ) -> list[Composition]:
     """Compose takes of a song in one go; see `ComposeRun`, whose arguments these are.
 
@@ -198,7 +198,7 @@ def compose(
         model, conditions, frames, how, more: of the run.
         on_step: called with (steps done, steps at most); may raise to stop.
     """
-    with ComposeRun(model, conditions, frames, *how, **more) as run:
+    with ComposeRun(model, conditions, frames, *settings, **more) as run:
         while run.step():
             on_step(run.done, run.total)
         return run.result()

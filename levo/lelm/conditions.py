@@ -96,15 +96,15 @@ def prepare(
                 "(10 seconds)."
             )
     sung, silent = tokenizer.lyric(lyric), tokenizer.lyric("")
-    asked, null = tokenizer.style(style), tokenizer.style(null_text(style))
+    tags, null = tokenizer.style(style), tokenizer.style(null_text(style))
     length = config.lyric_length
     return Conditions(
         lyric=torch.tensor([_padded(t.ids, length, PAD) for t in (sung, silent)]),
         structure=torch.tensor([_padded(t.structure, length, 0) for t in (sung, silent)]),
         prompt=_prompt_rows(prompt),
-        style=torch.tensor([_padded(t.ids, config.style_length, PAD) for t in (asked, null)]),
+        style=torch.tensor([_padded(t.ids, config.style_length, PAD) for t in (tags, null)]),
         cut_lyric=tokenizer.decode(sung.ids[length:]),
-        cut_style=tokenizer.decode(asked.ids[config.style_length :]),
+        cut_style=tokenizer.decode(tags.ids[config.style_length :]),
     )
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Borrow = Callable[[nn.Module, Tensor], AbstractContextManager[Tensor]]
 
 
-def own_weight(layer: nn.Module, like: Tensor) -> AbstractContextManager[Tensor]:
+def resident_weight(layer: nn.Module, like: Tensor) -> AbstractContextManager[Tensor]:
     """The weight of a layer that is where it is needed."""
     return nullcontext(layer.get_parameter("weight"))
 
@@ -56,7 +56,7 @@ class FusedBlocks:
     Blocks whose matrices are not plain, and all where compiling fails, run as they are.
     """
 
-    def __init__(self, borrow: Borrow = own_weight):
+    def __init__(self, borrow: Borrow = resident_weight):
         """Compile nothing yet; `borrow` gives weights."""
         self._borrow = borrow
         self._refused = False

@@ -125,13 +125,13 @@ class KVCache:
             return FixedCache(self.store, self.length, table)
         layers, _, rows, heads, _, width = self.store.shape
         shape = layers, 2, rows * takes, heads, capacity, width
-        made = (
+        cache = (
             Int8Cache(shape, self.length, table)
             if small
             else FixedCache(self.store.new_zeros(shape), self.length, table)
         )
-        made.fill(self.past, 0, copies)
-        return made
+        cache.fill(self.past, 0, copies)
+        return cache
 
 
 class FixedCache:
@@ -253,8 +253,8 @@ class Int8Cache(FixedCache):
         kept = self.store[layer], self._scales[layer]
         return int8_attention_triton.attend(turned[0], *kept, self._lengths, self.span)
 
-    def _store(self, how: Any, layer: int, both: Tensor) -> None:
-        how.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
+    def _store(self, backend: Any, layer: int, both: Tensor) -> None:
+        backend.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
 
 
 def require(positions: int, capacity: int) -> None:

@@ -25,7 +25,7 @@ class LogitsError(ValueError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class SongInput:
     """A song of a batch."""
 
     conditions: Conditions  # from `conditions.prepare`
@@ -44,7 +44,7 @@ class TakeBatch:
 
     def __init__(
         self,
-        songs: Sequence[Asked],
+        songs: Sequence[SongInput],
         delays: Sequence[int],
         sampling: Sampling,
         run_out: bool,
@@ -140,13 +140,13 @@ class TakeBatch:
         ]
 
     def _sample(self, logits: Tensor) -> Tensor:
-        how = self.sampling
-        if how.repetition_window:  # what was before the start is EMPTY, as the first column is
+        sampling = self.sampling
+        if sampling.repetition_window:  # what was before the start is EMPTY, as the first column is
             recent = self.placed.index_select(2, (self._step + self._past).clamp(min=0))
-            logits = penalise_repetition(logits, recent, how.repetition_divisor)
+            logits = penalise_repetition(logits, recent, sampling.repetition_divisor)
         mixed = logits[:, 0].masked_fill(self._banned, -torch.inf)
         chance = self._chances.index_select(1, self._step)[:, 0]
-        mixed = sample(mixed, chance, how.temperature, how.top_k, how.top_p)
+        mixed = sample(mixed, chance, sampling.temperature, sampling.top_k, sampling.top_p)
         return torch.cat((mixed[:, None], likeliest(logits[:, 1:])), dim=1)
 
     def _is_over(self) -> Tensor:
@@ -158,7 +158,7 @@ class TakeBatch:
         return ended.all(-1) | (ended.any(-1) & complete)
 
 
-def _kept(songs: Sequence[Asked]) -> int:
+def _kept(songs: Sequence[SongInput]) -> int:
     """How many frames all songs keep; raises ValueError where they differ."""
     known = {0 if song.kept is None else song.kept.shape[2] for song in songs}
     if len(known) > 1:

@@ -165,8 +165,8 @@ class FlowTransformer(nn.Module):
         """
         modulation = schedule.tables + schedule.shared[moments]  # [blocks, B or 1, 6, width]
         x = x + schedule.positions
-        for block, own in zip(self.blocks, modulation.unbind(), strict=True):
-            x = block(x, own, schedule.rotary)
+        for block, of_block in zip(self.blocks, modulation.unbind(), strict=True):
+            x = block(x, of_block, schedule.rotary)
         shift, scale = schedule.final[moments][:, :, None].unbind(1)
         return self.out(torch.addcmul(shift, self.norm(x), scale).to(self.dtype))
 

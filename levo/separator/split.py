@@ -40,7 +40,7 @@ class Window:
 
     start: int  # sample of the song
     length: int  # samples of the song
-    heard: int  # sample of the song where the model's window begins; may lie before it
+    model_start: int  # sample of the song where the model's window begins; may lie before it
 
 
 def split(
@@ -115,17 +115,17 @@ def separate(
     middle = song.mean(dim=0)
     mean, deviation = middle.mean(), middle.std().clamp(min=1e-8)  # silence stays silence
     padding = int(SHIFT_SECONDS * config.sample_rate) - shift  # of silence
-    heard = pad((song - mean) / deviation, (padding, 0))
-    length = heard.shape[-1]
+    padded = pad((song - mean) / deviation, (padding, 0))
+    length = padded.shape[-1]
     stems = torch.zeros(len(config.stems), 2, length)
     weights = torch.zeros(length)
     triangle = _triangle(config.window)
     spans = list(windows(length, config.window))
     for number, span in enumerate(spans):
         on_step(number, len(spans))
-        around = _stretch(heard, span.heard, config.window)
-        piece = _heard_by(model, around[None].to(device))
-        skip = span.start - span.heard
+        around = _stretch(padded, span.model_start, config.window)
+        piece = _model_stems(model, around[None].to(device))
+        skip = span.start - span.model_start
         piece = piece[..., skip : skip + span.length]
         weight = triangle[: span.length]
         stems[..., span.start : span.start + span.length] += weight * piece
@@ -134,7 +134,7 @@ def separate(
     return (stems / weights)[..., padding:] * deviation + mean
 
 
-def _heard_by(model: nn.Module, sound: Tensor) -> Tensor:
+def _model_stems(model: nn.Module, sound: Tensor) -> Tensor:
     """The model's stems [stems, 2, T] of a window [1, 2, T], on the CPU."""
     try:
         stems: Tensor = model(sound)[0].float().cpu()

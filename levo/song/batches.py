@@ -21,7 +21,7 @@ from ..config import Sampling
 from ..lelm.compose import BatchRun, Execution
 from ..lelm.conditions import Conditions
 from ..lelm.model import LeLM
-from ..lelm.takes import Asked
+from ..lelm.takes import SongInput
 from ..progress import OnStep, ignore
 from .tokens import Composer, SongRequest, SongTokens
 
@@ -29,7 +29,7 @@ LIKE = 1.5  # the longest limit of a batch over its shortest: a song that is ove
 
 
 @dataclass(frozen=True)
-class WantedSong:
+class BatchSong:
     """A song to compose in a batch."""
 
     request: SongRequest
@@ -71,7 +71,7 @@ def batch_takes(most: int, takes: int) -> int:
 
 def compose_songs(
     model: LeLM,
-    songs: Sequence[WantedSong],
+    songs: Sequence[BatchSong],
     most: int,
     sampling: Sampling,
     composer: Composer,
@@ -99,18 +99,18 @@ def compose_songs(
     takes = {len(song.seeds) for song in songs}
     if len(takes) != 1 or len(songs) > most:
         raise ValueError(f"A batch has 1 to {most} songs, all with the same number of takes.")
-    asked = [Asked(song.conditions, song.frames, song.seeds) for song in songs]
+    inputs = [SongInput(song.conditions, song.frames, song.seeds) for song in songs]
     more = batch_takes(most, takes.pop()) - sum(len(song.seeds) for song in songs)
-    asked[-1] = replace(asked[-1], seeds=songs[-1].seeds + songs[-1].seeds[-1:] * more)
-    with BatchRun(model, asked, sampling, device, execution=execution) as run:
+    inputs[-1] = replace(inputs[-1], seeds=songs[-1].seeds + songs[-1].seeds[-1:] * more)
+    with BatchRun(model, inputs, sampling, device, execution=execution) as run:
         while run.step():
             on_step(run.done, run.total)
-        made = iter(run.result())
+        compositions = iter(run.result())
     results: list[SongTokens | ValueError] = []
     for song in songs:
-        own = [next(made) for _ in song.seeds]
+        of_song = [next(compositions) for _ in song.seeds]
         try:
-            results.append(SongTokens.of(own, song.seeds, song.request, sampling, composer))
+            results.append(SongTokens.of(of_song, song.seeds, song.request, sampling, composer))
         except ValueError as error:
             results.append(error.with_traceback(None))
     return results

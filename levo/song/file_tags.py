@@ -18,9 +18,9 @@ def tagged(tags: FileTags, tokens: SongTokens, take: int) -> FileTags:
         take: counts from 0.
     """
     style = tokens.request.tags.rstrip(". ")
-    told = (style, f"seed {tokens.seeds[take]}", tokens.composer.checkpoint)
+    notes = (style, f"seed {tokens.seeds[take]}", tokens.composer.checkpoint)
     return replace(
-        tags, genre=style, comment="; ".join(filter(None, told)), lyrics=printed(tokens.request.lyrics)
+        tags, genre=style, comment="; ".join(filter(None, notes)), lyrics=printed(tokens.request.lyrics)
     )
 
 

@@ -58,10 +58,17 @@ def saved_form(latents: SongLatents) -> Tensor:
     samples, tail = latents.samples, latents.tail
     if samples.shape[1] < CHANNELS:  # of no released model
         return samples.as_subclass(Tensor)
-    told = (FORMAT, samples.shape[2], tail.shape[2], latents.prompt_frames, latents.window, latents.overlap)
+    numbers = (
+        FORMAT,
+        samples.shape[2],
+        tail.shape[2],
+        latents.prompt_frames,
+        latents.window,
+        latents.overlap,
+    )
     marks = samples.new_zeros(*samples.shape[:2], 1)
     marks[:, : len(MARK), 0] = MARK
-    marks[:, len(MARK) : CHANNELS, 0] = torch.tensor(told) / UNIT
+    marks[:, len(MARK) : CHANNELS, 0] = torch.tensor(numbers) / UNIT
     return torch.cat((samples, marks, tail), dim=2)
 
 
@@ -76,18 +83,18 @@ def from_saved_form(samples: Tensor) -> SongLatents:
     marked = (samples[:, : len(MARK)] == MARK[:, None]).all(1).all(0)
     kept, whole = ~marked, None
     for at in marked.nonzero()[:, 0].tolist():
-        told = (samples[0, len(MARK) : CHANNELS, at] * UNIT).long().tolist()
-        kept[at : at + 1 + min(max(told[2], 0), TAIL)] = False
-        whole = _whole(samples, at, told)
+        numbers = (samples[0, len(MARK) : CHANNELS, at] * UNIT).long().tolist()
+        kept[at : at + 1 + min(max(numbers[2], 0), TAIL)] = False
+        whole = _whole(samples, at, numbers)
     if whole is not None and marked.sum() == 1:
         return whole
-    left = samples[:, :, kept]
-    return SongLatents(left, left[:, :, :0], whole=False)
+    remaining = samples[:, :, kept]
+    return SongLatents(remaining, remaining[:, :, :0], whole=False)
 
 
-def _whole(samples: Tensor, at: int, told: list[int]) -> SongLatents | None:
+def _whole(samples: Tensor, at: int, numbers: list[int]) -> SongLatents | None:
     """Latents with marks at a frame; None if those do not fit."""
-    form, frames, tail, prompt, window, overlap = told
+    form, frames, tail, prompt, window, overlap = numbers
     fits = form == FORMAT and frames == at >= 1 and samples.shape[2] == at + 1 + tail
     if not (fits and 0 <= tail <= TAIL and 0 <= prompt <= MOST and 0 < overlap < window <= MOST):
         return None
@@ -132,8 +139,8 @@ def _samples(latent: object, channels: int, node: str) -> Tensor:
     """The samples of a LATENT, [batch, channels or twice as many, frames] float32 on the CPU."""
     samples = latent.get("samples") if isinstance(latent, Mapping) else None
     if not isinstance(samples, Tensor):
-        given = described(latent if samples is None else samples)
-        raise ValueError(f"{node} needs latents, and what it was given is {given}; connect LeVo Render.")
+        what = described(latent if samples is None else samples)
+        raise ValueError(f"{node} needs latents, and what it was given is {what}; connect LeVo Render.")
     if samples.ndim != 3 or samples.shape[1] not in (channels, 2 * channels) or not samples.numel():
         raise ValueError(
             f"{node} was given latents of shape {list(samples.shape)}; it needs a song's, "

@@ -23,17 +23,17 @@ class EarlySound:
         self._vae, self._device, self._dtype = vae, device, dtype
         self._context = vae.config.overlap // 2  # frames to each side that a frame is heard with
         self._known = torch.zeros(1, vae.config.latent, 0)  # latents that the next piece is decoded with
-        self._heard = 0  # frames of them whose sound is there
+        self._decoded = 0  # frames of them whose sound is there
         self.sound = torch.zeros(1, vae.config.audio_channels, 0)  # [1, 2, samples] float32 on the CPU
 
     def add(self, latents: Tensor, on_step: OnStep = ignore) -> None:
         """Decode the next latents [1, 64, T] of the song; `on_step` as in `decode_chunks`."""
-        known, first = torch.cat((self._known, latents), dim=2), self._heard
+        known, first = torch.cat((self._known, latents), dim=2), self._decoded
         last = max(known.shape[2] - self._context, first)
         kept = max(last - self._context, 0)
         if last > first:
-            given = known.to(self._device, self._dtype)
-            decoded = decode_chunks(self._vae, given, on_step=on_step).float().cpu()
+            on_device = known.to(self._device, self._dtype)
+            decoded = decode_chunks(self._vae, on_device, on_step=on_step).float().cpu()
             piece = decoded[..., first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME]
             self.sound = torch.cat((self.sound, piece), dim=2)
-        self._known, self._heard = known[:, :, kept:], last - kept
+        self._known, self._decoded = known[:, :, kept:], last - kept

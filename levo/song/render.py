@@ -172,14 +172,14 @@ class SongRenderer:
             SoundError: the window has numbers that are no latents.
         """
         first, _ = self._rendering.fresh
-        made = self._rendering.next({n: self._take(n, codes) for n, codes in songs.items()}, on_step)
-        if not all(is_sound(latents) for latents in made.values()):
+        windows = self._rendering.next({n: self._take(n, codes) for n, codes in songs.items()}, on_step)
+        if not all(is_sound(latents) for latents in windows.values()):
             raise SoundError(BROKEN_RENDERER)
         start = max(0, first - self._prompt_frames)
-        for number, latents in made.items():
-            own = latents[:, max(0, self._prompt_frames - first) :].transpose(1, 2)
-            self._on_window(number, start, own[:, :, : songs[number].shape[2] - start].cpu())
-        return bool(made)
+        for number, latents in windows.items():
+            fresh = latents[:, max(0, self._prompt_frames - first) :].transpose(1, 2)
+            self._on_window(number, start, fresh[:, :, : songs[number].shape[2] - start].cpu())
+        return bool(windows)
 
     def finish(self, songs: Mapping[int, Tensor], on_step: OnStep = ignore) -> list[SongLatents]:
         """Make the windows that are left of songs that are known to their ends, and give the songs.

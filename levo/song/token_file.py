@@ -85,8 +85,8 @@ def is_song(path: Path) -> bool:
     """Whether a file says that it holds a song and is all there; it may still be damaged within."""
     try:
         header = read_header(path)
-        said = header.metadata.get("levo.part")
-        return said == Kind.SONG_TOKENS and header.size == path.stat().st_size
+        part = header.metadata.get("levo.part")
+        return part == Kind.SONG_TOKENS and header.size == path.stat().st_size
     except (OSError, HeaderError):
         return False
 
@@ -103,8 +103,8 @@ def load(path: Path) -> SongTokens:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            there = set(file.keys()) & {"codes", "style"}
-            tensors = {name: file.get_tensor(name) for name in there}
+            names = set(file.keys()) & {"codes", "style"}
+            tensors = {name: file.get_tensor(name) for name in names}
     except PermissionError as error:
         raise TokenFileError(unopened(path, error)) from error
     except Exception as error:  # of many kinds, as what is wrong with the file
@@ -136,18 +136,23 @@ def _described(tokens: SongTokens) -> dict[str, Any]:
     }
 
 
-def _song(said: dict[str, Any], tensors: dict[str, Tensor]) -> SongTokens:
+def _song(description: dict[str, Any], tensors: dict[str, Tensor]) -> SongTokens:
     """A song of what its file says; a KeyError, TypeError or ValueError with the reason if it cannot be."""
-    takes = [[_of(take, name, kind) for name, kind in TAKE.items()] for take in _of(said, "takes", list)]
+    takes = [
+        [_of(take, name, kind) for name, kind in TAKE.items()] for take in _of(description, "takes", list)
+    ]
     if not takes:
         raise ValueError("it has no takes")
     lengths, seeds, ended = zip(*takes, strict=True)
     codes = _codes(tensors["codes"], lengths)
     request = SongRequest(
-        _of(said, "lyrics", str), _of(said, "tags", str), _of(said, "instrumental", bool), _style(tensors)
+        _of(description, "lyrics", str),
+        _of(description, "tags", str),
+        _of(description, "instrumental", bool),
+        _style(tensors),
     )
-    sampling = _filled(Sampling, _of(said, "sampling", dict))
-    composer = _filled(Composer, _of(said, "composer", dict))
+    sampling = _filled(Sampling, _of(description, "sampling", dict))
+    composer = _filled(Composer, _of(description, "composer", dict))
     if composer.version not in STYLE_ROWS:
         raise ValueError("its version is unknown")
     return SongTokens(codes, lengths, seeds, ended, request, sampling, composer)
@@ -178,19 +183,19 @@ def _style(tensors: dict[str, Tensor]) -> Tensor | None:
     return style[None]
 
 
-def _of(said: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    if not isinstance(said, dict):
+def _of(description: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    if not isinstance(description, dict):
         raise TypeError("its description is not as it should be")
-    value = said[name]
+    value = description[name]
     # For Python true is a number too.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"its {name} cannot be read")
     return value
 
 
-def _filled(kind: type, said: dict[str, Any]) -> Any:
+def _filled(kind: type, description: dict[str, Any]) -> Any:
     """A dataclass of texts and numbers out of a JSON object."""
-    return kind(**{field.name: _of(said, field.name, FIELDS[field.type]) for field in fields(kind)})
+    return kind(**{field.name: _of(description, field.name, FIELDS[field.type]) for field in fields(kind)})
 
 
 def _damaged(path: Path, reason: str) -> TokenFileError:

@@ -116,17 +116,23 @@ def checked_tokens(tokens: object, node: str) -> SongTokens:
 def _misfit(tokens: SongTokens, codes: Tensor) -> str | None:
     """What tokens have that is not what a song has, as the rest of a sentence; all but their codes."""
     for name, kind in PER_TAKE.items():
-        told = getattr(tokens, name)
-        if not isinstance(told, (tuple, list)) or not all(type(each) is kind for each in told):
+        values = getattr(tokens, name)
+        if not isinstance(values, (tuple, list)) or not all(type(each) is kind for each in values):
             return f"whose {name} cannot be read"
-    told_of = {len(getattr(tokens, name)) for name in PER_TAKE}
-    if told_of != {len(codes)} or not all(0 < n <= codes.shape[2] for n in tokens.lengths):
+    counts = {len(getattr(tokens, name)) for name in PER_TAKE}
+    if counts != {len(codes)} or not all(0 < n <= codes.shape[2] for n in tokens.lengths):
         return f"whose codes, of the shape {list(codes.shape)}, do not fit their takes"
     if not _is_request(tokens.request):
         return "that do not say what was asked for"
     composer = tokens.composer
-    made = isinstance(composer, Composer) and all(isinstance(each, str) for each in astuple(composer))
-    return None if made and isinstance(tokens.sampling, Sampling) else "that do not say how they were made"
+    is_composer = isinstance(composer, Composer) and all(
+        isinstance(each, str) for each in astuple(composer)
+    )
+    return (
+        None
+        if is_composer and isinstance(tokens.sampling, Sampling)
+        else "that do not say how they were made"
+    )
 
 
 def _is_request(request: object) -> TypeGuard[SongRequest]:

@@ -32,8 +32,8 @@ def under_way(done: int, total: int, frames: int, pace: float, sections: Sequenc
     """
     composed, most = min(done, frames) / FRAME_RATE, frames / FRAME_RATE
     if done > frames:  # vocals and accompaniment come later than the mix
-        left = clock((total - done) / max(pace, 1e-9))
-        return f"{clock(most)} - now the end of vocals and accompaniment - at most {left} left"
+        at_most = clock((total - done) / max(pace, 1e-9))
+        return f"{clock(most)} - now the end of vocals and accompaniment - at most {at_most} left"
     ends = list(accumulate(section.seconds for section in sections))
     parts = []
     if ends:
@@ -64,8 +64,8 @@ def finished(
     ]
     if len(takes) > 1:
         takes = [f"take {number} {take}" for number, take in enumerate(takes, start=1)]
-    how = "tiny model: noise" if tiny else _real_time(pace)
-    return f"{', '.join(takes)} - composed in {clock(spent)}, {how}"
+    speed = "tiny model: noise" if tiny else _real_time(pace)
+    return f"{', '.join(takes)} - composed in {clock(spent)}, {speed}"
 
 
 def clock(seconds: float) -> str:

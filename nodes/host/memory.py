@@ -160,7 +160,7 @@ def telling(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     execute = node.execute.__func__
 
     @functools.wraps(execute)
-    def told(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
+    def guarded(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
         try:
             return execute(cls, *args, **kwargs)
         except Exception as error:
@@ -169,11 +169,11 @@ def telling(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
             # ComfyUI locks the class that it runs, so that its schema cannot be made anew.
             raise OutOfRam(_out_of_ram(cls.SCHEMA or node.define_schema(), error)) from error
 
-    node.execute = classmethod(told)
+    node.execute = classmethod(guarded)
     return node
 
 
 def _out_of_ram(schema: io.Schema, error: Exception) -> str:
-    asked = bytes_asked(error)
-    more = f" ({asked / 1e6:,.0f} MB more were asked for)" if asked else ""
+    requested = bytes_asked(error)
+    more = f" ({requested / 1e6:,.0f} MB more were asked for)" if requested else ""
     return f"{schema.display_name} ran out of RAM{more}; {SMALLER_RUNS.get(schema.node_id, OTHERS)}."

@@ -167,14 +167,14 @@ def comfy_attention(
     )
 
 
-def _lelm_attention(choice: str, dtype: torch.dtype, head_width: int, own: Attention) -> Attention:
-    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `own`."""
+def _lelm_attention(choice: str, dtype: torch.dtype, head_width: int, fallback: Attention) -> Attention:
+    """For the choice made by name; `auto` takes flash-attn where it is there and fits, else `fallback`."""
     if choice == FLASH:
         return _flash(dtype, head_width)
     if choice == SDPA:
         return torch_attention
     package = flash_package()
-    return Flash(package, own) if package else own
+    return Flash(package, fallback) if package else fallback
 
 
 def _flow_attention(choice: str, dtype: torch.dtype, head_width: int) -> Attention:

@@ -49,5 +49,5 @@ def embedded(node: type[io.ComfyNode]) -> dict[str, str]:
     """
     if args.disable_metadata:
         return {}
-    told = {"prompt": node.hidden.prompt, **(node.hidden.extra_pnginfo or {})}
-    return {name: json.dumps(value) for name, value in told.items() if value is not None}
+    graphs = {"prompt": node.hidden.prompt, **(node.hidden.extra_pnginfo or {})}
+    return {name: json.dumps(value) for name, value in graphs.items() if value is not None}

@@ -29,7 +29,7 @@ UPDATE_SECONDS = 0.1  # between two of a progress bar
 SAY_SECONDS = 1.0  # between two lines
 SAID = "levo_said"  # in a node's `ui`: what stays on it when the run is over; see web/js/said.js
 
-_last_said: dict[str, str] = {}  # id of a node that runs -> what it said last
+_last_texts: dict[str, str] = {}  # id of a node that runs -> what it said last
 
 
 class Progress:
@@ -74,7 +74,7 @@ def warn(node_id: str | None, text: str) -> None:
 def show_text(node_id: str | None, text: str) -> None:
     """Show lines of text on the node; the last ones of a run stay, see `keeping`."""
     if node_id is not None and PromptServer.instance is not None:
-        _last_said[node_id] = text
+        _last_texts[node_id] = text
         last_said.remember(node_id, text)
         PromptServer.instance.send_progress_text(as_shown(text), node_id)
 
@@ -87,7 +87,7 @@ def keeping(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     def kept(cls: type[io.ComfyNode], *args: Any, **kwargs: Any) -> io.NodeOutput:
         context = get_executing_context()
         node_id = context.node_id if context else ""
-        _last_said.pop(node_id, None)
+        _last_texts.pop(node_id, None)
         last_said.forget(node_id)
         try:
             output = execute(cls, *args, **kwargs)
@@ -95,7 +95,7 @@ def keeping(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
             last_said.forget(node_id)
             raise
         finally:
-            text = _last_said.pop(node_id, "")
+            text = _last_texts.pop(node_id, "")
         return _with_words(output, text)
 
     node.execute = classmethod(kept)
@@ -107,8 +107,8 @@ def _with_words(output: io.NodeOutput, text: str) -> io.NodeOutput:
     if output.ui is None and not text:
         return output
     ui = {} if output.ui is None else output.ui if isinstance(output.ui, dict) else output.ui.as_dict()
-    said = [text.encode("utf-8", "replace").decode("utf-8")] if text else []
-    output.ui = {**ui, SAID: said}
+    texts = [text.encode("utf-8", "replace").decode("utf-8")] if text else []
+    output.ui = {**ui, SAID: texts}
     return output
 
 
@@ -180,7 +180,7 @@ class Report:
         self._node_id, self._frames, self._sections = node_id, frames, status.sections_of(lyrics)
         self._remarks: list[str] = []
         self._line = self._rendered = ""
-        self._start, self._told = time.monotonic(), 0.0
+        self._start, self._reported_at = time.monotonic(), 0.0
         self._first = self._done = 0  # steps
 
     def note(self, text: str) -> None:
@@ -196,11 +196,11 @@ class Report:
     def composing(self, done: int, total: int) -> None:
         """Show how far composing is, about once a second."""
         now = time.monotonic()
-        if not self._told:  # what came before was no composing: the prompt, and kept frames
-            self._start, self._first, self._told = now, done, now
+        if not self._reported_at:  # what came before was no composing: the prompt, and kept frames
+            self._start, self._first, self._reported_at = now, done, now
         self._done = done
-        if now - self._told >= SAY_SECONDS:
-            self._told = now
+        if now - self._reported_at >= SAY_SECONDS:
+            self._reported_at = now
             line = status.under_way(done, total, self._frames, self._pace(now), self._sections)
             self._say(line + self._rendered)
 

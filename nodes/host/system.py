@@ -55,13 +55,13 @@ def versions() -> list[str]:
     built = built or (torch.version.hip and f"ROCm {torch.version.hip}") or "no CUDA"
     return [
         f"ComfyUI-LeVo {VERSION}",
-        f"ComfyUI {_told(_comfyui)}, Python {platform.python_version()} on {system}",
+        f"ComfyUI {_answer(_comfyui)}, Python {platform.python_version()} on {system}",
         f"torch {torch.__version__} ({built})",
-        f"flash-attn: {_told(_flash)}",
+        f"flash-attn: {_answer(_flash)}",
         f"Triton: {_first('triton', 'triton-windows')}",
         f"comfy_kitchen: {_first('comfy-kitchen')}",
         f"comfy_aimdo: {_first('comfy-aimdo')}",
-        f"dynamic VRAM: {'on' if _told(_dynamic) == 'True' else 'off'}",
+        f"dynamic VRAM: {'on' if _answer(_dynamic) == 'True' else 'off'}",
         f"CUDA graphs: {'turned off' if getattr(args, 'disable_cuda_graphs', False) else 'allowed'}",
         *(f"{package}: {_first(package)}" for package in PACKAGES),
     ]
@@ -93,9 +93,9 @@ def files() -> list[str]:
 def room_lines(where: Room, takes: int) -> list[str]:
     """What fits a device: the LeLM files, the releases, renderer and VAE, and the best choice."""
     yours, released = fits.yours(where, takes), fits.released(where, takes)
-    own_names = {fit.name for fit in yours}
+    your_names = {fit.name for fit in yours}
     room_text = [f"{fits.described(where)}, {'one take' if takes == 1 else f'{takes} takes at once'}"]
-    room_text += fits.lines([*yours, *(fit for fit in released if fit.name not in own_names)])
+    room_text += fits.lines([*yours, *(fit for fit in released if fit.name not in your_names)])
     for kind in fits.PARTS:
         room_text += [f"{kind}: {fits.part_line(fit)}" for fit in fits.one_part(kind, where, takes)]
     if yours:
@@ -133,7 +133,7 @@ def _first(*packages: str) -> str:
     return MISSING
 
 
-def _told(ask: Callable[[], str]) -> str:
+def _answer(ask: Callable[[], str]) -> str:
     """What can be told, by hosts of other versions too."""
     try:
         return ask()

@@ -32,7 +32,7 @@ from levo.lelm.cuda_graph import Resident
 from levo.lelm.delay import steps_for
 from levo.lelm.kv_cache import capacity_for
 from levo.lelm.model import LeLM
-from levo.lelm.takes import Asked, TakeBatch
+from levo.lelm.takes import SongInput, TakeBatch
 from levo.renderer.windows import Windows
 from levo.vae.oobleck import Vae
 
@@ -51,7 +51,7 @@ def execution() -> Execution:
 def stepping(model: LeLM, songs: int) -> Callable[[], None]:
     """Takes a step of so many songs, from the middle of them on; what lies before is zeros."""
     config, kept = model.config, torch.zeros(1, 3, FRAMES // 2, dtype=torch.int64)
-    asked = [Asked(random_conditions(config), FRAMES, (n,), kept) for n in range(songs)]
+    asked = [SongInput(random_conditions(config), FRAMES, (n,), kept) for n in range(songs)]
     takes = TakeBatch(asked, config.delays, Sampling(), False, device())
     known = config.prefix_length + takes.first
     growing = model.caches(2, known, model.stage1.norm.weight)

@@ -26,7 +26,7 @@ from levo import tiny
 from levo.config import RenderSettings, Sampling
 from levo.lelm.compose import BatchRun, ComposeRun, compose
 from levo.lelm.model import LeLM
-from levo.lelm.takes import Asked
+from levo.lelm.takes import SongInput
 from levo.renderer.model import Renderer
 from levo.song.decode import decode_song
 from levo.song.latents import SongLatents
@@ -63,7 +63,10 @@ def decoding() -> Run:
 
 
 def batch() -> Run:
-    model, songs = filled(LeLM(SMALL)), [Asked(asked(SMALL), FRAMES + n, range(1 + n)) for n in range(2)]
+    model, songs = (
+        filled(LeLM(SMALL)),
+        [SongInput(asked(SMALL), FRAMES + n, range(1 + n)) for n in range(2)],
+    )
 
     def run(on_step: Callable[[int, int], None]) -> Any:
         with BatchRun(model, songs) as composing:

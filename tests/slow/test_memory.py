@@ -26,7 +26,7 @@ from levo.config import (
 from levo.lelm.compose import BatchRun, compose
 from levo.lelm.delay import steps_for
 from levo.lelm.model import LeLM
-from levo.lelm.takes import Asked
+from levo.lelm.takes import SongInput
 from levo.memory import (
     chunk_frames,
     compose_bytes,
@@ -112,7 +112,7 @@ def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, fr
 def test_composing_songs_asks_for_what_the_prefill_of_the_last_takes(takes: int, kept: int):
     model, frames = filled(LeLM(SMALL_LELM)), kept + 1
     begun = torch.zeros(1, 3, kept, dtype=torch.int64)
-    songs = [Asked(asked_of(SMALL_LELM), frames, range(takes), begun) for _ in range(3)]
+    songs = [SongInput(asked_of(SMALL_LELM), frames, range(takes), begun) for _ in range(3)]
 
     def run() -> None:
         with BatchRun(model, songs) as batch:

@@ -22,7 +22,7 @@ from levo.lelm.cuda_graph import Replay, Residency, Resident
 from levo.lelm.kv_cache import SPAN, FixedCache
 from levo.lelm.model import LeLM
 from levo.lelm.sampling import guide, penalise_repetition, sample
-from levo.lelm.takes import Asked, TakeBatch
+from levo.lelm.takes import SongInput, TakeBatch
 
 pytestmark = pytest.mark.usefixtures("inference")
 
@@ -167,7 +167,7 @@ def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(
 
 
 def test_a_step_of_songs_never_waits_for_the_device(lelm: LeLM):
-    songs = [Asked(asked(SMALL, (3,)), 600), Asked(asked(SMALL), 2)]
+    songs = [SongInput(asked(SMALL, (3,)), 600), SongInput(asked(SMALL), 2)]
     with BatchRun(lelm, songs, Sampling()) as run:
         while not run.done:
             run.step()

@@ -10,7 +10,7 @@ from levo.batch.saving import Planned
 from levo.batch.song_list import Song
 from levo.command.backend import Failed
 from levo.command.job import Engine, SongOptions
-from levo.command.make import MadeSong, Order
+from levo.command.make import FinishedSong, Order
 from support.written_songs import made
 
 
@@ -23,10 +23,10 @@ class MortalWorker:
     def is_ready(self) -> bool:
         return True
 
-    def make(self, orders: Sequence[Order]) -> list[MadeSong | Failed]:
+    def make(self, orders: Sequence[Order]) -> list[FinishedSong | Failed]:
         return [self._made(order.song) for order in orders]
 
-    def _made(self, song: Song) -> MadeSong | Failed:
+    def _made(self, song: Song) -> FinishedSong | Failed:
         if song.idx == "deadly":
             os._exit(1)
         if song.idx == "odd":

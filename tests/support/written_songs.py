@@ -10,7 +10,7 @@ import torch
 from levo.batch.saving import Planned
 from levo.command.backend import Failed, Ordering
 from levo.command.job import Engine, SongOptions
-from levo.command.make import MadeSong, Take, Watch
+from levo.command.make import FinishedSong, Take, Watch
 from levo.command.run import Place, run
 from levo.config import Sampling
 from levo.song.tokens import Composer, SongRequest, SongTokens
@@ -25,7 +25,9 @@ def listed(folder: Path, *names: str, words: str = "Hello there") -> Path:
     return path
 
 
-def made(planned: Planned, takes: int = 1, tracks: Sequence[str] = ("mix",), text: str = "") -> MadeSong:
+def made(
+    planned: Planned, takes: int = 1, tracks: Sequence[str] = ("mix",), text: str = ""
+) -> FinishedSong:
     """A song whose files hold its idx, the take's number, the track and a text."""
     song = planned.song
     request = SongRequest(song.lyrics, song.description, False)
@@ -34,7 +36,7 @@ def made(planned: Planned, takes: int = 1, tracks: Sequence[str] = ("mix",), tex
     codes = torch.zeros(takes, 3, 25, dtype=torch.int64)
     tokens = SongTokens(codes, (25,) * takes, numbers, (True,) * takes, request, Sampling(), composer)
     files = [{track: f"{song.idx} {n} {track} {text}".encode() for track in tracks} for n in numbers]
-    return MadeSong(tokens, tuple(Take(1.0, each) for each in files), (), {"vae": "tiny"})
+    return FinishedSong(tokens, tuple(Take(1.0, each) for each in files), (), {"vae": "tiny"})
 
 
 class Written:
@@ -53,7 +55,7 @@ class Written:
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
-    ) -> Iterator[tuple[Planned, MadeSong | Failed]]:
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         for each in planned:
             self.asked.append(order(each).song.idx)
             failed = each.song.idx in self.failing

@@ -18,10 +18,10 @@ from levo.config import EMPTY, Sampling
 from levo.lelm.compose import BatchRun, Composition, Execution, compose
 from levo.lelm.conditions import Conditions
 from levo.lelm.model import LeLM
-from levo.lelm.takes import Asked
+from levo.lelm.takes import SongInput
 from levo.song.batches import (
     LIKE,
-    WantedSong,
+    BatchSong,
     batch_takes,
     compose_songs,
     group,
@@ -42,20 +42,20 @@ def texts(number: int, banned: tuple[int, ...] = ()) -> Conditions:
 def wanted(number: int, frames: int = 14, seeds: tuple[int, ...] = (), banned: tuple[int, ...] = ()):
     """A song of a list."""
     request = SongRequest(f"song {number}", "", False)
-    return WantedSong(request, texts(number, banned), frames, seeds or (10 * number,))
+    return BatchSong(request, texts(number, banned), frames, seeds or (10 * number,))
 
 
 SONGS = [wanted(1), wanted(2, 12, (7, 8), (3, 4)), wanted(3, 18, (1 << 63,), (5,)), wanted(4, 13)]
 
 
-def alone(model: LeLM, song: WantedSong, how: Sampling, execution: Execution = Execution()):
+def alone(model: LeLM, song: BatchSong, how: Sampling, execution: Execution = Execution()):
     return compose(model, song.conditions, song.frames, how, song.seeds, execution=execution)
 
 
 def in_batch(
-    model: LeLM, songs: Sequence[WantedSong], how: Sampling, execution: Execution = Execution()
+    model: LeLM, songs: Sequence[BatchSong], how: Sampling, execution: Execution = Execution()
 ) -> list[Composition]:
-    batch = [Asked(song.conditions, song.frames, song.seeds) for song in songs]
+    batch = [SongInput(song.conditions, song.frames, song.seeds) for song in songs]
     with BatchRun(model, batch, how, execution=execution) as run:
         while run.step():
             pass
@@ -84,7 +84,7 @@ def test_each_song_of_a_batch_is_what_it_is_alone(exact: LeLM, way: str, small_c
 
 def test_songs_go_on_from_codes_of_their_own(exact: LeLM):
     kept = [torch.arange(27).view(1, 3, 9) + 1000 * n for n in range(2)]
-    songs = [Asked(texts(n), 20 + n, (n,), kept[n]) for n in range(2)]
+    songs = [SongInput(texts(n), 20 + n, (n,), kept[n]) for n in range(2)]
     with BatchRun(exact, songs) as run:
         while run.step():
             pass
@@ -102,7 +102,7 @@ def lelm() -> LeLM:
     return filled(LeLM(SMALL))
 
 
-def first_of(model: LeLM, how: Sampling, others: Sequence[WantedSong]) -> SongTokens:
+def first_of(model: LeLM, how: Sampling, others: Sequence[BatchSong]) -> SongTokens:
     """The song under test, composed with others in a list of batches of four."""
     made, *_ = compose_songs(model, [wanted(1), *others], 4, how, COMPOSER)
     assert isinstance(made, SongTokens)
@@ -170,7 +170,7 @@ def test_tokens_say_how_each_song_was_made(lelm: LeLM):
 def scripted(ends: tuple[int | None, ...], limits: tuple[int, ...]) -> tuple[Ends, BatchRun]:
     """Songs of one take that end at frames of their own, under way."""
     script = Ends(ends)
-    songs = [Asked(asked(script.config), frames) for frames in limits]
+    songs = [SongInput(asked(script.config), frames) for frames in limits]
     return script, BatchRun(script, songs, GREEDY)
 
 
@@ -222,13 +222,15 @@ def test_the_prefill_of_each_song_can_be_stopped(lelm: LeLM):
 def test_songs_that_would_not_go_the_same_steps_are_refused(lelm: LeLM):
     longer = replace(SMALL, lyric_length=9)
     with pytest.raises(ValueError, match="prefixes differ in length"):
-        BatchRun(lelm, [Asked(asked(SMALL), 8), Asked(asked(longer), 8)])
+        BatchRun(lelm, [SongInput(asked(SMALL), 8), SongInput(asked(longer), 8)])
     with pytest.raises(ValueError, match="different numbers of frames"):
-        BatchRun(lelm, [Asked(asked(SMALL), 8), Asked(asked(SMALL), 8, kept=torch.zeros(1, 3, 2).long())])
+        BatchRun(
+            lelm, [SongInput(asked(SMALL), 8), SongInput(asked(SMALL), 8, kept=torch.zeros(1, 3, 2).long())]
+        )
 
 
 @pytest.mark.parametrize("songs", [[], SONGS[:2], [wanted(1)] * 3], ids=["none", "other takes", "too many"])
-def test_what_is_no_batch_is_refused(lelm: LeLM, songs: list[WantedSong]):
+def test_what_is_no_batch_is_refused(lelm: LeLM, songs: list[BatchSong]):
     with pytest.raises(ValueError, match="A batch has 1 to 2 songs, all with the same number of takes"):
         compose_songs(lelm, songs, 2, GREEDY, COMPOSER)
 

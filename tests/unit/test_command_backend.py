@@ -13,7 +13,7 @@ from levo.batch.saving import Planned
 from levo.command import backend
 from levo.command.backend import Failed, LocalBackend
 from levo.command.job import Engine, SongOptions
-from levo.command.make import MadeSong, Order, unwatched
+from levo.command.make import FinishedSong, Order, unwatched
 
 
 class Maker:
@@ -22,7 +22,9 @@ class Maker:
     def __init__(self, *_: object):
         self.batches: list[list[str]] = []
 
-    def make(self, orders: Sequence[Order], watch: object) -> Iterator[tuple[int, MadeSong | Exception]]:
+    def make(
+        self, orders: Sequence[Order], watch: object
+    ) -> Iterator[tuple[int, FinishedSong | Exception]]:
         names = [order.song.idx for order in orders]
         self.batches.append(names)
         if "bad" in names:

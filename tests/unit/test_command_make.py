@@ -14,7 +14,7 @@ from support.small_models import SMALL_LELM, filled
 
 from levo import tiny
 from levo.command.job import BGM, FLAC24, MIXED, SEPARATE, VOCAL, Engine, SongOptions
-from levo.command.make import MadeSong, Order, SongMaker
+from levo.command.make import FinishedSong, Order, SongMaker
 from levo.command.models import Loaded, Models
 from levo.command.sound_files import decoded
 from levo.config import Sampling
@@ -31,7 +31,7 @@ def models() -> Models:
     return made
 
 
-def make(models: Models, order: Order = Order(ASKED), **options: object) -> MadeSong:
+def make(models: Models, order: Order = Order(ASKED), **options: object) -> FinishedSong:
     ((_, made),) = outcomes(models, [order], **options)
     if isinstance(made, Exception):
         raise made
@@ -40,7 +40,7 @@ def make(models: Models, order: Order = Order(ASKED), **options: object) -> Made
 
 def outcomes(
     models: Models, orders: list[Order], **options: object
-) -> list[tuple[int, MadeSong | Exception]]:
+) -> list[tuple[int, FinishedSong | Exception]]:
     asked = SongOptions(max_seconds=SECONDS, steps=1, guidance=1.0, **options)
     return list(SongMaker(models, asked).make(orders))
 

@@ -152,13 +152,13 @@ def test_a_song_that_fails_alone_is_recorded_and_passed_over_when_asked(tmp_path
     runs.begin("run", tmp_path, [songs[1]])
     runs.end("run", "LeVoCompose could not make it: no frames.")
     assert runs.open() == []
-    assert attempts.left(songs, tmp_path, pass_over=False) == (songs[1:], [])
+    assert attempts.unfinished(songs, tmp_path, pass_over=False) == (songs[1:], [])
     failure = Fault(2, "LeVoCompose could not make it: no frames.", "b", songs[1].request_hash)
-    assert attempts.left(songs, tmp_path, pass_over=True) == ([songs[2]], [failure])
+    assert attempts.unfinished(songs, tmp_path, pass_over=True) == ([songs[2]], [failure])
     record = lines(tmp_path)[1]
     assert (record[IDX], record["line"], record["error"]) == ("b", 2, failure.reason)
     changed = song("b", "other words", line=2)
-    assert attempts.left([changed], tmp_path, pass_over=True) == ([changed], [])
+    assert attempts.unfinished([changed], tmp_path, pass_over=True) == ([changed], [])
     make(tmp_path, songs[1])
     assert ["error" in one for one in lines(tmp_path)] == [False, False]
 
