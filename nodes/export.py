@@ -137,7 +137,7 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
     Raises:
         ValueError: something is not what it should be, or belongs to other songs.
     """
-    places = [(place, sound) for place, each in enumerate(audio) for sound in _rows(each, "audio")]
+    places = [(place, sound) for place, each in enumerate(audio) for sound in sound_of(each, "audio").songs]
     count = len(places)
     stems = {name: _stem(name, inputs[name], count) for name in STEMS if inputs.get(name)}
     songs, covers = _songs(inputs.get("tokens") or (), count), _covers(inputs.get("cover") or (), count)
@@ -154,14 +154,8 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
     return takes
 
 
-def _rows(audio: object, name: str) -> list[Sound]:
-    """Each song of an AUDIO as a sound of its own."""
-    sound = sound_of(audio, name)
-    return [Sound(row[None], sound.rate) for row in sound.waveform]
-
-
 def _stem(name: str, audio: list[dict | None], count: int) -> list[Sound]:
-    sounds = [sound for each in audio for sound in _rows(each, name)]
+    sounds = [sound for each in audio for sound in sound_of(each, name).songs]
     return _as_many(sounds, count, name)
 
 

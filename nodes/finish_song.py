@@ -142,9 +142,9 @@ def songs_of(audio: list[dict | None]) -> list[dict]:
     """
     sounds = [(each, sound_of(each, "audio")) for each in audio if each is not None]
     return [
-        {**each, "waveform": row[None], "sample_rate": sound.rate}
+        {**each, "waveform": song.waveform, "sample_rate": song.rate}
         for each, sound in sounds
-        for row in sound.waveform
+        for song in sound.songs
     ]
 
 

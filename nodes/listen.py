@@ -97,12 +97,10 @@ def takes_of(audio_of: dict[str, list[dict | None] | None]) -> dict[str, list[di
     tracks = {}
     for name in TRACKS:
         sounds = [sound_of(audio, name) for audio in audio_of[name] or () if audio is not None]
-        rows = [
-            {"waveform": row[None], "sample_rate": sound.rate} for sound in sounds for row in sound.waveform
-        ]
-        if rows:
-            tracks[name] = rows
-    counts = {name: len(rows) for name, rows in tracks.items()}
+        songs = [song for sound in sounds for song in sound.songs]
+        if songs:
+            tracks[name] = [{"waveform": song.waveform, "sample_rate": song.rate} for song in songs]
+    counts = {name: len(takes) for name, takes in tracks.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
         raise ValueError(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..levo.audio.sound import Sound, sound_of
 from ..levo.config import SAMPLE_RATE
 from ..levo.memory import encode_bytes
-from ..levo.progress import part_of
 from ..levo.style_encoder.clip import Recording, both_stems, choose, stem
-from ..levo.style_encoder.encode import encode_clips, prompt_codes
+from ..levo.style_encoder.encode import encode_style
 from .host import memory, reporting
 from .runs import split_sound
 from .sockets import (
@@ -148,13 +150,13 @@ def sung(separator: LoadedModel | None, clip: Tensor) -> Tensor:
 
 
 def encode(encoder: LoadedStyleEncoder, clip: Tensor, vocals: Tensor, accompaniment: Tensor) -> Tensor:
-    """Style prompt codes [1, 3, 250] of a clip [1, 2, samples] and its stems."""
-    clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
-    steps = encoder.tracks.config.steps + encoder.mixed.config.steps
-    codes: dict[str, Tensor] = {}
-    progress, before = reporting.Progress(), 0
-    for model in (encoder.tracks, encoder.mixed):
-        device = memory.load_on_device(model, encode_bytes(model.config, clip.shape[2]))
-        codes |= encode_clips(model.patcher.model, clips, device, part_of(progress, before, steps))
-        before += model.config.steps
-    return prompt_codes(codes)
+    """The style prompt [1, 3, 250] of a clip [1, 2, samples] and its stems, with progress and Cancel."""
+    encoders = [
+        (model.patcher.model, partial(_bring, model, clip.shape[2]))
+        for model in (encoder.tracks, encoder.mixed)
+    ]
+    return encode_style(encoders, clip, vocals, accompaniment, reporting.Progress())
+
+
+def _bring(model: LoadedModel, samples: int) -> torch.device:
+    return memory.load_on_device(model, encode_bytes(model.config, samples))

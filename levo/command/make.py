@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from ..song.render import Prompt, render_songs, seeded_noise, style_prompt
 from ..song.stems import Stems, decode_stems, decode_track, render_stems, tracks_in
 from ..song.tokens import SongRequest, SongTokens, seeds_from
 from ..style_encoder.clip import Recording, both_stems, choose
-from ..style_encoder.encode import encode_clips, prompt_codes
+from ..style_encoder.encode import encode_style
 from ..text.style import conditioned
 from .job import BGM, SEPARATE, TRACK, SongOptions
 from .models import Models
@@ -154,12 +155,9 @@ class SongMaker:
         separator = models.separator
         stems = split(separator.model, separator.config, sound.waveform, sound.rate, 0, device, on_step)
         vocals, accompaniment = both_stems(clip, stems.vocals, None)
-        codes: dict[str, Tensor] = {}
-        clips = {"mixed": clip, "vocal": vocals, "accompaniment": accompaniment}
-        for encoder in models.encoders:
-            device = models.place(encoder)
-            codes |= encode_clips(encoder.model, clips, device, watch("encoding the prompt"))
-        return StylePrompt(prompt_codes(codes), vocals, accompaniment)
+        encoders = [(encoder.model, partial(models.place, encoder)) for encoder in models.encoders]
+        codes = encode_style(encoders, clip, vocals, accompaniment, watch("encoding the prompt"))
+        return StylePrompt(codes, vocals, accompaniment)
 
     def _batched(self, song: Song, style: StylePrompt | None) -> BatchSong:
         """What LeLM is given of a song."""

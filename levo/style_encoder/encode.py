@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -122,6 +122,31 @@ def encode_clips(
         codes[track] = clip_codes[:, : clip.shape[2] // SAMPLES_PER_FRAME + 1].cpu()
         before += encoder.config.depth_of(track) + 1
     return codes
+
+
+def encode_style(
+    encoders: Sequence[tuple[StyleEncoder, Callable[[], torch.device]]],
+    clip: Tensor,
+    vocals: Tensor,
+    accompaniment: Tensor,
+    on_step: OnStep = ignore,
+) -> Tensor:
+    """The style prompt [1, 3, 250] of a clip.
+
+    Args:
+        encoders: which have all STREAMS among them, one after the other: each with what brings it to its
+            device and gives that. It is called when its encoder is next, as the one before may have to go.
+        clip, vocals, accompaniment: [1, 2, samples] at 48 kHz, 1 s to 10 s.
+        on_step: called with (steps done, those of all encoders).
+    """
+    tracks = dict(zip(STREAMS, (clip, vocals, accompaniment), strict=True))
+    total = sum(encoder.config.steps for encoder, _ in encoders)
+    codes: dict[str, Tensor] = {}
+    before = 0
+    for encoder, bring in encoders:
+        codes |= encode_clips(encoder, tracks, bring(), part_of(on_step, before, total))
+        before += encoder.config.steps
+    return prompt_codes(codes)
 
 
 def prompt_codes(codes: Mapping[str, Tensor]) -> Tensor:

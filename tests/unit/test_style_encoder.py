@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from support.small_models import random
 from torch import Tensor
 
 from levo import tiny
-from levo.config import CODES, EMPTY, SAMPLE_RATE
+from levo.config import CODES, EMPTY, SAMPLE_RATE, StyleEncoderConfig
 from levo.style_encoder import musicfm
 from levo.style_encoder.clip import SAMPLES, ClipError, Recording, both_stems, choose, stem
-from levo.style_encoder.encode import CONTEXT, StyleEncoder, encode_clips, prompt_codes
+from levo.style_encoder.encode import CONTEXT, StyleEncoder, encode_clips, encode_style, prompt_codes
 
 
 def noise(samples: int, rows: int = 1, channels: int = 2, seed: int = 0) -> Tensor:
@@ -26,14 +28,18 @@ def music(samples: int) -> Tensor:
     return level * (x - colour.round() * x.roll(1, dims=2))
 
 
-@pytest.fixture(scope="module")
-def encoder() -> StyleEncoder:
-    model = StyleEncoder(tiny.TRACK_ENCODER)
+def built(config: StyleEncoderConfig) -> StyleEncoder:
+    model = StyleEncoder(config)
     tiny.init_weights(model)
     with torch.no_grad():  # as in a checkpoint: a window and a mel filter bank are not negative
         for table in (model.musicfm.window, model.musicfm.filters):
             table.weight.abs_()
     return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> StyleEncoder:
+    return built(tiny.TRACK_ENCODER)
 
 
 # The model -----------------------------------------------------------------------------------------------
@@ -112,6 +118,23 @@ def test_a_prompt_holds_250_codes_a_track_and_a_short_one_is_padded():
     short = prompt_codes({track: row[:, :183] for track, row in codes.items()})
     assert torch.equal(short[..., :183], prompt[..., :183])
     assert (short[..., 183:] == EMPTY).all()
+
+
+def test_both_encoders_are_brought_one_after_the_other_and_give_one_prompt(encoder: StyleEncoder):
+    mixed, log = built(tiny.MIXED_ENCODER), []
+
+    def bring(name: str) -> torch.device:
+        log.append(name)
+        return torch.device("cpu")
+
+    clip, vocals, accompaniment = (music(SAMPLE_RATE).roll(n, dims=2) for n in (0, 300, 600))
+    encoders = [(encoder, partial(bring, "tracks")), (mixed, partial(bring, "mixed"))]
+    prompt = encode_style(encoders, clip, vocals, accompaniment, lambda *step: log.append(step))
+    first, total = encoder.config.steps, encoder.config.steps + mixed.config.steps
+    steps = [(n, total) for n in range(1, total + 1)]
+    assert log == ["tracks", *steps[:first], "mixed", *steps[first:]]
+    tracks = encode_clips(encoder, {"vocal": vocals, "accompaniment": accompaniment})
+    assert torch.equal(prompt, prompt_codes({**tracks, **encode_clips(mixed, {"mixed": clip})}))
 
 
 # Clips of recordings -------------------------------------------------------------------------------------
