@@ -68,7 +68,7 @@ def _part_input(name: str, what: str, why: str, more: bool = False) -> io.Boolea
 
 
 def _more_inputs() -> list[io.Input]:
-    for_clips = "which LeVo Style from Audio needs beside the renderer's"
+    for_clips = "which LeVo Style from Audio needs in addition to the renderer's"
     styles = "for LeVo Style from Library; from the Space of the authors"
     return [
         _part_input("style_encoder", "the 1rvq file", for_clips, more=True),
@@ -81,7 +81,7 @@ def _more_inputs() -> list[io.Input]:
             options=[PUBLISHED, *COPIES],
             default=PUBLISHED,
             optional=True,
-            tooltip="Where files come from. A repository: those of which it has a copy, and whose hash is "
+            tooltip="Where files come from. A repository: files that it holds, and whose hash is "
             "known, come from there, and must be the same to the last bit. Mirrors of all of Hugging Face: "
             "HF_ENDPOINT.",
         ),

@@ -17,7 +17,7 @@ class LeVoSystemCheck(io.ComfyNode):
             display_name="LeVo System Check",
             category="audio/LeVo/loaders",
             description="Says which versions are installed, which model files are there or missing, and "
-            "what fits the card; loads nothing and asks no network. Its text is made for bug reports.",
+            "what fits the card; loads nothing and uses no network. Its text is made for bug reports.",
             inputs=[
                 io.Float.Input(
                     "card_gb",
