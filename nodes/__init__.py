@@ -67,7 +67,9 @@ class LeVoExtension(ComfyExtension):
             LeVoMix,
             LeVoSplitVocals,
         ]
-        wrapped = (reporting.keeping(memory.telling(sockets.checking(node))) for node in nodes)
+        wrapped = (
+            reporting.keeping(memory.explaining_out_of_ram(sockets.checking(node))) for node in nodes
+        )
         return [findable(folding(node)) for node in wrapped]
 
 

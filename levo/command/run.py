@@ -126,7 +126,7 @@ def _hold(folder: Path, stack: ExitStack) -> None:
     Raises:
         ValueError: the disk does not let us, or another run is there.
     """
-    with atomic.told(folder):
+    with atomic.explaining_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             stack.enter_context(locked(folder / LOCK, patience=0))

@@ -34,8 +34,8 @@ OCCUPIED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 class WriteError(OSError, ValueError):
     """Why a file could not be written, and what to do, in one sentence; `strerror` is the reason alone."""
 
-    def __init__(self, told: str, reason: str):
-        super().__init__(told)
+    def __init__(self, text: str, reason: str):
+        super().__init__(text)
         self.strerror = reason
 
 
@@ -60,7 +60,7 @@ def writing(path: Path, size: int = 0, place: Callable[[Path], object] | None = 
     """
     created = [folder for folder in path.parents if not os.path.lexists(folder)]
     try:
-        with told(path, size):
+        with explaining_errors(path, size):
             path.parent.mkdir(parents=True, exist_ok=True)
             require_space(path, size)
             remove_leftovers(path)
@@ -74,7 +74,7 @@ def writing(path: Path, size: int = 0, place: Callable[[Path], object] | None = 
 
 
 @contextmanager
-def told(path: Path, size: int = 0) -> Iterator[None]:
+def explaining_errors(path: Path, size: int = 0) -> Iterator[None]:
     """Turn what the file system raises into a sentence; for writing that cannot go through `writing`.
 
     Args:

@@ -183,7 +183,7 @@ def _within_context(config: LelmConfig, values: Values, prefixes: tuple[str, ...
 def _flow(values: Values, tensors: Tensors) -> RendererConfig:
     _require_schema(values)
     prefixes = ("levo2.flow.",)
-    told = {
+    known = {
         "layers": config_limits.count(tensors, r"flow\.block\.(\d+)\..*"),
         "inner": config_limits.size(tensors, "flow.block.0.ffn.in.weight", 0),
         "mask": config_limits.size(tensors, "flow.mask_embedding.weight", 1),
@@ -193,7 +193,7 @@ def _flow(values: Values, tensors: Tensors) -> RendererConfig:
         "time": config_limits.size(tensors, "flow.time_embedding.linear_1.weight", 1),
         "window": config_limits.size(tensors, "flow.position_embedding.weight", 0),
     }
-    fields = {field: size for field, size in told.items() if size} | _declared(values, prefixes, FLOW_KEYS)
+    fields = {field: size for field, size in known.items() if size} | _declared(values, prefixes, FLOW_KEYS)
     config = RendererConfig(**fields)
     config_limits.check(config)
     _require_constants(values, prefixes, {**FLOW_CONSTANTS, "hidden_size": config.width})

@@ -155,7 +155,7 @@ def retry_smaller_on_oom(work: Callable[[int], T], size: int, least: int) -> T:
         mm.soft_empty_cache()
 
 
-def telling(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
+def explaining_out_of_ram(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """The same node, which says what to do where RAM runs out; on cards ComfyUI does."""
     execute = node.execute.__func__
 

@@ -143,7 +143,7 @@ def preview(audio: dict[str, Any], node: type[io.ComfyNode] | None = None) -> ui
     """
     folder, prefix = Path(folder_paths.get_temp_directory()), f"LeVo_{secrets.token_hex(8)}"
     try:
-        with atomic.told(folder, 2 * audio["waveform"].numel()):
+        with atomic.explaining_errors(folder, 2 * audio["waveform"].numel()):
             return ui.AudioSaveHelper.save_audio(audio, prefix, io.FolderType.temp, node)[0]
     except BaseException:
         for path in folder.glob(f"{prefix}*"):

@@ -77,7 +77,7 @@ def come_out(error: Exception, wrapped: bool = False) -> str:
             raise error
 
     try:
-        run_locked(memory.telling(Node))
+        run_locked(memory.explaining_out_of_ram(Node))
     except Exception as come:
         return f"{type(come).__name__}: {come}"
     return ""

@@ -23,7 +23,7 @@ from support.small_disk import fill, small_disk
 from levo import tiny
 from levo.batch import results
 from levo.files import atomic, style_library
-from levo.files.atomic import WriteError, told, unfinished, writing
+from levo.files.atomic import WriteError, explaining_errors, unfinished, writing
 
 NAME = "song.safetensors"
 
@@ -154,7 +154,7 @@ def test_every_error_of_a_disk_is_one_sentence(
 ):
     ours = OSError(code, os.strerror(code))
     theirs = SafetensorError(f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})")
-    with pytest.raises(WriteError) as raised, told(tmp_path / NAME, 5_000_000_000):
+    with pytest.raises(WriteError) as raised, explaining_errors(tmp_path / NAME, 5_000_000_000):
         raise theirs if of_safetensors else ours
     assert_one_sentence(str(raised.value))
     assert f"({os.strerror(code)}){advice}" in str(raised.value)
@@ -164,7 +164,7 @@ def test_every_error_of_a_disk_is_one_sentence(
     "error", [SafetensorError("InvalidTensorView"), OSError("no number"), MemoryError()]
 )
 def test_what_is_no_fault_of_the_disk_stays_as_it_is(tmp_path: Path, error: Exception):
-    with pytest.raises(type(error)) as raised, told(tmp_path):
+    with pytest.raises(type(error)) as raised, explaining_errors(tmp_path):
         raise error
     assert raised.value is error
 
