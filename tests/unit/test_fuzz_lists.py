@@ -14,7 +14,7 @@ from support.listed_songs import assert_all_are_kept, make, save, song
 from levo.batch import names, results
 from levo.batch.names import DEVICE, FORBIDDEN, NAME_BYTES, file_name, key, safe_path
 from levo.batch.saving import plan, prepare
-from levo.batch.song_list import SongListError, read, told
+from levo.batch.song_list import SongListError, first_sentences, read
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 few = settings(derandomize=True, database=None, deadline=None, max_examples=50)  # with files
@@ -104,7 +104,7 @@ def assert_every_line_is_told_of(data: bytes, lines: list[str], folder: Path) ->
         assert one.name and one.lyrics and one.request_hash
     for sentence in (*found.faults, *found.oddities):
         assert sentence.startswith("Line ") and len(sentence) < 2_000
-    assert len(told(found.wrong)) <= 21
+    assert len(first_sentences(found.wrong)) <= 21
 
 
 @fuzz

@@ -113,11 +113,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path):
 
 def test_of_many_faults_the_first_are_told_and_how_many_more(tmp_path: Path):
     found = read(lines(*["{"] * 1_234, song("a")), tmp_path)
-    sentences = song_list.told(found.wrong)
+    sentences = song_list.first_sentences(found.wrong)
     assert len(found.faults) == 1_234
     assert sentences[:20] == list(found.faults[:20])
     assert sentences[20:] == ["And 1,214 more faulty lines."]
-    assert song_list.told(found.wrong[:20]) == list(found.faults[:20])
+    assert song_list.first_sentences(found.wrong[:20]) == list(found.faults[:20])
 
 
 @pytest.mark.parametrize(
