@@ -41,7 +41,7 @@ RENDERER = RendererConfig(
 )
 SIZES = {"width": 8, "inner": 12, "heads": 2, "channels": 4, "mels": 8, "kernel": 5, "code_width": 3}
 ENCODER = StyleEncoderConfig(("vocal", "accompaniment"), (2, 1), **SIZES)
-VAE = VaeConfig(channels=3, multiples=(1, 2), strides=(2, 3), latent=5)
+VAE = VaeConfig(channels=3, multiples=(2,), strides=(3,), latent=5)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support import golden_outputs as golden
 from support.rounded_models import MODELS, models
+from support.small_models import SMALL_LELM, filled
 from torch import Tensor
 
 from levo import tiny
@@ -112,10 +113,9 @@ def test_logits_are_as_near_as_those_of_bf16(name: str):
 
 @pytest.mark.parametrize("takes", [1, 2])
 def test_a_song_is_composed_with_bytes(takes: int):
-    model = LeLM(tiny.LELM)
-    tiny.init_weights(model)
+    model = filled(LeLM(SMALL_LELM))
     asked = prepare(
-        "[verse] hello there.", "[Musicality-very-high], pop", None, tiny.LELM, golden.tokenizer("v2")
+        "[verse] hello there.", "[Musicality-very-high], pop", None, SMALL_LELM, golden.tokenizer("v2")
     )
     songs = compose(model, asked, 40, seeds=range(takes), execution=Execution(small_cache=True))
     assert len(songs) == takes and all(song.codes.shape[1] == 3 for song in songs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ PACK = [*sources(LIBRARY, NODES), pack.ROOT / "__init__.py"]
 EVERYTHING = [*PACK, *sources(pack.ROOT / "tests")]
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

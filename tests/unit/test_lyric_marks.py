@@ -324,7 +324,7 @@ def test_music_in_a_row_with_its_lengths_is_meant():
 
 @pytest.mark.parametrize("accents", ["\u0301\u0327", "\u0344\u0323", "\u0301\u0315\u0327", "e\u0301\u0327"])
 def test_any_number_of_accents_takes_linear_time(accents: str):
-    text = "[verse] a" + accents * (256_000 // len(accents))
+    text = "[verse] a" + accents * (64_000 // len(accents))
     begun = time.process_time()
     assert half_width(text)
     try:
@@ -332,7 +332,7 @@ def test_any_number_of_accents_takes_linear_time(accents: str):
         assert parse(again.text).text == again.text
     except LyricsError as error:
         assert len(str(error)) < 400
-    assert time.process_time() - begun < 10  # it was a minute and more
+    assert time.process_time() - begun < 2.5  # it was four seconds and more
 
 
 COSTLY = {

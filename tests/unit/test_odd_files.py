@@ -246,15 +246,15 @@ def test_a_file_is_read_anew_when_it_its_config_or_its_rights_change(tmp_path: P
         assert len(asked) == count
 
 
-def test_thousands_of_files_are_answered_from_memory(tmp_path: Path):
-    for number in range(2_500):
+def test_hundreds_of_files_are_answered_from_memory(tmp_path: Path):
+    for number in range(500):
         (tmp_path / f"{number}.safetensors").write_bytes(odd_files.entry())
     files = Listing()
     files.files([tmp_path])
     started = time.process_time()
     for _ in range(10):  # as often as the lists of all nodes ask
-        assert len(files.files([tmp_path])) == 2_500
-    assert time.process_time() - started < SECONDS
+        assert len(files.files([tmp_path])) == 500
+    assert time.process_time() - started < SECONDS / 5
 
 
 # Damaged files under names of one's own ------------------------------------------------------------------
