@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ ERROR = {
     "8-bit": 0.01,
     "4-bit": 0.12,
 }  # of the largest
+# Wide enough for the groups of 64 numbers that MLX packs, and of 128 that int4 layers have.
+GROUPED_LELM = replace(gguf_models.LELM, width=128, inner=256, layers=1)
 INDEX = "model.safetensors.index.json"
 SHARD_BYTES = 6_000_000
 
@@ -133,7 +135,7 @@ def config_json(config: LelmConfig, kind: str) -> dict[str, Any]:
 
 def write(folder: Path, kind: str, config: LelmConfig | None = None, shards: bool = True) -> WrittenMlx:
     """A small LeLM in a type: bf16, fp16, fp32, 8-bit or 4-bit."""
-    config = config or (gguf_models.LELM if kind in DTYPES else gguf_models.WIDE_LELM)
+    config = config or (gguf_models.LELM if kind in DTYPES else GROUPED_LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
     given = gguf_models.lelm_tensors(config)
     given["layer2_emb.0.weight"] = gguf_models.random("unused", (8, config.width))
