@@ -137,7 +137,9 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
     Raises:
         ValueError: something is not what it should be, or belongs to other songs.
     """
-    places = [(place, sound) for place, each in enumerate(audio) for sound in sound_of(each, "audio").songs]
+    places = [
+        (place, sound) for place, each in enumerate(audio) for sound in sound_of(each, "audio").rows()
+    ]
     count = len(places)
     stems = {name: _stem(name, inputs[name], count) for name in STEMS if inputs.get(name)}
     songs, covers = _songs(inputs.get("tokens") or (), count), _covers(inputs.get("cover") or (), count)
@@ -155,7 +157,7 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
 
 
 def _stem(name: str, audio: list[dict | None], count: int) -> list[Sound]:
-    sounds = [sound for each in audio for sound in sound_of(each, name).songs]
+    sounds = [sound for each in audio for sound in sound_of(each, name).rows()]
     return _as_many(sounds, count, name)
 
 

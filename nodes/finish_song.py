@@ -144,7 +144,7 @@ def songs_of(audio: list[dict | None]) -> list[dict]:
     return [
         {**each, "waveform": song.waveform, "sample_rate": song.rate}
         for each, sound in sounds
-        for song in sound.songs
+        for song in sound.rows()
     ]
 
 

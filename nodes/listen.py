@@ -97,7 +97,7 @@ def takes_of(audio_of: dict[str, list[dict | None] | None]) -> dict[str, list[di
     tracks = {}
     for name in TRACKS:
         sounds = [sound_of(audio, name) for audio in audio_of[name] or () if audio is not None]
-        songs = [song for sound in sounds for song in sound.songs]
+        songs = [song for sound in sounds for song in sound.rows()]
         if songs:
             tracks[name] = [{"waveform": song.waveform, "sample_rate": song.rate} for song in songs]
     counts = {name: len(takes) for name, takes in tracks.items()}

@@ -90,5 +90,6 @@ def _one_by_one(audio: list[dict]) -> Iterator[dict]:
     for sound in audio:
         if sound is None:
             raise ValueError(f"{NAME} got no sound; connect the audio that was made of the song's tokens.")
-        for song in sound_of(sound, "audio").songs:
-            yield {"waveform": song.waveform, "sample_rate": song.rate}
+        checked = sound_of(sound, "audio")
+        for waveform in checked.waveform:
+            yield {"waveform": waveform[None], "sample_rate": checked.rate}

@@ -31,8 +31,7 @@ class Sound:
     waveform: Tensor  # [B, 1 or 2, samples] of FLOATS, contiguous; none NaN, infinite or above LARGEST
     rate: int  # Hz
 
-    @property
-    def songs(self) -> list[Sound]:
+    def rows(self) -> list[Sound]:
         """Each song as a sound of its own."""
         return [Sound(row[None], self.rate) for row in self.waveform]
 

@@ -36,7 +36,7 @@ class Planned:
     song: Song
     folder: Path
     name: str  # of its first file, without ending
-    saved: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
+    own: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
     suffix: str = SUFFIX
 
 
@@ -126,10 +126,10 @@ def plan(songs: Sequence[Song], folder: Path, suffix: str = SUFFIX) -> list[Plan
     taken = _taken(folder, records)
     planned = []
     for song in songs:
-        saved = tuple(results.saved_of(song, records).items())
-        name = Path(saved[0][0]).stem if saved else _free(song, taken, suffix)
+        own = tuple(results.saved_of(song, records).items())
+        name = Path(own[0][0]).stem if own else _free(song, taken, suffix)
         taken.add(key(f"{name}{suffix}"))
-        planned.append(Planned(song, folder, name, saved, suffix))
+        planned.append(Planned(song, folder, name, own, suffix))
     return planned
 
 
@@ -226,7 +226,7 @@ def refusal(planned: Planned, error: Exception) -> str:
 
 
 def _moved(planned: Planned, take: int, records: results.Records, partial: Path) -> Path:
-    file = _file_to_replace(planned, take, records) or _claimed(planned, take, records)
+    file = _own(planned, take, records) or _claimed(planned, take, records)
     os.replace(partial, file)
     return file
 
@@ -247,8 +247,8 @@ def _stems_moved(
     """Give a song's tracks their names, those that they had before where it is made again."""
     if not stems:
         return {}
-    replaced = _file_to_replace(planned, take, records)
-    before = results.stems_of(records.get((key(replaced.name),), {})) if replaced else {}
+    own = _own(planned, take, records)
+    before = results.stems_of(records.get((key(own.name),), {})) if own else {}
     named = {}
     for track, partial in stems.items():
         file = planned.folder / before.get(track, "")
@@ -259,15 +259,15 @@ def _stems_moved(
     return {results.STEMS: named}
 
 
-def _file_to_replace(planned: Planned, take: int, records: results.Records) -> Path | None:
+def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
     """The file that a take is to replace, if nothing happened to it since the list was read."""
-    saved = planned.saved[take] if take < len(planned.saved) else None
-    if saved is None or saved not in results.saved_of(planned.song, records).items():
+    own = planned.own[take] if take < len(planned.own) else None
+    if own is None or own not in results.saved_of(planned.song, records).items():
         return None
-    file = planned.folder / saved[0]
+    file = planned.folder / own[0]
     if file.suffix.lower() != planned.suffix:
         return None
-    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(saved[0])} - {saved[0]}
+    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
     return None if others or file.is_dir() else file
 
 

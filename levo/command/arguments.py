@@ -76,26 +76,26 @@ def read(argv: list[str]) -> Invocation:
     Raises:
         ValueError: files or numbers are wrong, in a sentence.
     """
-    args = _parser().parse_args(argv)
-    files = _files(args)
-    songs = None if args.songs == EXAMPLE else Path(args.songs)
+    given = _parser().parse_args(argv)
+    files = _files(given)
+    songs = None if given.songs == EXAMPLE else Path(given.songs)
     list_folder = Path() if songs is None else songs.parent
     place = Place(
         songs,
-        Path(args.out),
-        Path(args.audio_folder) if args.audio_folder else list_folder,
-        _path("--library", args.library),
-        args.skip_faulty,
-        args.again,
-        args.songs_a_run,
-        args.quiet,
+        Path(given.out),
+        Path(given.audio_folder) if given.audio_folder else list_folder,
+        _path("--library", given.library),
+        given.skip_faulty,
+        given.again,
+        given.songs_a_run,
+        given.quiet,
     )
     cluster = None
-    if args.ray or args.ray_address:
-        cluster = Cluster(args.ray_address, args.workers, args.gpus_per_worker)
-    elif args.workers is not None or args.gpus_per_worker is not None:
+    if given.ray or given.ray_address:
+        cluster = Cluster(given.ray_address, given.workers, given.gpus_per_worker)
+    elif given.workers is not None or given.gpus_per_worker is not None:
         raise ValueError("--workers and --gpus-per-worker belong to --ray; add it, or leave them out.")
-    return Invocation(place, _engine(args, files), _song_options(args), cluster, args.verbose)
+    return Invocation(place, _engine(given, files), _song_options(given), cluster, given.verbose)
 
 
 def reporter() -> argparse.ArgumentParser:
@@ -260,13 +260,13 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
 # What was given ------------------------------------------------------------------------------------------
 
 
-def _files(args: argparse.Namespace) -> Files:
+def _files(given: argparse.Namespace) -> Files:
     """Weights and vocabulary.
 
     Raises:
         ValueError: a file is not there, or only some of those that a song needs were given.
     """
-    named = {name: getattr(args, name) for name in ("lelm", "renderer", "vae")}
+    named = {name: getattr(given, name) for name in ("lelm", "renderer", "vae")}
     absent = [f"--{name}" for name, value in named.items() if value is None]
     if absent and len(absent) < len(named):
         missing = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
@@ -275,12 +275,12 @@ def _files(args: argparse.Namespace) -> Files:
         name: _path(f"--{name.replace('_', '-')}", value)
         for name, value in {
             **named,
-            "style_encoder": args.style_encoder,
-            "track_encoder": args.track_encoder or args.renderer,
-            "separator": args.separator,
+            "style_encoder": given.style_encoder,
+            "track_encoder": given.track_encoder or given.renderer,
+            "separator": given.separator,
         }.items()
     }
-    return Files(**paths, vocabulary=_vocabulary(args.vocabulary, paths["lelm"]))
+    return Files(**paths, vocabulary=_vocabulary(given.vocabulary, paths["lelm"]))
 
 
 def _path(option: str, value: str | None) -> Path | None:
@@ -319,45 +319,45 @@ def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
     )
 
 
-def _engine(args: argparse.Namespace, files: Files) -> Engine:
+def _engine(given: argparse.Namespace, files: Files) -> Engine:
     return Engine(
         files,
-        args.device,
-        args.dtype,
-        args.renderer_dtype,
-        args.vae_dtype,
-        args.attention,
-        args.cache == "int8",
-        args.compile == ON,
-        args.low_memory,
-        threads=args.threads,
+        given.device,
+        given.dtype,
+        given.renderer_dtype,
+        given.vae_dtype,
+        given.attention,
+        given.cache == "int8",
+        given.compile == ON,
+        given.low_memory,
+        threads=given.threads,
     )
 
 
-def _song_options(args: argparse.Namespace) -> SongOptions:
+def _song_options(given: argparse.Namespace) -> SongOptions:
     """How songs are made; raises SettingError for numbers that nothing can be made with."""
-    preset = PRESETS[args.preset]
+    preset = PRESETS[given.preset]
     numbers = dict(preset.sampling)
     for name in numbers:
-        if (value := getattr(args, name)) is not None:
+        if (value := getattr(given, name)) is not None:
             numbers[name] = value
     sampling = Sampling(
-        guidance=args.guidance,
-        repetition_window=args.repetition_window,
+        guidance=given.guidance,
+        repetition_window=given.repetition_window,
         **numbers,  # type: ignore[arg-type]
     )
     return SongOptions(
-        args.kind,
-        STEMS[args.stems],
-        args.seed,
-        args.takes,
-        args.max_seconds,
+        given.kind,
+        STEMS[given.stems],
+        given.seed,
+        given.takes,
+        given.max_seconds,
         sampling,
-        preset.steps if args.steps is None else args.steps,
-        args.render_guidance,
-        args.prompt_start,
-        args.format,
-        args.batch,
+        preset.steps if given.steps is None else given.steps,
+        given.render_guidance,
+        given.prompt_start,
+        given.format,
+        given.batch,
     )
 
 

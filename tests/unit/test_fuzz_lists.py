@@ -143,7 +143,7 @@ def test_any_results_are_read_or_refused_and_a_song_is_saved_all_the_same(lines:
         text = "\n".join(lines).encode(errors="replace")
         (folder / "results.jsonl").write_bytes(text)
         (planned,) = plan([one], Path(name) / "none yet")
-        planned = type(planned)(one, folder, planned.name, planned.saved)
+        planned = type(planned)(one, folder, planned.name, planned.own)
         try:
             prepare(folder, [one])
             results.failures([one], folder)

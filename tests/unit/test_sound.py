@@ -185,8 +185,8 @@ def test_a_finish_that_cannot_be_is_one_sentence(name: str, value: Any):
     assert_one_sentence(str(error.value))
 
 
-def test_songs_of_a_batch_are_sounds_of_their_own_in_its_order():
+def test_rows_of_a_batch_are_sounds_of_their_own_in_its_order():
     waveform = torch.stack([TONE[0] * level for level in (0.2, 0.5, 1.0)])
-    songs = sound_of(audio(waveform, 44_100), "audio").songs
+    songs = sound_of(audio(waveform, 44_100), "audio").rows()
     assert [(song.waveform.shape, song.rate) for song in songs] == [((1, 1, 4_800), 44_100)] * 3
     assert torch.equal(torch.cat([song.waveform for song in songs]), waveform)
