@@ -9,17 +9,17 @@ import json
 import os
 import re
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from support.comfy_server import ComfyServer
+from support.frontend import frontend_version
 
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "scenarios").glob("*.mjs"))
 SCENARIO = re.compile(r"^export async function (\w+)", re.MULTILINE)
 IN_EARNEST = (1, 40)  # the first frontend whose Nodes 2.0 is no beta
-FRONTEND = tuple(int(number) for number in version("comfyui_frontend_package").split(".")[:2])
+FRONTEND = frontend_version()
 # Mode -> how it is called in a test's name.
 MODES = {"canvas": "", "vue": "-vue"} if FRONTEND >= IN_EARNEST else {"canvas": ""}
 ON_CANVAS = ("canvas",)  # files that are about the canvas

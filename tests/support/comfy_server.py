@@ -1,7 +1,8 @@
 """A real ComfyUI as a subprocess with the pack in it, and what tests ask of it: HTTP, runs, files, the log.
 
 Knows ComfyUI's routes and websocket messages, nothing of the pack's nodes. ComfyUI itself is `COMFYUI_DIR`,
-or the `comfyui` folder beside the interpreter's environment, as tests/environment.sh lays it out.
+or the `comfyui` folder beside the interpreter's environment, as tests/environment.sh lays it out; its
+frontend is its own, or `LEVO_FRONTEND_ROOT`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import requests
 import websocket
 
 from support.free_port import free_port
+from support.frontend import frontend_root
 from support.pack import ROOT, comfyui_dir
 
 PACK_NAME = "ComfyUI-LeVo"
@@ -255,6 +257,8 @@ class ComfyServer:
         command = [sys.executable, str(comfyui_folder() / "main.py"), "--disable-auto-launch"]
         command += ["--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--database-url", f"sqlite:///{self.base / 'user' / 'comfyui.db'}"]
+        if root := frontend_root():
+            command += ["--front-end-root", str(root)]
         command += ["--disable-api-nodes", *self._arguments]
         environment = {**os.environ, **self._environment, **THREADS, "PYTHONUNBUFFERED": "1"}
         with self.log_file.open("wb") as log:
