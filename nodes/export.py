@@ -13,13 +13,13 @@ from ..levo.audio.encode import FORMATS, clipped_samples, encode
 from ..levo.audio.file_tags import Cover, FileTags
 from ..levo.audio.sound import Sound, sound_of
 from ..levo.batch import names, release
-from ..levo.config import described
 from ..levo.files.names import shown
 from ..levo.song.file_tags import tagged
 from ..levo.song.tokens import checked_tokens
 from .batch import below_output
 from .host import reporting
 from .host.prompts import embedded
+from .inputs import format_at, format_input, text_at
 from .sockets import SongTokens, TokensSocket
 from .tokens import paths_for
 
@@ -90,13 +90,7 @@ def _name_inputs() -> list[io.Input]:
             "{artist}, {seed} and {take} stand for the song's own, %date:yyyy-MM-dd% and the like for what "
             "they do in other save nodes.",
         ),
-        io.Combo.Input(
-            "format",
-            options=[*FORMATS],
-            default=next(iter(FORMATS)),
-            tooltip="FLAC and WAV keep every sample, at 24 bits rounded, at 16 bits dithered; MP3 and Opus "
-            "are small. Opus is always of 48 kHz.",
-        ),
+        format_input(next(iter(FORMATS))),
         io.String.Input("title", default="", tooltip="The song's title, for players and {title}."),
         io.String.Input("artist", default="", tooltip="Who made it, for players and {artist}."),
         io.Boolean.Input(
@@ -145,13 +139,15 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
     songs, covers = _songs(inputs.get("tokens") or (), count), _covers(inputs.get("cover") or (), count)
     takes = []
     for number, (place, sound) in enumerate(places):
-        title, artist = _text(inputs, "title", place), _text(inputs, "artist", place)
+        title, artist, pattern = (
+            text_at(place, inputs[name], name, NAME) for name in ("title", "artist", "filename_prefix")
+        )
         tags = FileTags(title, artist, cover=covers[number], more=told)
         named = {"title": title, "artist": artist, "take": str(number + 1)}
         if song := songs[number]:
             tags, named["seed"] = tagged(tags, *song), str(song[0].seeds[song[1]])
         own = {name: sounds[number] for name, sounds in stems.items()}
-        pattern, form = _text(inputs, "filename_prefix", place), _form(inputs, place)
+        form = format_at(place, inputs["format"], NAME)
         takes.append(Take(sound, own, tags, pattern, named, form))
     return takes
 
@@ -180,24 +176,6 @@ def _songs(tokens: Sequence[object], count: int) -> list[tuple[SongTokens, int] 
 def _covers(images: Sequence[object], count: int) -> list[Cover | None]:
     covers: list[Cover | None] = [cover for image in images for cover in covers_of(image)]
     return _as_many(covers, count, "cover") if len(covers) > 1 else (covers or [None]) * count
-
-
-def _text(inputs: Mapping[str, list], name: str, place: int) -> str:
-    """A text for the sounds at a place of the list; the last goes for all that follow."""
-    values = inputs[name]
-    value = values[min(place, len(values) - 1)] if values else None
-    if not isinstance(value, str):
-        raise ValueError(
-            f"{NAME} needs a text as {name}, not {described(value)}; connect a node that gives text."
-        )
-    return value
-
-
-def _form(inputs: Mapping[str, list], place: int) -> str:
-    form = _text(inputs, "format", place)
-    if form not in FORMATS:  # from another node: ComfyUI looks at what is chosen alone
-        raise ValueError(f"{NAME} has no format {shown(form)}; choose one of {', '.join(FORMATS)}.")
-    return form
 
 
 # Saving --------------------------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from comfy_api.latest import io
 
+from ..levo.audio.encode import FORMATS
 from ..levo.config import (
     CUSTOM,
     PRESETS,
@@ -11,8 +14,10 @@ from ..levo.config import (
     RENDER_STEPS,
     TRACKS,
     Sampling,
+    described,
     preset_sampling,
 )
+from ..levo.files.names import shown
 from .sockets import StyleSocket, TokensSocket, VaeSocket
 
 CATEGORY = "audio/LeVo"
@@ -185,3 +190,50 @@ def style_inputs(vae: str = "needed for a style, and only then.") -> list[io.Inp
         ),
         VaeSocket.Input("vae", optional=True, tooltip=f"From LeVo Load VAE; {vae}"),
     ]
+
+
+# Files of sound ------------------------------------------------------------------------------------------
+
+
+def format_input(default: str, optional: bool = False) -> io.Combo.Input:
+    """A choice of the formats that sound is written in."""
+    return io.Combo.Input(
+        "format",
+        options=[*FORMATS],
+        default=default,
+        optional=optional,
+        tooltip="FLAC and WAV keep every sample, at 24 bits rounded, at 16 bits dithered; MP3 and Opus "
+        "are small. Opus is always of 48 kHz.",
+    )
+
+
+def format_at(place: int, values: Sequence[object], node: str) -> str:
+    """What `format_input` says at a place of a list; see `text_at`.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    form = text_at(place, values, "format", node)
+    if form not in FORMATS:  # from another node: ComfyUI looks at what is chosen alone
+        raise ValueError(f"{node} has no format {shown(form)}; choose one of {', '.join(FORMATS)}.")
+    return form
+
+
+def text_at(place: int, values: Sequence[object], name: str, node: str) -> str:
+    """The text at a place of an input that is a list; the last goes for all that follow.
+
+    Args:
+        place: from 0.
+        values: of the input.
+        name: of the input.
+        node: whose it is, for the sentence.
+
+    Raises:
+        ValueError: it is no text.
+    """
+    value = values[min(place, len(values) - 1)] if values else None
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{node} needs a text as {name}, not {described(value)}; connect a node that gives text."
+        )
+    return value

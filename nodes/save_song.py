@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
-from ..levo.audio.sound import sound_of
+from ..levo.audio.encode import FORMATS, encode
+from ..levo.audio.file_tags import FileTags
+from ..levo.audio.sound import Sound, sound_of
 from ..levo.batch import saving, song_list
 from ..levo.batch.record import record_of
+from ..levo.song.file_tags import tagged
 from ..levo.song.tokens import checked_tokens
-from .batch import CATEGORY, below_output
-from .host.prompts import upstream
+from .batch import CATEGORY
+from .export import entry_of
+from .host.prompts import embedded, upstream
+from .inputs import format_at, format_input
 from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
 
 NAME = "LeVo Save Song"
+FORMAT = "FLAC 16-bit"  # of graphs from before there was a choice
+SONG = "song"
 
 
 class LeVoSaveSong(io.ComfyNode):
@@ -27,15 +35,16 @@ class LeVoSaveSong(io.ComfyNode):
             node_id="LeVoSaveSong",
             display_name=NAME,
             category=CATEGORY,
-            description="Saves a song of a list as a FLAC under its idx, and adds a line to results.jsonl "
-            "beside it.",
+            description="Saves a song of a list as FLAC, WAV, MP3 or Opus under its idx, and adds a line "
+            "to results.jsonl beside it.",
             inputs=[
                 SongSocket.Input("song", tooltip="From LeVo Songs from JSONL."),
                 io.Audio.Input("audio", tooltip="The song's sound."),
                 TokensSocket.Input("tokens", tooltip="What the sound was rendered from."),
+                format_input(FORMAT, optional=True),
             ],
             outputs=[
-                io.String.Output(display_name="file", tooltip="Where the FLAC lies.", is_output_list=True)
+                io.String.Output(display_name="file", tooltip="Where the song lies.", is_output_list=True)
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
@@ -43,33 +52,45 @@ class LeVoSaveSong(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, song: list[ListedSong], audio: list[dict], tokens: list[SongTokens]) -> io.NodeOutput:
-        files = [Path(file) for file in save_all(song, audio, tokens, cls)]
-        entries = [
-            ui.SavedResult(file.name, below_output(file.parent), io.FolderType.output) for file in files
-        ]
-        return io.NodeOutput([str(file) for file in files], ui=ui.SavedAudios(entries))
+    def execute(cls, song: list[ListedSong], audio: list[dict], **inputs: list) -> io.NodeOutput:
+        files = save_all(song, audio, inputs["tokens"], inputs.get("format") or [FORMAT], cls)
+        return io.NodeOutput(
+            [str(file) for file in files], ui={"audio": [entry_of(file) for file in files]}
+        )
 
 
 def save_all(
-    songs: list[ListedSong], audio: list[dict], tokens: list[SongTokens], node: type[io.ComfyNode]
+    songs: list[ListedSong],
+    audio: list[dict],
+    tokens: list[SongTokens],
+    formats: list[str],
+    node: type[io.ComfyNode],
 ) -> list[Path]:
     """Save all sounds that can be saved; gives their files.
+
+    Args:
+        songs: of a list.
+        audio: of all of them, one or more in each.
+        tokens: of all of them, in the same order.
+        formats: of each of the songs; the last goes for all that follow.
+        node: that saves.
 
     Raises:
         ValueError: the sounds are not those of the songs, or one could not be saved.
     """
-    sounds = list(_one_by_one(audio))
+    sounds = [sound for each in audio for sound in _rows(each)]
     tokens = [checked_tokens(one, NAME) for one in tokens]
     takes = [len(one.lengths) for one in tokens]
-    settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
+    settings, told = upstream(node.hidden.prompt or {}, node.hidden.unique_id), embedded(node)
+    forms = [format_at(number, formats, NAME) for number in range(len(songs))]
     files, errors = [], []
     for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
         listed, made = songs[number], tokens[min(number, len(tokens) - 1)]
-        seconds = sound["waveform"].shape[-1] / sound["sample_rate"]
+        seconds = sound.waveform.shape[-1] / sound.rate
         record = record_of(listed.planned.song, made, take, seconds, listed.started, settings)
+        tags = tagged(FileTags(listed.planned.song.idx, more=told), made, take)
         try:
-            files.append(save(listed, take, sound, record, node))
+            files.append(save(listed, take, sound, forms[number], tags, record))
         except (ValueError, OSError) as error:
             errors.append(saving.refusal(listed.planned, error))
     if errors:
@@ -77,19 +98,15 @@ def save_all(
     return files
 
 
-def save(listed: ListedSong, take: int, sound: dict, record: dict, node: type[io.ComfyNode]) -> Path:
-    """Write a FLAC with the workflow in it, whole or not at all, and its result; gives its place."""
-    planned = listed.planned
-    with saving.partial(planned.folder) as name:
-        prefix = f"{below_output(planned.folder)}/{name}"
-        (made,) = ui.AudioSaveHelper.save_audio(sound, prefix, io.FolderType.output, node)
-        return saving.keep(planned, take, planned.folder / made.filename, record)
+def save(listed: ListedSong, take: int, sound: Sound, form: str, tags: FileTags, record: Mapping) -> Path:
+    """Write a take's sound, whole or not at all, and its result; gives its file."""
+    planned = replace(listed.planned, suffix=FORMATS[form].suffix)
+    data = encode(sound.waveform[0], sound.rate, form, tags)
+    return saving.save(planned, take, {SONG: data}, dict(record))
 
 
-def _one_by_one(audio: list[dict]) -> Iterator[dict]:
-    for sound in audio:
-        if sound is None:
-            raise ValueError(f"{NAME} got no sound; connect the audio that was made of the song's tokens.")
-        checked = sound_of(sound, "audio")
-        for waveform in checked.waveform:
-            yield {"waveform": waveform[None], "sample_rate": checked.rate}
+def _rows(audio: dict | None) -> list[Sound]:
+    """Each song of an AUDIO as a sound of its own."""
+    if audio is None:
+        raise ValueError(f"{NAME} got no sound; connect the audio that was made of the song's tokens.")
+    return sound_of(audio, "audio").rows()

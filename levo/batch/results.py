@@ -25,7 +25,7 @@ LOCK = f".{RESULTS}.lock"
 REQUEST_HASH, FILE, SAVED, SETTINGS = "asked_sha256", "file", "saved", "settings"
 ERROR, FAILED = "error", "failed"
 STEMS = "stems"  # files of a song's tracks, by their names
-SUFFIX, SUFFIXES = ".flac", (".flac", ".wav")
+SUFFIX, SUFFIXES = ".flac", (".flac", ".wav", ".mp3", ".opus")
 
 Records = dict[tuple[str, ...], dict]  # by file, or by song where there is none
 

@@ -261,12 +261,11 @@ def _stems_moved(
 
 def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
     """The file that a take is to replace, if nothing happened to it since the list was read."""
-    own = planned.own[take] if take < len(planned.own) else None
+    alike = [own for own in planned.own if own[0].lower().endswith(planned.suffix)]
+    own = alike[take] if take < len(alike) else None
     if own is None or own not in results.saved_of(planned.song, records).items():
         return None
     file = planned.folder / own[0]
-    if file.suffix.lower() != planned.suffix:
-        return None
     others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
     return None if others or file.is_dir() else file
 

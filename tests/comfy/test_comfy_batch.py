@@ -19,6 +19,7 @@ from support import libraries, pack, songs
 from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, made, results, run, write
 from support.comfy_server import ComfyServer, Message, PromptRejected
 from support.sentences import assert_one_sentence
+from support.sound_tags import tags_of
 
 TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
 GOOD = ["one", "two", "three", "four"]
@@ -69,7 +70,8 @@ def test_the_good_lines_of_a_list_become_songs_and_results(server: ComfyServer, 
     assert [record["idx"] for record in records] == GOOD
     for record in records:
         sound, rate = soundfile.read(folder / record["file"])
-        assert (soundfile.info(folder / record["file"]).format, rate) == ("FLAC", songs.SAMPLE_RATE)
+        info = soundfile.info(folder / record["file"])
+        assert (info.format, info.subtype, rate) == ("FLAC", "PCM_16", songs.SAMPLE_RATE)
         assert len(sound) / rate == record["seconds"] == 0.4
         assert np.abs(sound).max() > 0
         assert record["ended_by_itself"] is False
@@ -199,6 +201,30 @@ def test_all_takes_of_all_songs_are_saved_under_their_own_names(server: ComfySer
         *(("one", "one.flac", 1), ("one", "one (2).flac", 2)),
         *(("two", "two.flac", 1), ("two", "two (2).flac", 2)),
     ]
+
+
+@pytest.mark.parametrize("form", ["WAV 24-bit", "MP3 V0", "Opus 128 kbps"])
+def test_songs_are_saved_in_a_format_of_choice(server: ComfyServer, song_list: Path, form: str):
+    write(song_list, SIX[:2])
+    folder = folder_of(server, song_list)
+    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
+    flac = (folder / "one.flac").read_bytes()
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    prompt["save"]["inputs"]["format"] = form
+    assert made(server.run(prompt)) == ["two"], "one is there in another format"
+    suffix = f".{form.split()[0].lower()}"
+    two = folder / f"two{suffix}"
+    assert tags_of(two)[0]["title"] == "two"
+    for told in ("[verse]\nHello there\n\n[chorus]\nLa la la", f'"format": "{form}"'):
+        assert told.encode() in two.read_bytes()
+    prompt["list"]["inputs"]["skip_finished"] = False
+    for _ in range(2):  # into new files, then into these
+        server.clear_cache()
+        assert made(server.run(prompt)) == ["one", "two"]
+    names = {"one.flac", f"one{suffix}", f"two{suffix}"}
+    assert {path.name for path in folder.iterdir()} == {*names, "results.jsonl"}
+    assert {record["file"] for record in results(folder)} == names
+    assert (folder / "one.flac").read_bytes() == flac
 
 
 def test_the_script_of_the_readme_makes_all_songs_and_ends(

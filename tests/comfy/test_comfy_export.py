@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import soundfile
 from support import songs
 from support.comfy_server import ComfyServer, PromptRejected, Run
 from support.sentences import assert_one_sentence
+from support.sound_tags import tags_of
 
 EXPORT, RGB = "export", "cover"
 COMPOSED = {"seed": 11, "max_seconds": 2, "takes": 2}
@@ -48,13 +47,6 @@ def run_of(server: ComfyServer, prompt: dict[str, Any]) -> Run:
 
 def files_of(server: ComfyServer, run: Run, kind: str = "audio") -> list[Path]:
     return [server.output_file(entry) for entry in run.outputs[EXPORT][kind]]
-
-
-def tags_of(file: Path | bytes) -> tuple[dict[str, str], int]:
-    """Texts of a sound file, and how many pictures are in it."""
-    with av.open(io.BytesIO(file) if isinstance(file, bytes) else str(file)) as container:
-        texts = {**container.metadata, **container.streams.audio[0].metadata}
-        return {name.lower(): text for name, text in texts.items()}, len(container.streams.video)
 
 
 def read(file: Path, dtype: str = "float32") -> np.ndarray:

@@ -25,8 +25,10 @@ def translations(server: ComfyServer) -> dict[str, Any]:
 
 
 def options_of(name: str, spec: list[Any]) -> list[str]:
-    """The choices of a combo that are the same on every machine."""
+    """The choices of a combo that are the same on every machine, and the words of a switch."""
     kind, details = spec
+    if kind == "BOOLEAN":
+        return [details[state] for state in ("label_on", "label_off") if details.get(state)]
     choices = kind if isinstance(kind, list) else details.get("options", [])
     return [] if name in OF_FILES else [str(choice) for choice in choices]
 

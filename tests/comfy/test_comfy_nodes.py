@@ -68,6 +68,7 @@ def test_only_what_can_be_done_without_is_optional(object_info: dict[str, Any]):
         "LeVoConditioning": ["lyrics", "description", "style"],
         "LeVoCompose": ["preset"],
         "LeVoContinueSong": ["conditioning", "preset"],
+        "LeVoSaveSong": ["format"],
         "LeVoFinishSong": ["tokens"],
         "LeVoExport": ["tokens", "vocals", "accompaniment", "cover"],
         "LeVoRender": ["style", "vae"],

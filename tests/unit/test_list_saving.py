@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import pack
 from support.listed_songs import assert_all_are_kept, lines, make, save, song
 
+from levo.audio.encode import FORMATS
 from levo.batch import results, saving
 from levo.batch.saving import folder_of, plan, prepare, takes_of
 from levo.batch.song_list import Song, SongListError
@@ -98,6 +100,22 @@ def test_takes_are_files_of_their_own(tmp_path: Path):
     assert [record["file"] for record in lines(tmp_path)] == [
         *("one.flac", "one (2).flac", "two.flac", "two (2).flac"),
     ]
+
+
+def test_a_song_in_another_format_is_a_file_of_its_own_which_is_made_in_its_place(tmp_path: Path):
+    one = song("one")
+    make(tmp_path, one)
+    for text in ("first", "second"):
+        (planned,) = plan([one], tmp_path)
+        as_mp3 = replace(planned, suffix=".mp3")
+        assert [save(as_mp3, text, take) for take in (0, 1)] == ["one.mp3", "one (2).mp3"]
+    assert [record["file"] for record in lines(tmp_path)] == ["one.flac", "one.mp3", "one (2).mp3"]
+    assert (tmp_path / "one.flac").read_text() == one.lyrics
+    assert results.missing([one], tmp_path) == []
+
+
+def test_files_of_every_format_are_known_to_the_results():
+    assert {form.suffix for form in FORMATS.values()} == set(results.SUFFIXES)
 
 
 @pytest.mark.parametrize(
