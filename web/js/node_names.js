@@ -27,7 +27,12 @@ function label(node) {
   node.outputs?.forEach((output, at) => {
     output.localized_name = words.outputs?.[at]?.name ?? output.localized_name;
   });
-  for (const widget of node.widgets ?? []) widget.label = words.inputs?.[widget.name]?.name ?? widget.label;
+  for (const widget of node.widgets ?? []) {
+    const { name = widget.label, options = {} } = words.inputs?.[widget.name] ?? {};
+    widget.label = name;
+    for (const state of ["on", "off"]) // words of a switch, which the frontend never translates
+      if (options[widget.options?.[state]]) widget.options[state] = options[widget.options[state]];
+  }
 }
 
 register("NodeNames", {

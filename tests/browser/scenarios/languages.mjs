@@ -1,6 +1,6 @@
 // The interface in Chinese.
 import assert from "node:assert/strict";
-import { inLibrary, onlyNodes } from "../frontend.mjs";
+import { inLibrary, onlyNodes, vueNodes } from "../frontend.mjs";
 
 export const SETTINGS = { "Comfy.Locale": "zh" };
 
@@ -17,6 +17,16 @@ export async function nodes_their_sockets_and_the_player_are_chinese(page) {
   assert.deepEqual(nodes[0].outputs, ["tokens", "自行结束", "秒数"]);
   assert.ok(nodes[0].widgets.includes("最长秒数"), nodes[0].widgets.join());
   await page.locator(".levo-listen").getByText("运行工作流即可试听歌曲。").waitFor();
+}
+
+export async function the_words_of_a_switch_are_chinese(page) {
+  await onlyNodes(page, "LeVoDownloadModels");
+  const words = await page.evaluate(() => {
+    const { options } = app.graph._nodes[0].widgets.find(({ name }) => name === "accept_licence");
+    return [options.off, options.on];
+  });
+  assert.deepEqual(words, ["需要：请打开", "已接受"]);
+  if (await vueNodes(page)) await page.getByText("需要：请打开").waitFor();
 }
 
 export async function a_node_is_found_by_its_chinese_name(page) {
