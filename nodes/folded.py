@@ -1,6 +1,8 @@
 """Which inputs newer ComfyUIs fold away until somebody asks for them: what a newcomer does not need.
 
-They keep their values, places and connections; ComfyUIs without folding show them.
+They keep their values, places and connections; ComfyUIs without folding show them. So does the canvas of
+frontends 1.49 and 1.58, which leaves folding to Nodes 2.0: what a script marks there (`widget.advanced`)
+is hidden, but the inputs below keep their places, and lie outside of the node.
 """
 
 from __future__ import annotations

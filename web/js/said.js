@@ -12,9 +12,21 @@ const [LINE, LETTER, AROUND, MOST] = [15, 5.6, 26, 6]; // px of a line, of a let
 const lines = new WeakMap(); // node -> its element, and how high it is
 const said = new WeakMap(); // node -> the text
 const refusing = new Set(); // nodes that show what they refused
+const listeners = []; // functions
+const MARKS = { "&lt;": "<", "&gt;": ">", "&#91;": "[", "&#95;": "_", "&amp;": "&" }; // of reporting.as_shown
+
+// Calls `then(node, text, bad)` with what a node says, whoever shows it; "" when it says that no longer.
+export function onSaid(then) {
+  listeners.push(then);
+}
+
+function tell(node, text, bad = false) {
+  listeners.forEach((then) => then(node, text, bad));
+}
 
 // Shows a text on a node until the node says another.
 export function say(node, text, bad = false) {
+  tell(node, text, bad);
   if (text && said.get(node) === text) return;
   removeElement(node, widgetOf(node, CORES));
   hush(node);
@@ -29,6 +41,7 @@ export function say(node, text, bad = false) {
 
 // Takes a text away that a node says no longer, and what it says in the frontend's own widget.
 export function silence(node, text) {
+  tell(node, "");
   removeElement(node, widgetOf(node, CORES));
   if (said.get(node) === text) hush(node);
 }
@@ -71,9 +84,11 @@ function sentenceOf({ type, details = "", extra_info: more }) {
 register("Said", {
   setup() {
     onQueued({ asked: () => [...refusing].forEach(hush), refused: refuseAll });
-    onEvent("progress_text", ({ nodeId }) => {
+    onEvent("progress_text", ({ nodeId, text }) => {
       const node = nodeOf(nodeId);
-      if (node) hush(node); // the frontend shows what it says now
+      if (!node) return;
+      hush(node); // the frontend shows what it says now
+      if (node.comfyClass?.startsWith("LeVo")) tell(node, text.replace(/&#?\w+;/g, (mark) => MARKS[mark] ?? mark));
     });
     onEvent("execution_error", ({ node_id: id, node_type: name, exception_message: text }) => {
       if (name?.startsWith("LeVo")) refuse(id, name, [String(text).trim()]);

@@ -125,6 +125,31 @@ export async function every_page_shows_all_its_inputs_and_names_its_outputs(page
   }
 }
 
+export async function a_page_says_what_its_nodes_say(page, url) {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await openExample(page, url, SONG);
+  await page.evaluate(() => app.extensionManager.command.execute("Comfy.ToggleLinear"));
+  const told = row(page, "Progress").getByRole("status");
+  await told.getByText("Press Run; what happens is said here.").waitFor();
+  await row(page, "max_seconds").locator("input").fill("12");
+  await row(page, "seed").locator("input").fill(String(Date.now() % 1e6)); // nothing of an earlier run is taken
+  const ended = runTo(page, "execution_success");
+  const run = page.getByTestId("linear-run-button").getByRole("button", { name: "Run" }).last();
+  await run.click();
+  await told.getByText(/^LeVo Compose: .*at most/).waitFor();
+  await ended;
+  await told.getByText(/^LeVo Compose: .*0:1/).waitFor();
+  await told.getByText(/^LeVo Export Song: Saved audio\/LeVo_\d+_\.flac\.$/).waitFor();
+  await page.evaluate(() => app.extensionManager.command.execute("Comfy.ToggleLinear"));
+  await page.waitForTimeout(500);
+  assert.equal(await page.locator(".levo-progress:visible").count(), 0, "the graph shows it on its nodes");
+  await page.evaluate(() => app.extensionManager.command.execute("Comfy.ToggleLinear"));
+  await lyricsBox(page).fill("[zzz]\nWhat is <b>this</b>");
+  await run.click();
+  await told.getByText(/^LeVo Lyrics: .*zzz/).waitFor();
+  assert.equal(await told.getByText(/^LeVo Export Song/).count(), 0, "the last run is over");
+}
+
 export async function a_wide_screen_shows_the_graph_and_the_page_on_demand(page, url) {
   await page.setViewportSize({ width: 1440, height: 900 });
   await openExample(page, url, SONG);
