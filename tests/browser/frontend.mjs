@@ -160,6 +160,11 @@ export async function runTo(page, wanted, timeout = 300000) {
   if (ended[0] !== wanted) throw new Error(JSON.stringify(ended));
 }
 
+// Opens the sidebar's tab with the node library.
+export async function openLibrary(page) {
+  await page.locator(".node-library-tab-button, [data-testid=node-library-tab-button]").click(); // before 1.58, since
+}
+
 // The leaf of a node in the node library, found by its name; the sidebar's tab is open.
 export async function inLibrary(page, name) {
   await page.locator("[class*=comfy-vue-side-bar] input[type=text]").first().fill(name);

@@ -1,15 +1,14 @@
 // The pack's blueprints (subgraphs/), dragged out of the node library into an empty canvas and run on the tiny models.
 import assert from "node:assert/strict";
-import { inLibrary, onlyNodes, runTo } from "../frontend.mjs";
+import { inLibrary, onlyNodes, openLibrary, runTo } from "../frontend.mjs";
 
-const LIBRARY = ".node-library-tab-button, [data-testid=node-library-tab-button]"; // as 1.49 and 1.58 have it
 const TINY = "tiny (built in, random weights: sounds like noise)";
 const MODELS = { lelm: TINY, renderer: TINY, vae: TINY };
 
 // Puts a blueprint into the graph at that x of the screen; gives the id of its node.
 async function drop(page, name, x = 700) {
   const before = await page.evaluate(() => app.graph._nodes.length);
-  if (!before) await page.locator(LIBRARY).click();
+  if (!before) await openLibrary(page);
   const leaf = await inLibrary(page, name);
   await leaf.dragTo(page.locator("#graph-canvas"), { targetPosition: { x, y: 300 } });
   await page.waitForFunction((before) => app.graph._nodes.length === before + 1, before);

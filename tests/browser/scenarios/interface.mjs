@@ -1,12 +1,12 @@
 // What people do with the pack in ComfyUI's own interface.
 import assert from "node:assert/strict";
-import { connect, inLibrary, onlyNodes, runTo } from "../frontend.mjs";
+import { connect, inLibrary, onlyNodes, openLibrary, runTo } from "../frontend.mjs";
 
 const types = (page) => page.evaluate(() => app.graph._nodes.map((node) => node.type));
 
 export async function a_node_is_found_in_the_library_and_dragged_into_the_graph(page) {
   await onlyNodes(page);
-  await page.locator(".node-library-tab-button").click();
+  await openLibrary(page);
   const leaf = await inLibrary(page, "LeVo Lyrics");
   await leaf.dragTo(page.locator("#graph-canvas"), { targetPosition: { x: 900, y: 400 } });
   await page.waitForFunction(() => app.graph._nodes.length === 1);
