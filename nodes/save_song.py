@@ -15,8 +15,9 @@ from ..levo.batch import saving, song_list
 from ..levo.batch.record import record_of
 from ..levo.song.file_tags import tagged
 from ..levo.song.tokens import checked_tokens
-from .batch import CATEGORY
-from .export import entry_of
+from .batch import CATEGORY, below_output
+from .export import SAID, entry_of
+from .host import reporting
 from .host.prompts import embedded, upstream
 from .inputs import format_at, format_input
 from .sockets import ListedSong, SongSocket, SongTokens, TokensSocket
@@ -54,9 +55,10 @@ class LeVoSaveSong(io.ComfyNode):
     @classmethod
     def execute(cls, song: list[ListedSong], audio: list[dict], **inputs: list) -> io.NodeOutput:
         files = save_all(song, audio, inputs["tokens"], inputs.get("format") or [FORMAT], cls)
-        return io.NodeOutput(
-            [str(file) for file in files], ui={"audio": [entry_of(file) for file in files]}
-        )
+        said = [f"Saved {below_output(file.parent)}/{file.name}." for file in files[-SAID:]]
+        reporting.show_text(cls.hidden.unique_id, "\n".join(said))
+        entries = [entry_of(file) for file in files]
+        return io.NodeOutput([str(file) for file in files], ui={"audio": entries})
 
 
 def save_all(

@@ -194,7 +194,11 @@ def test_all_takes_of_all_songs_are_saved_under_their_own_names(server: ComfySer
     write(song_list, SIX[:2])
     prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
     prompt["compose"]["inputs"]["takes"] = 2
-    assert made(server.run(prompt)) == ["one", "one (2)", "two", "two (2)"]
+    done = server.run(prompt)
+    assert made(done) == ["one", "one (2)", "two", "two (2)"]
+    place = f"lists/{song_list.stem}"
+    saved = [f"Saved {place}/{name}.flac." for name in ("one (2)", "two", "two (2)")]
+    assert done.outputs["save"]["levo_said"] == ["\n".join(saved)], "the last ones"
     records = results(folder_of(server, song_list))
     told = [(record["idx"], record["file"], record["seed"]) for record in records]
     assert told == [
