@@ -227,8 +227,8 @@ def weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, p
 @lru_cache(64)
 def _weight_bytes(config: LelmConfig | RendererConfig | VaeConfig, number: str, packed: bool) -> int:
     small = {
-        "int8": quantised.operations(nn, int8.Int8Linear),
-        "int4": quantised.operations(nn, int4.Int4Linear),
+        "int8": quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding),
+        "int4": quantised.operations(nn, int4.Int4Linear, int8.Int8Embedding),
         "fp8_e4m3fn": fp8.operations(nn, biased=False),
     }
     operations: Any = small.get(number, nn)

@@ -25,6 +25,7 @@ from ..layers.choices import (
     PACKED,
     PLAIN,
     SDPA,
+    TABLE,
     flash_attention,
     is_packed,
 )
@@ -73,7 +74,7 @@ def lelm_precision(choice: str, attention: str, head_width: int, device: torch.d
     """
     if is_packed(choice, device):
         base = fbgemm.operations(nn)
-        layers = quantised.operations(base, PACKED[choice]) if choice in PACKED else base
+        layers = quantised.operations(base, PACKED[choice], TABLE) if choice in PACKED else base
         return Precision(
             torch.float32,
             layers,
@@ -85,7 +86,8 @@ def lelm_precision(choice: str, attention: str, head_width: int, device: torch.d
         return Precision(dtype, fp8.operations(fp8.CASTING, biased=False), attend)
     if choice in PLAIN:
         kernel = few_rows_kernel(PLAIN[choice], device, dtype)
-        return Precision(dtype, quantised.operations(nn, partial(PLAIN[choice], kernel=kernel)), attend)
+        layers = quantised.operations(nn, partial(PLAIN[choice], kernel=kernel), TABLE)
+        return Precision(dtype, layers, attend)
     return Precision(dtype, nn, attend)
 
 

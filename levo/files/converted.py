@@ -245,8 +245,9 @@ def _dtypes(
     if dtype is None:
         return {name: tensor.dtype for name, tensor in tensors.items()}
     if small := {DTYPE_NAMES[tensor.dtype] for tensor in tensors.values() if tensor.dtype in DTYPE_NAMES}:
+        chosen = min(small)  # a model in int4 has tables in int8
         raise CheckpointError(
-            f"The {kind} was loaded as {small.pop()}, which is written only as it is; choose `as loaded`, "
+            f"The {kind} was loaded as {chosen}, which is written only as it is; choose `as loaded`, "
             "or load it in the dtype that the file should have."
         )
     like = type(model)(config, device="meta", dtype=dtype).state_dict()

@@ -19,6 +19,7 @@ SDPA, FLASH = "sdpa", "flash_attn"
 # Layers in few bits by their choice: as they are, and as a CPU packs them.
 PLAIN: dict[str, Any] = {INT8: int8.Int8Linear, INT4: int4.Int4Linear}
 PACKED: dict[str, Any] = {INT8: fbgemm.PackedInt8Linear, INT4: int4_cpu.PackedInt4Linear}
+TABLE = int8.Int8Embedding  # of texts, with both
 
 
 def is_packed(choice: str, device: torch.device) -> bool:

@@ -1,4 +1,4 @@
-"""Weight-only int8: linear layers that store a byte a weight and a scale a row; activations stay floats.
+"""Weight-only int8: layers that store a byte a weight and a scale a row; activations stay floats.
 
 Knows no model and no memory manager. Symmetric, rounded to nearest, as in LLM.int8() without its outliers
 (arXiv:2208.07339, 2.1).
@@ -88,3 +88,16 @@ class Int8Linear(QuantisedLinear):
 
     def product(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
         return product(x, weight, scale, self.kernel)
+
+
+class Int8Embedding(Int8Linear):
+    """A table of bytes, with a scale for each row: stored as a linear layer, whose rows are looked up."""
+
+    def __init__(self, rows: int, width: int, device: Device = None, dtype: torch.dtype | None = None):
+        """`dtype` is that of the rows that come out."""
+        super().__init__(width, rows, device)
+        self._dtype = dtype or torch.get_default_dtype()
+
+    def product(self, x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+        """[..., width]: the rows of ids x [...]."""
+        return (F.embedding(x, weight) * scale[x][..., None]).to(self._dtype)

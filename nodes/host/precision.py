@@ -25,6 +25,7 @@ from ...levo.layers.choices import (
     PACKED,
     PLAIN,
     SDPA,
+    TABLE,
     flash_attention,
     is_packed,
 )
@@ -48,7 +49,7 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
     """
     dtype, on_cpu = _lelm_dtype(choice), is_packed(choice, mm.get_torch_device())
 
-    def layers(base: Any, small: Mapping[str, Any]) -> Any:
+    def layers(base: Any, small: Mapping[str, Any], table: Any) -> Any:
         if choice == FP8:  # as with int8, the bridge stays
             return fp8.operations(base, biased=False)
         if on_cpu:
@@ -56,11 +57,11 @@ def lelm_precision(choice: str, attention: str, head_width: int) -> Precision:
         if choice not in small:
             return base
         kernel = {} if on_cpu else {"kernel": few_rows_kernel(small[choice], dtype)}
-        return quantised.operations(base, partial(small[choice], **kernel))
+        return quantised.operations(base, partial(small[choice], **kernel), table)
 
     base = _casting_operations(dtype) if choice == FP8 else _operations_for(dtype)
     attend = _lelm_attention(attention, dtype, head_width, matmul_attention if on_cpu else torch_attention)
-    return Precision(dtype, layers(base, STREAMING), layers(nn, PLAIN), attend)
+    return Precision(dtype, layers(base, STREAMING, Int8Embedding), layers(nn, PLAIN, TABLE), attend)
 
 
 def few_rows_kernel(layer: type[quantised.QuantisedLinear], dtype: torch.dtype) -> quantised.Kernel | None:
@@ -138,6 +139,10 @@ class Int8Linear(Streaming, int8.Int8Linear):
 
 
 class Int4Linear(Streaming, int4.Int4Linear):
+    pass
+
+
+class Int8Embedding(Streaming, int8.Int8Embedding):
     pass
 
 

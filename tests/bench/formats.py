@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from levo.layers import fp8, quantised, weights
+from levo.layers.choices import TABLE
 from levo.layers.int4 import Int4Linear
 from levo.layers.int8 import Int8Linear
 from levo.lelm.compose import Execution
@@ -95,13 +96,19 @@ def in_blocks(matrix: Tensor, kind: str) -> Tensor:
     return torch.from_numpy(kquants.quantise(padded.numpy(), kind)[1])[:, :width].clone()
 
 
+def unbiased(width_in: int, width_out: int, device: object = None) -> nn.Module:
+    """A layer as it is."""
+    return nn.Linear(width_in, width_out, bias=False, device=device)
+
+
 FORMATS = {
     "fp32": Format(lambda model: model),
     "fp16": Format(rounded(torch.float16)),
     "bf16": Format(rounded(torch.bfloat16)),
-    "int8": Format(with_layers(quantised.operations(nn, Int8Linear))),
+    "int8": Format(with_layers(quantised.operations(nn, Int8Linear, TABLE))),
     "fp8_e4m3fn": Format(with_layers(fp8.operations(CastingLayers, biased=False))),
-    "int4": Format(with_layers(quantised.operations(nn, Int4Linear))),
+    "int4": Format(with_layers(quantised.operations(nn, Int4Linear, TABLE))),
+    "fp32, int8 tables": Format(with_layers(quantised.operations(nn, unbiased, TABLE))),
     "fp32, int8 cache": Format(lambda model: model, small_cache=True),
 } | {f"GGUF {kind}": Format(gguf(kind)) for kind in ("Q8_0", "Q6_K", "Q4_K_M")}
 

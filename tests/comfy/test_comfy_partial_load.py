@@ -22,7 +22,9 @@ MODELS = [
 MODELS += ["lelm int8", "renderer fp8"]
 TIGHT = ["0.0", "0.1", "0.5"]  # shares of the model that fit
 ALL = "2.0"
-SMALL = LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear), device="meta").state_dict()
+SMALL = LeLM(
+    tiny.LELM, quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding), device="meta"
+).state_dict()
 ROUNDED = {name for name, tensor in SMALL.items() if tensor.dtype == torch.int8}
 SHAPES = {name: tensor.shape for name, tensor in LeLM(tiny.LELM, device="meta").state_dict().items()}
 

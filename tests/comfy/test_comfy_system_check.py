@@ -117,8 +117,8 @@ def test_what_fits_is_told_of_the_files_that_are_there_and_of_the_releases(serve
     )
     assert said[2] == "base as fp16: 5.5 GB of weights, 2:30 with 2.4 GB more fits"
     assert said[3].startswith("v2-large as fp16: 10.0 GB of weights, 2:30 with 4.2 GB more streams, ")
-    assert said[4].startswith("v2-large as int8: 5.8 GB of weights, 2:30 with 4.2 GB more fits, 4:30 ")
-    assert said[5].startswith("v2-large as int4: 3.8 GB of weights, 2:30 with 4.2 GB more fits, 4:30 ")
+    assert said[4].startswith("v2-large as int8: 5.2 GB of weights, 2:30 with 4.2 GB more fits, 4:30 ")
+    assert said[5].startswith("v2-large as int4: 3.2 GB of weights, 2:30 with 4.2 GB more fits, 4:30 ")
     assert [line.split(":")[0] for line in said[6:8]] == ["renderer", "VAE"]
     assert said[8:] == [
         "of your files: Best is v2-medium with dtype fp16, whose longest song fits.",
@@ -131,7 +131,7 @@ def test_what_fits_is_told_of_the_files_that_are_there_and_of_the_releases(serve
     [
         (2, 1, "No LeLM fits, not even streamed"),
         (4, 1, "Best is v2-medium with dtype int4, which streams from RAM and is slow"),
-        (6, 1, "Best is v2-medium with dtype int4: songs of 2:30 fit, longer ones stream"),
+        (6, 1, "Best is v2-medium with dtype int8: songs of 2:30 fit, longer ones stream"),
         (8, 1, "Best is v2-medium with dtype int8, whose longest song fits"),
         (24, 1, "Best is v2-large with dtype fp16, whose longest song fits"),
         (80, 8, "Best is v2-large with dtype fp16"),

@@ -10,7 +10,7 @@ from levo import tiny
 from levo.files import released
 from levo.files.converted import Provenance
 from levo.layers import fp8, quantised, weights
-from levo.layers.int8 import Int8Linear
+from levo.layers.int8 import Int8Embedding, Int8Linear
 from levo.layers.quantised import QuantisedLinear
 from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
@@ -47,7 +47,7 @@ def models(name: str, linear: type[QuantisedLinear] = Int8Linear) -> tuple[LeLM,
             golden.build_lelm(file, golden.lelm_config(file.meta)),
             file.tensors["tokens"][..., :16],
         )
-    model = LeLM(plain.config, quantised.operations(nn, linear))
+    model = LeLM(plain.config, quantised.operations(nn, linear, Int8Embedding))
     weights.assign(model, plain.state_dict().items())
     return plain, model, codes.expand(2, -1, -1)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from levo.files import released
 from levo.files.checkpoint import fitting_config, open_checkpoint
 from levo.kinds import Kind
-from levo.layers import quantised
+from levo.layers import int8, quantised
 from support.gguf_models import Written
 from support.mlx_models import WrittenMlx
 
@@ -56,7 +56,7 @@ def assert_near(file: Written, error: float) -> None:
 
 def assert_layers_round_floats(file: Written, layer: type[nn.Module]) -> None:
     """Layers in few bits have what they make of the floats that the file's numbers stand for."""
-    operations = quantised.operations(nn, layer)
+    operations = quantised.operations(nn, layer, int8.Int8Embedding)
     ours = loaded(file, torch.float32, operations)
     model = file.model(device="meta", operations=operations)
     released.load(model, lambda: file.floats, file.layout, "cpu")

@@ -129,11 +129,16 @@ def test_packing_leaves_the_engine_of_others_alone():
 
 
 def int8_lelm() -> LeLM:
-    return LeLM(tiny.LELM, quantised.operations(fbgemm.operations(nn), PackedInt8Linear))
+    return LeLM(
+        tiny.LELM, quantised.operations(fbgemm.operations(nn), PackedInt8Linear, int8.Int8Embedding)
+    )
 
 
 def test_a_packed_int8_model_and_its_file_hold_what_an_unpacked_one_does(tmp_path: Path):
-    plain, model = LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear)), int8_lelm()
+    plain, model = (
+        LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding)),
+        int8_lelm(),
+    )
     paths = [tmp_path / "plain.safetensors", tmp_path / "packed.safetensors"]
     for path, one in zip(paths, (plain, model), strict=True):
         tiny.init_weights(one)
@@ -180,7 +185,7 @@ def test_a_saved_model_holds_its_numbers_and_loads_to_the_same(tmp_path: Path, d
 
 
 def test_an_int8_file_fills_fp16_layers(tmp_path: Path):
-    small = LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear))
+    small = LeLM(tiny.LELM, quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding))
     tiny.init_weights(small)
     path = tmp_path / "lelm.safetensors"
     converted.save(path, small, Kind.LELM, tiny.LELM, ORIGIN, None, lambda done, total: None)

@@ -17,7 +17,7 @@ from levo.kinds import Kind
 from levo.layers import fbgemm, int4, int4_cpu, int8, quantised, weights
 from levo.layers.int4 import GROUP, HALF, Int4Linear
 from levo.layers.int4_cpu import PackedInt4Linear
-from levo.layers.int8 import Int8Linear
+from levo.layers.int8 import Int8Embedding, Int8Linear
 from levo.lelm.model import LeLM
 
 needs_kernel = pytest.mark.skipif(not int4_cpu.is_available(), reason="torch has no fast kernel here")
@@ -129,7 +129,7 @@ def test_logits_are_near_those_of_floats(name: str, linear: type[Int4Linear]):
 
 
 def tiny_lelm(linear: type[nn.Module] | None, base: object = nn) -> LeLM:
-    model = LeLM(tiny.LELM, base if linear is None else quantised.operations(base, linear))
+    model = LeLM(tiny.LELM, base if linear is None else quantised.operations(base, linear, Int8Embedding))
     tiny.init_weights(model)
     return model
 
@@ -140,7 +140,7 @@ def saved(model: LeLM, path: Path) -> Path:
 
 
 def loaded(path: Path, linear: type[nn.Module] | None, base: object = nn) -> LeLM:
-    model = LeLM(tiny.LELM, base if linear is None else quantised.operations(base, linear))
+    model = LeLM(tiny.LELM, base if linear is None else quantised.operations(base, linear, Int8Embedding))
     converted.load(model, path, Kind.LELM)
     return model
 

@@ -18,7 +18,7 @@ from levo import tiny
 from levo.files import converted
 from levo.files.tensor_file import CheckpointError, inventory, read
 from levo.kinds import Kind
-from levo.layers import int8, quantised
+from levo.layers import int8, quantised, weights
 from levo.layers.int8 import BLOCK, FEW_ROWS, Int8Linear
 from levo.lelm.model import LeLM
 
@@ -26,7 +26,9 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
 def rounded(dtype: torch.dtype = torch.float32, device: str = "cpu", config=tiny.LELM) -> LeLM:
-    return LeLM(config, quantised.operations(nn, int8.Int8Linear), device=device, dtype=dtype)
+    return LeLM(
+        config, quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding), device=device, dtype=dtype
+    )
 
 
 def tiny_int8(dtype: torch.dtype = torch.float32) -> LeLM:
@@ -169,7 +171,7 @@ def test_rows_of_a_strided_batch_are_taken_as_they_are():
 # ------------------------------------------------------------------ the model and its files
 
 
-def test_blocks_and_heads_are_int8_and_nothing_else():
+def test_blocks_heads_and_tables_of_texts_are_int8_and_nothing_else():
     model = rounded(torch.bfloat16)
     small = {name for name, tensor in model.state_dict().items() if tensor.dtype == torch.int8}
     assert small == {
@@ -178,7 +180,7 @@ def test_blocks_and_heads_are_int8_and_nothing_else():
         if name.startswith("heads.")
         or name.endswith(("qkv.weight", "out.weight", "up.weight", "down.weight"))
         if not name.startswith("bridge")
-    }
+    } | {"conditioner.lyric.weight", "conditioner.style.weight"}
     kinds = {tensor.dtype for name, tensor in model.state_dict().items() if not name.endswith(".scale")}
     assert kinds == {torch.int8, torch.bfloat16}
 
@@ -196,6 +198,17 @@ def test_a_released_file_is_rounded_as_its_float_model_would_be(tmp_path: Path):
         numbers, scale = int8.quantise(tensor)
         assert torch.equal(ours[name], numbers)
         assert torch.equal(ours[name.removesuffix("weight") + "scale"], scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_table_gives_the_rows_of_ids_as_floats_of_its_dtype(dtype: torch.dtype):
+    rows, ids = torch.randn(40, 16), torch.tensor([[0, 39, 7], [7, 7, 1]])
+    table = int8.Int8Embedding(40, 16, dtype=dtype)
+    weights.assign(table, [("weight", rows)])
+    made = table(ids)
+    assert made.dtype == dtype and made.shape == (2, 3, 16)
+    assert torch.equal(made, int8.dequantise(*int8.quantise(rows))[ids].to(dtype))
+    torch.testing.assert_close(made.float(), rows[ids], atol=0.02, rtol=0)
 
 
 def test_no_copy_of_a_matrix_is_made_on_the_way():
@@ -247,6 +260,15 @@ def test_a_converted_float_file_is_rounded_as_it_loads(tmp_path: Path):
     plain, model = LeLM(tiny.LELM), rounded()
     tiny.init_weights(plain)
     checkpoints.load_weights(model, written(tmp_path / "lelm.safetensors", plain), LAYOUT)
+    assert_same(model, tiny_int8())
+
+
+def test_a_file_from_before_tables_were_int8_is_rounded_as_it_loads(tmp_path: Path):
+    before, model = LeLM(tiny.LELM, quantised.operations(nn, Int8Linear)), rounded()
+    tiny.init_weights(before)
+    path = written(tmp_path / "lelm.safetensors", before)
+    assert read(path)["conditioner.lyric.weight"].dtype == torch.float32
+    checkpoints.load_weights(model, path, LAYOUT)
     assert_same(model, tiny_int8())
 
 

@@ -69,8 +69,10 @@ def test_short_dtypes_round_the_same_floats_once(folders, kind: str, dtype: torc
 
 def test_int8_layers_round_the_same_floats(folders):
     file = folders("8-bit")
-    ours = loaded(file, torch.float32, quantised.operations(nn, int8.Int8Linear))
-    model = file.model(device="meta", operations=quantised.operations(nn, int8.Int8Linear))
+    ours = loaded(file, torch.float32, quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding))
+    model = file.model(
+        device="meta", operations=quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding)
+    )
     released.load(model, lambda: file.floats, file.layout, "cpu")
     for tensor, right in model.state_dict().items():
         assert torch.equal(ours[tensor], right)

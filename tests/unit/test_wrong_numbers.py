@@ -111,7 +111,7 @@ def test_a_file_of_whole_numbers_alone_is_refused_with_five_names(tmp_path: Path
 
 
 def test_bytes_where_no_matrix_of_an_int8_model_is_are_refused(tmp_path: Path):
-    model = filled(Kind.LELM, operations=quantised.operations(nn, int8.Int8Linear))
+    model = filled(Kind.LELM, operations=quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding))
     path, tensors, metadata = saved(tmp_path, Kind.LELM, model)
     norm = next(name for name in tensors if "norm" in name)
     save_file({**tensors, norm: torch.ones_like(tensors[norm], dtype=torch.int8)}, path, metadata)
@@ -165,7 +165,7 @@ def test_a_number_that_is_none_in_a_mapped_file_is_told(tmp_path, dtype, place, 
 
 @pytest.mark.parametrize(
     "operations",
-    [fp8.operations(nn, biased=False), quantised.operations(nn, int8.Int8Linear)],
+    [fp8.operations(nn, biased=False), quantised.operations(nn, int8.Int8Linear, int8.Int8Embedding)],
     ids=["fp8", "int8"],
 )
 def test_a_number_that_is_none_in_a_small_file_is_told(tmp_path: Path, operations):
