@@ -21,7 +21,7 @@ from ..levo.song.latents import SongLatents, Track
 from ..levo.song.render import Prompt, style_prompt
 from ..levo.song.tokens import Composer, SongRequest, SongTokens, config_hash
 from ..levo.text.style import conditioned
-from .host import graphs, memory
+from .host import fits, graphs, memory
 from .host.reporting import Progress, Report, show_text
 from .sockets import LoadedLelm, LoadedModel, Style
 
@@ -70,6 +70,12 @@ def memory_to_compose(lelm: LoadedLelm, frames: int, takes: int, kept: int = 0) 
     return compose_bytes(lelm.config, frames, lelm.dtype.itemsize, takes, kept, lelm.small_cache)
 
 
+def say_if_short(lelm: LoadedLelm, needed: int, report: Report) -> None:
+    """Say on a node that LeLM, as it was placed, does not fit with what a song needs beside it."""
+    if text := fits.shortage(lelm, needed):
+        report.remark(text)
+
+
 def composer_of(lelm: LoadedLelm) -> Composer:
     """What tokens remember of the model that composed them."""
     name = display_name(lelm.file) if lelm.file else TINY
@@ -107,7 +113,9 @@ def composed(
 ) -> SongTokens:
     """Compose a take for each seed, from the start or on from kept codes [1, 3, K]."""
     conditions, known = prepared(lelm, request, report), 0 if kept is None else kept.shape[2]
-    device = memory.load_on_device(lelm, memory_to_compose(lelm, frames, len(seeds), known))
+    needed = memory_to_compose(lelm, frames, len(seeds), known)
+    device = memory.load_on_device(lelm, needed)
+    say_if_short(lelm, needed, report)
     progress, start = Progress(), time.monotonic()
     with composing(lelm, conditions, frames, sampling, seeds, cuda_graph, kept) as run:
         while run.step():

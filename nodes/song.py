@@ -34,6 +34,7 @@ from .runs import (
     memory_to_render,
     prepared,
     prompt_of,
+    say_if_short,
     tokens_of,
 )
 from .sockets import (
@@ -112,6 +113,7 @@ class LeVoSong(io.ComfyNode):
         # First of all, as its model may have to go for the others.
         prompt = None if style is None else prompt_of(style, vae, track, "LeVo Song")
         models = Models(lelm, renderer, vae, frames, takes, render_guidance)
+        say_if_short(lelm, memory_to_compose(lelm, frames, takes), report)
         player = WindowPlayer(report, models.decoder(), cls.hidden.unique_id)
         rendering = renderer_of(renderer, takes, render_seed, settings, prompt, player.add)
         progress = Progress()

@@ -18,9 +18,10 @@ from ...levo.files.checkpoint import open_checkpoint
 from ...levo.files.listing import State, states
 from ...levo.kinds import Kind
 from ...levo.layers import fbgemm
-from ...levo.memory import FITS, SHORT, Fit, Room, best_of, weight_bytes, what_fits
+from ...levo.memory import FITS, SHORT, STREAMS, Fit, Room, best_of, verdict, weight_bytes, what_fits
 from ...levo.text.status import clock
-from . import folders
+from ..sockets import LoadedLelm
+from . import folders, memory
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,30 @@ def advice(fits: Iterable[Fit]) -> str:
     if verdict == FITS:
         return f"{what}: songs of {clock(shortest)} fit, longer ones stream or do not fit."
     return f"{what}, which streams from RAM and is slow; lower max_seconds."
+
+
+def shortage(lelm: LoadedLelm, run_size: int) -> str:
+    """What a node says of a LeLM that was placed and streams its weights, with what to do; "" otherwise.
+
+    Args:
+        lelm: on its device, as far as there is room.
+        run_size: bytes that its run takes beside the weights.
+    """
+    where, weights = room(), lelm.patcher.model_size()
+    if where.kind == "cpu" or memory.is_resident(lelm):
+        return ""
+    # What brings weights when they are used does not say beforehand how many of them find room.
+    if memory.is_dynamic(lelm.patcher) and verdict(weights, run_size, where) != STREAMS:
+        return ""
+    sizes = {number: weight_bytes(lelm.config, number) for number in (*COMPOSING, *COARSE)}
+    small = (n for n, size in sizes.items() if size < weights and verdict(size, run_size, where) == FITS)
+    advice = next(
+        (f"choose dtype {n} in LeVo Load LeLM, which fits" for n in small), "compose a shorter song"
+    )
+    return (
+        f"LeLM does not fit {described(where)} with this song: {_gb(weights)} of weights and "
+        f"{_gb(run_size)} more. Weights stream from RAM at every step, which is slow; {advice}."
+    )
 
 
 def described(where: Room) -> str:

@@ -16,16 +16,17 @@ import support.hosted  # noqa: F401  # first: it starts ComfyUI and imports the 
 import comfy.model_management as mm
 import torch
 from levo_pack.levo import tiny
-from levo_pack.levo.config import RendererConfig
+from levo_pack.levo.config import FRAME_RATE, RELEASED_CONFIGS, RendererConfig
 from levo_pack.levo.lelm.model import LeLM
+from levo_pack.levo.memory import Room, weight_bytes
 from levo_pack.levo.renderer.model import Renderer
 from levo_pack.levo.song.latents import SongLatents
 from levo_pack.levo.vae.oobleck import Vae
 from levo_pack.nodes import loading
-from levo_pack.nodes.host import folders, memory
+from levo_pack.nodes.host import fits, folders, memory
 from levo_pack.nodes.host.precision import AUTO
-from levo_pack.nodes.runs import Decoder
-from levo_pack.nodes.sockets import LoadedModel
+from levo_pack.nodes.runs import Decoder, memory_to_compose
+from levo_pack.nodes.sockets import LoadedLelm, LoadedModel
 
 CARD = torch.device("meta")
 SIZE, MEMORY = 4_000_000_000, 1_000_000_000  # of a model, and of a run beside it
@@ -45,14 +46,19 @@ class Lines(logging.Handler):
 
 
 class Patcher:
-    """A model of `SIZE` bytes on the card, with a share of them there."""
+    """A model of some bytes on the card, with a share of them there, or brought when they are used."""
 
-    def __init__(self, model: torch.nn.Module, loaded: float = 1.0):
+    def __init__(
+        self, model: torch.nn.Module, loaded: float = 1.0, size: int = SIZE, dynamic: bool = False
+    ):
         self.model, self.load_device = model, CARD
-        self._loaded = round(SIZE * loaded)
+        self._size, self._loaded, self._dynamic = size, round(size * loaded), dynamic
 
     def model_size(self) -> int:
-        return SIZE
+        return self._size
+
+    def is_dynamic(self) -> bool:
+        return self._dynamic
 
     def loaded_size(self) -> int:
         return self._loaded
@@ -73,6 +79,15 @@ def together(share: float, other: int = 0) -> bool:
     mm.loaded_models = lambda: [Other(other)] if other else []
     models = [LoadedModel(Patcher(model), None, None, torch.float32) for model in (LELM, RENDERER)]
     return memory.load_together(models, MEMORY)
+
+
+def shortage(number: str, seconds: float, loaded: float = 0.8, dynamic: bool = False) -> str:
+    """What is said of v2-medium in a number format on a card sold as 8 GB, with a share of it there."""
+    config = RELEASED_CONFIGS["v2-medium"]
+    fits.room = lambda: Room(round(7.8 * fits.GIB))
+    patcher = Patcher(LELM, loaded, weight_bytes(config, number), dynamic)
+    lelm = LoadedLelm(patcher, config, None, torch.float16, None, AUTO, False)
+    return fits.shortage(lelm, memory_to_compose(lelm, round(seconds * FRAME_RATE), 1))
 
 
 class Other:
@@ -141,6 +156,15 @@ def main() -> None:
     }
     findings["together"] = {str(share): together(share) for share in SHARES}
     findings["together once another leaves"] = together(2.5, OTHER)
+    findings["short"] = {
+        "fp16": shortage("fp16", 150),
+        "fp16 dynamic": shortage("fp16", 150, 0.0, dynamic=True),
+        "fp32": shortage("fp32", 1),
+        "int4 of the longest": shortage("int4", 270, dynamic=True),
+        "fp16, all there": shortage("fp16", 150, 1.0),
+        "int8 dynamic": shortage("int8", 270, 0.0, dynamic=True),
+        "nothing fits": shortage("int4", 2000),
+    }
     findings["cancelled"] = cancelled()
     findings["window"] = RendererConfig().window
     sys.stdout.write(json.dumps(findings))

@@ -38,6 +38,22 @@ def test_one_line_says_what_is_missing_and_what_to_do_about_that_model(
     assert findings["said"][model]["1.0"] == []
 
 
+def test_a_song_that_does_not_fit_says_which_number_format_would(findings: dict[str, Any]):
+    short = findings["short"]
+    assert (
+        short["fp16"]
+        == short["fp16 dynamic"]
+        == (
+            "LeLM does not fit a card of 7.8 GiB with this song: 5.5 GB of weights and 2.7 GB more. "
+            "Weights stream from RAM at every step, which is slow; choose dtype int8 in LeVo Load LeLM, "
+            "which fits."
+        )
+    )
+    assert "10.9 GB of weights" in short["fp32"] and "choose dtype fp16" in short["fp32"]
+    assert short["nothing fits"].endswith("; compose a shorter song.")
+    assert short["fp16, all there"] == short["int8 dynamic"] == short["int4 of the longest"] == ""
+
+
 def test_models_go_together_only_where_both_fit_with_what_their_runs_need(findings: dict[str, Any]):
     assert findings["together"] == {"2.5": True, "1.0": False, "0.5": False, "0.1": False}
     assert findings["together once another leaves"]
