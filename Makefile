@@ -33,6 +33,7 @@ bench:
 	@python=$$(tests/environment.sh) && \
 	export PYTHONPATH=tests && \
 	"$$python" tests/bench/loading.py && \
+	"$$python" tests/bench/loading_small.py && \
 	"$$python" tests/bench/composing.py && \
 	"$$python" tests/bench/batches.py && \
 	"$$python" tests/bench/rendering.py && \
