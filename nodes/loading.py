@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..levo.files import released
-from ..levo.files.checkpoint import CheckpointFile
+from ..levo.files.checkpoint import CheckpointFile, reads_bytes
 from ..levo.files.loading import load_weights, open_file
 from ..levo.kinds import Kind
 from ..levo.layers import weights
@@ -37,7 +37,7 @@ def load_lelm(
     precision = lelm_precision(dtype, attention, config.head_width)
     model = build(partial(LeLM, config, attention=precision.attention), precision)
     load_or_init(model, file, released.lelm_layout(config))
-    tokenizer = Tokenizer(folders.tokenizer_folder(), config.version)
+    tokenizer = Tokenizer(None if reads_bytes(file) else folders.tokenizer_folder(), config.version)
     managed = memory.managed(model)
     return LoadedLelm(managed, config, path, precision.dtype, tokenizer, compiled, small_cache)
 

@@ -14,7 +14,7 @@ from ..levo.files.tensor_file import SAFETENSORS, sha256_of
 from ..levo.kinds import MODELS
 from .host import folders, reporting
 from .host.precision import DTYPES
-from .sockets import LelmSocket, LoadedModel, RendererSocket, VaeSocket
+from .sockets import LelmSocket, LoadedLelm, LoadedModel, RendererSocket, VaeSocket
 
 AS_LOADED = "as loaded"
 SPARE = 100_000_000  # bytes that stay free on the disk
@@ -98,7 +98,9 @@ def save(model: LoadedModel, path: Path, dtype: str) -> None:
     atomic.require_space(path, needed)  # before the source is read for its hash
     origin = provenance(model.file)
     kind = next(kind for kind, known in MODELS.items() if known.config is type(model.config))
-    converted.save(path, module, kind, model.config, origin, number, reporting.Progress())
+    by_bytes = isinstance(model, LoadedLelm) and model.tokenizer.reads_bytes
+    vocabulary = converted.BYTES if by_bytes else ""
+    converted.save(path, module, kind, model.config, origin, number, reporting.Progress(), vocabulary)
 
 
 def provenance(file: Path | None) -> Provenance:

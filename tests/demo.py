@@ -1,6 +1,7 @@
 """`make demo`: runs the first example workflow in a real ComfyUI and puts the song into output/ as FLAC.
 
-Prints the path of the song as the last line; a failure is one sentence and exit code 1.
+Says what was measured of the song's sound, and prints its path as the last line; a failure is one sentence
+and exit code 1.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+from demo_models import listening
 from support.comfy_server import ComfyServer, Message, PromptRejected, Run, ServerError
 from support.pack import ROOT
 from support.workflow import to_prompt
+
+from levo.config import FRAME_RATE, SAMPLE_RATE
 
 WORKFLOW = ROOT / "example_workflows" / "LeVo Text to Song.json"
 OUTPUT = ROOT / "output"
 RUN_SECONDS = 3600.0
 LINE_WIDTH = 72
-NOISE = (
-    "This is noise, and loud: the built-in tiny models have random weights and only show that all works. "
-    "For music run the example LeVo Get the Models in ComfyUI, and choose its files in the loaders."
+NONSENSE = (
+    "The built-in demo models sang this: small ones, and nonsense. For songs run the example LeVo Get the "
+    "Models in ComfyUI, and choose its files in the loaders."
 )
 
 
@@ -73,7 +79,7 @@ def main() -> int:
         reason = str(error)
     else:
         shutil.rmtree(base)
-        print(NOISE, file=sys.stderr)
+        print(f"{measured(song)}\n{NONSENSE}", file=sys.stderr)
         print(song)
         return 0
     print(f"{reason.rstrip('.')}; what ComfyUI wrote is in {base}.", file=sys.stderr)
@@ -104,6 +110,18 @@ def saved_flac(run: Run, prompt: dict[str, Any]) -> dict[str, str]:
             if entry["type"] == "output":
                 return entry
     raise DemoError(f"{WORKFLOW.name} has no node that saves the song; add one to it")
+
+
+def measured(song: Path) -> str:
+    """What can be heard of a song without ears, in a line."""
+    sound = soundfile.read(song, always_2d=True)[0].T
+    beat = 60 * FRAME_RATE / (2 * listening.tempo(sound, tuple(n / 10 for n in range(45, 110))))
+    sounding = np.mean(listening.levels(sound) > listening.HEARD)
+    peak = 20 * np.log10(np.abs(sound).max())
+    seconds = sound.shape[1] / SAMPLE_RATE
+    return (
+        f"{seconds:.1f} s, sound in {sounding:.0%} of it, peak {peak:.1f} dBFS, {beat:.0f} beats a minute"
+    )
 
 
 def keep(flac: Path) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from .. import VERSION
+from .. import VERSION, demo
 from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
+from ..kinds import Kind
 from ..layers.choices import AUTO
 from ..song.stems import MODES, SUM
 from . import job
@@ -17,14 +18,18 @@ from .job import Engine, Files, SongOptions
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
 
-TINY, EXAMPLE = "tiny", "example"
+DEMO, TINY, EXAMPLE = "demo", "tiny", "example"
 REPORT = "report"
+KINDS = {"lelm": Kind.LELM, "renderer": Kind.RENDERER, "vae": Kind.VAE}  # that there are demo models of
 STEMS = {mode.split()[0]: mode for mode in MODES}  # "sum to mix" is "sum" here
 ON, OFF = "on", "off"
 RELEASED = Sampling()
 USAGE = """\
 %(prog)s [options] SONGS OUT
        %(prog)s report [--json] OUT"""
+NOISE = "`tiny` for random weights: noise"
+BUILT_IN = dict.fromkeys(("--lelm", "--renderer", "--vae"), f"`demo` for the built-in one, {NOISE}")
+BUILT_IN |= dict.fromkeys(("--style-encoder", "--track-encoder", "--separator"), NOISE)
 ABOUT = """\
 Makes the songs of a list: one FLAC or WAV each in the folder OUT, and a line for each in OUT/results.jsonl.
 SONGS is a text file with one JSON object a line, as the published code reads them:
@@ -33,10 +38,10 @@ SONGS is a text file with one JSON object a line, as the published code reads th
 
 and, where wanted, "prompt_audio_path" (a sound file in the list's folder) or "auto_prompt_audio_type" (a
 style of --library). The word `example` stands for a built-in list of two songs. Without weights the
-built-in tiny models are used: they run anywhere, and sound like noise."""
+built-in demo models are used: they are small, run anywhere, and sing nonsense."""
 EPILOG = """\
 examples:
-  %(prog)s example out                               tries it, with the tiny models
+  %(prog)s example out                               tries it, with the demo models
   %(prog)s songs.jsonl out --lelm m/model.pt --renderer m/model_2.safetensors \\
       --vae m/autoencoder_music_1320k.ckpt --vocabulary m/qwen --low-memory
   %(prog)s songs.jsonl out ... --kind separate       each song, its vocals and its accompaniment
@@ -76,26 +81,26 @@ def read(argv: list[str]) -> Invocation:
     Raises:
         ValueError: files or numbers are wrong, in a sentence.
     """
-    given = _parser().parse_args(argv)
-    files = _files(given)
-    songs = None if given.songs == EXAMPLE else Path(given.songs)
+    args = _parser().parse_args(argv)
+    files = _files(args)
+    songs = None if args.songs == EXAMPLE else Path(args.songs)
     list_folder = Path() if songs is None else songs.parent
     place = Place(
         songs,
-        Path(given.out),
-        Path(given.audio_folder) if given.audio_folder else list_folder,
-        _path("--library", given.library),
-        given.skip_faulty,
-        given.again,
-        given.songs_a_run,
-        given.quiet,
+        Path(args.out),
+        Path(args.audio_folder) if args.audio_folder else list_folder,
+        _path("--library", args.library),
+        args.skip_faulty,
+        args.again,
+        args.songs_a_run,
+        args.quiet,
     )
     cluster = None
-    if given.ray or given.ray_address:
-        cluster = Cluster(given.ray_address, given.workers, given.gpus_per_worker)
-    elif given.workers is not None or given.gpus_per_worker is not None:
+    if args.ray or args.ray_address:
+        cluster = Cluster(args.ray_address, args.workers, args.gpus_per_worker)
+    elif args.workers is not None or args.gpus_per_worker is not None:
         raise ValueError("--workers and --gpus-per-worker belong to --ray; add it, or leave them out.")
-    return Invocation(place, _engine(given, files), _song_options(given), cluster, given.verbose)
+    return Invocation(place, _engine(args, files), _song_options(args), cluster, args.verbose)
 
 
 def reporter() -> argparse.ArgumentParser:
@@ -161,7 +166,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
         ("--track-encoder", "for prompt audio, where --renderer is no published file"),
         ("--separator", "htdemucs.pth; for prompt audio"),
     ):
-        group.add_argument(name, metavar="FILE", help=f"{what}; `tiny` for the built-in one")
+        group.add_argument(name, metavar="FILE", help=f"{what}; {BUILT_IN[name]}")
     group.add_argument(
         "--vocabulary",
         metavar="FOLDER",
@@ -260,37 +265,41 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
 # What was given ------------------------------------------------------------------------------------------
 
 
-def _files(given: argparse.Namespace) -> Files:
+def _files(args: argparse.Namespace) -> Files:
     """Weights and vocabulary.
 
     Raises:
         ValueError: a file is not there, or only some of those that a song needs were given.
     """
-    named = {name: getattr(given, name) for name in ("lelm", "renderer", "vae")}
+    named = {name: getattr(args, name) for name in ("lelm", "renderer", "vae")}
     absent = [f"--{name}" for name, value in named.items() if value is None]
     if absent and len(absent) < len(named):
         missing = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
-        raise ValueError(f"{missing}; give all three, or none for the tiny models.")
+        raise ValueError(f"{missing}; give all three, or none for the demo models.")
+    if len(absent) == len(named):
+        named = dict.fromkeys(named, DEMO)
     paths = {
-        name: _path(f"--{name.replace('_', '-')}", value)
+        name: _path(f"--{name.replace('_', '-')}", value, KINDS.get(name))
         for name, value in {
             **named,
-            "style_encoder": given.style_encoder,
-            "track_encoder": given.track_encoder or given.renderer,
-            "separator": given.separator,
+            "style_encoder": args.style_encoder,
+            "track_encoder": args.track_encoder or (None if args.renderer == DEMO else args.renderer),
+            "separator": args.separator,
         }.items()
     }
-    return Files(**paths, vocabulary=_vocabulary(given.vocabulary, paths["lelm"]))
+    return Files(**paths, vocabulary=_vocabulary(args.vocabulary, paths["lelm"]))
 
 
-def _path(option: str, value: str | None) -> Path | None:
-    """A file of an option; None for the tiny model.
+def _path(option: str, value: str | None, kind: Kind | None = None) -> Path | None:
+    """A file of an option; None for the model with random weights.
 
     Raises:
         ValueError: there is no such file.
     """
     if value is None or value == TINY:
         return None
+    if value == DEMO and kind:
+        return demo.path(kind)
     address = urlsplit(value)
     path = Path(url2pathname(address.path)) if address.scheme == "file" else Path(value)
     if not path.is_file():
@@ -299,7 +308,7 @@ def _path(option: str, value: str | None) -> Path | None:
 
 
 def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
-    """The folder of the vocabulary; None for one of bytes, with the tiny LeLM alone.
+    """The folder of the vocabulary; None for one of bytes, with a built-in LeLM alone.
 
     Raises:
         ValueError: there is none.
@@ -310,7 +319,7 @@ def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
     for folder in places:
         if all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
             return folder.absolute()
-    if value is None and lelm is None:
+    if value is None and lelm in (None, demo.path(Kind.LELM)):
         return None
     looked = " and ".join(map(str, places))
     raise ValueError(
@@ -319,45 +328,45 @@ def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
     )
 
 
-def _engine(given: argparse.Namespace, files: Files) -> Engine:
+def _engine(args: argparse.Namespace, files: Files) -> Engine:
     return Engine(
         files,
-        given.device,
-        given.dtype,
-        given.renderer_dtype,
-        given.vae_dtype,
-        given.attention,
-        given.cache == "int8",
-        given.compile == ON,
-        given.low_memory,
-        threads=given.threads,
+        args.device,
+        args.dtype,
+        args.renderer_dtype,
+        args.vae_dtype,
+        args.attention,
+        args.cache == "int8",
+        args.compile == ON,
+        args.low_memory,
+        threads=args.threads,
     )
 
 
-def _song_options(given: argparse.Namespace) -> SongOptions:
+def _song_options(args: argparse.Namespace) -> SongOptions:
     """How songs are made; raises SettingError for numbers that nothing can be made with."""
-    preset = PRESETS[given.preset]
+    preset = PRESETS[args.preset]
     numbers = dict(preset.sampling)
     for name in numbers:
-        if (value := getattr(given, name)) is not None:
+        if (value := getattr(args, name)) is not None:
             numbers[name] = value
     sampling = Sampling(
-        guidance=given.guidance,
-        repetition_window=given.repetition_window,
+        guidance=args.guidance,
+        repetition_window=args.repetition_window,
         **numbers,  # type: ignore[arg-type]
     )
     return SongOptions(
-        given.kind,
-        STEMS[given.stems],
-        given.seed,
-        given.takes,
-        given.max_seconds,
+        args.kind,
+        STEMS[args.stems],
+        args.seed,
+        args.takes,
+        args.max_seconds,
         sampling,
-        preset.steps if given.steps is None else given.steps,
-        given.render_guidance,
-        given.prompt_start,
-        given.format,
-        given.batch,
+        preset.steps if args.steps is None else args.steps,
+        args.render_guidance,
+        args.prompt_start,
+        args.format,
+        args.batch,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from .. import demo
 from ..config import RENDER_GUIDANCE, RENDER_STEPS, RenderSettings, Sampling, require_number
+from ..kinds import Kind
 from ..layers.choices import AUTO
 from ..song.stems import SUM
 from ..song.tokens import seeds_from
@@ -21,7 +23,7 @@ BITS = {FLAC: 16, FLAC24: 24, WAV: 16, WAV24: 24}
 
 @dataclass(frozen=True)
 class Files:
-    """Weights, each None for the built-in tiny model, and the vocabulary."""
+    """Weights, each None for the built-in model with random ones, and the vocabulary."""
 
     lelm: Path | None = None
     renderer: Path | None = None
@@ -32,9 +34,10 @@ class Files:
     vocabulary: Path | None = None  # folder; None for one of bytes
 
     @property
-    def are_tiny(self) -> bool:
+    def are_built_in(self) -> bool:
         """Whether songs are made by built-in models alone."""
-        return self.lelm is None and self.renderer is None and self.vae is None
+        chosen = ((Kind.LELM, self.lelm), (Kind.RENDERER, self.renderer), (Kind.VAE, self.vae))
+        return all(path in (None, demo.path(kind)) for kind, path in chosen)
 
 
 @dataclass(frozen=True)

@@ -39,17 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(args: list[str]) -> int:
-    asked = arguments.read(args)
-    logging.basicConfig(
-        level=logging.INFO if asked.verbose else logging.ERROR if asked.place.quiet else logging.WARNING,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
-    if asked.engine.files.are_tiny and not asked.place.quiet:
+    invocation = arguments.read(args)
+    quiet = invocation.place.quiet
+    level = logging.INFO if invocation.verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    if invocation.engine.files.are_built_in and not quiet:
         sys.stderr.write(
-            "The built-in tiny models sound like noise; for music give --lelm, --renderer and --vae.\n"
+            "The built-in models are small and sing nonsense; for music give --lelm, --renderer, --vae.\n"
         )
-    return run(asked.place, asked.engine, asked.options, partial(_backend, asked.cluster))
+    return run(
+        invocation.place, invocation.engine, invocation.options, partial(_backend, invocation.cluster)
+    )
 
 
 def _backend(cluster: arguments.Cluster | None, engine: Engine, options: SongOptions) -> Backend:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..files import released
+from ..files.checkpoint import open_checkpoint, reads_bytes
 from ..files.damage import display_name
 from ..files.loading import load_weights, open_file
 from ..files.tensor_file import CheckpointError
@@ -58,7 +59,8 @@ class Models:
         self.device = device_of(engine.device)
         self._home = torch.device("cpu") if engine.low_memory else self.device
         self.lelm = self._lelm(files.lelm)
-        self.tokenizer = _tokenizer(files.vocabulary, self.lelm.config.version)
+        vocabulary = None if _reads_bytes(files.lelm) else files.vocabulary
+        self.tokenizer = _tokenizer(vocabulary, self.lelm.config.version)
         self.renderer = self._renderer(files.renderer)
         self.vae = self._vae(files.vae)
         self.encoders: tuple[Loaded, ...] = ()
@@ -146,6 +148,10 @@ class Models:
         name = display_name(file.path) if file else TINY
         log.info("Loaded %s (%s, %s).", type(model).__name__, name, precision.dtype)
         return Loaded(model, config, name, precision.dtype)
+
+
+def _reads_bytes(path: Path | None) -> bool:
+    return path is not None and reads_bytes(open_checkpoint(path))
 
 
 def _tokenizer(folder: Path | None, version: str) -> Tokenizer:

@@ -137,10 +137,10 @@ def _hold(folder: Path, stack: ExitStack) -> None:
 
 
 def _require_encoders(files: Files) -> None:
-    """Raise a ValueError where styles cannot be made of prompt audio; the tiny models can all be tiny."""
+    """Raise a ValueError where styles cannot be made of prompt audio; built-in models need none."""
     needed = {"--style-encoder": files.style_encoder, "--separator": files.separator}
     absent = [option for option, path in needed.items() if path is None]
-    if absent and not files.are_tiny:
+    if absent and not files.are_built_in:
         raise ValueError(f"The list has prompt audio; give {' and '.join(absent)}, too: see --help.")
 
 

@@ -56,6 +56,11 @@ class ConvertedFile:
         return any(name.startswith("encoder.") for name in self.inventory.tensors)
 
     @property
+    def reads_bytes(self) -> bool:
+        """Whether it holds a LeLM that reads bytes in place of Qwen2's vocabulary."""
+        return self.inventory.metadata.get(converted.VOCABULARY) == converted.BYTES
+
+    @property
     def provenance(self) -> Provenance | None:
         """Where its weights came from first."""
         return converted.provenance_in(self.inventory)
@@ -199,6 +204,11 @@ def described_checkpoint(
     if released.is_mlx(inventory.tensors):
         return MlxFile(path, inventory)
     return ReleasedFile(path, inventory, kind or released.kind_of(inventory.tensors))
+
+
+def reads_bytes(file: CheckpointFile | None) -> bool:
+    """Whether a file holds a LeLM that reads bytes in place of Qwen2's vocabulary; False without a file."""
+    return isinstance(file, ConvertedFile) and file.reads_bytes
 
 
 def fitting_config(file: CheckpointFile, expected_kind: Kind) -> Any:

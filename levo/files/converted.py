@@ -2,8 +2,9 @@
 
 Format 1: metadata `levo.format` "1", `levo.part` (a `Kind`), `levo.config` (JSON of
 the config's fields), `levo.source`, `levo.source_sha256`, `levo.licence` and `levo.sha256`; tensors as in
-the model's state dict. `levo.sha256` is the hash of the file itself, computed with zeros in its own place;
-files of earlier versions have none.
+the model's state dict, but for tables that small_tables.py tells of. `levo.vocabulary` "bytes" marks a LeLM
+that reads bytes in place of Qwen2's vocabulary. `levo.sha256` is the hash of the file itself, computed with
+zeros in its own place; files of earlier versions have none.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from ..layers.fp8 import FP8
 from ..layers.int4 import Int4Linear
 from ..layers.int8 import Int8Linear
 from ..layers.quantised import QuantisedLinear
-from . import atomic, config_limits, plain_data, released
+from . import atomic, config_limits, plain_data, released, small_tables
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
 from .released import Layout, Source
-from .tensor_file import CheckpointError, Inventory, hash_of_rest, read
+from .tensor_file import CheckpointError, Inventory, hash_of_rest, inventory, read
 
 FORMAT = "1"
+VOCABULARY, BYTES = "levo.vocabulary", "bytes"
 ALIGNMENT = 64  # bytes, of the first tensor in the file
 UNHASHED = "0" * 64  # stands for the hash until it is known
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -114,7 +116,7 @@ def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | 
     Raises:
         CheckpointError: as `released.load`.
     """
-    sources = _sources(model, read(path))
+    sources = _sources(model, read(path)) | _small_tables(model, path)
     released.load(
         model, partial(read, path), Layout(kind, sources, unused=(), dtypes=frozenset(DTYPES)), device
     )
@@ -141,6 +143,19 @@ def _sources(model: nn.Module, stored: Mapping[str, Tensor]) -> dict[str, Source
     return sources
 
 
+def _small_tables(model: nn.Module, path: Path) -> dict[str, Source]:
+    """Where the tables of a model come from that a file holds in part."""
+    try:
+        ranges = small_tables.ranges_in(inventory(path).metadata)
+    except ValueError as error:
+        raise CheckpointError(f"It says of its tables what nobody can read ({error}).") from error
+    tables = {name: table for name, table in model.state_dict().items() if name in ranges}
+    return {
+        name: Source((name,), partial(small_tables.expand, ranges[name], len(table)))
+        for name, table in tables.items()
+    }
+
+
 def _follows(
     name: str, layers: Mapping[str, QuantisedLinear], forms: Mapping[str, type[QuantisedLinear]]
 ) -> bool:
@@ -164,6 +179,7 @@ def save(
     origin: Provenance,
     dtype: torch.dtype | None,
     on_step: Callable[[int, int], None],
+    vocabulary: str = "",
 ) -> None:
     """Write a model as one converted file; it appears only when it is complete.
 
@@ -179,6 +195,7 @@ def save(
         dtype: of the numbers in the file, but for those that stay float32 in a model of that dtype; None
             keeps each tensor's, which a model in few bits needs.
         on_step: told (done, total) bytes after each tensor; what it raises stops the writing.
+        vocabulary: BYTES for a LeLM that reads bytes.
 
     Raises:
         CheckpointError: a number does not fit `dtype`, or the model is in few bits and has to stay so.
@@ -197,6 +214,8 @@ def save(
         "levo.licence": LICENCE,
         "levo.sha256": UNHASHED,
     }
+    if vocabulary:
+        metadata[VOCABULARY] = vocabulary
     header, total = _header(tensors, metadata, dtypes)
     start = len(header).to_bytes(8, "little") + header
     with atomic.writing(path, len(start) + total) as unfinished, unfinished.open("wb") as file:

@@ -1,7 +1,7 @@
 """Texts to ids: Qwen2's byte-level BPE with the special tokens of lyrics and styles.
 
 The vocabulary is read from a folder with Qwen2's `vocab.json` and `merges.txt` (ComfyUI ships one). For
-the tiny models there is a built-in one, of bytes alone.
+the built-in models there is one of bytes alone.
 """
 
 from __future__ import annotations
@@ -48,14 +48,15 @@ class Tokenizer:
         """Read Qwen2's files.
 
         Args:
-            folder: holds `vocab.json` and `merges.txt`; None for the built-in vocabulary of bytes, which no
-                trained model knows.
+            folder: holds `vocab.json` and `merges.txt`; None for a built-in vocabulary of bytes, which
+                the demo models read.
             version: "v1" or "v2".
 
         Raises:
             FileNotFoundError: a file is missing.
             MemoryError: there is not enough memory.
         """
+        self.reads_bytes = folder is None
         vocabulary, merges = _bytes() if folder is None else _read(Path(folder))
         tags = [f"[{tag}]" for tag in TAGS]
         markers = [*MARKERS, PURE_MUSIC] if version == "v2" else []

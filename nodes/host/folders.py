@@ -11,6 +11,7 @@ from pathlib import Path
 import comfy.model_management
 import folder_paths
 
+from ...levo import demo
 from ...levo.files import catalogue
 from ...levo.files.damage import display_name, printable
 from ...levo.files.listing import FoundFile, Listing, states
@@ -21,7 +22,8 @@ from ...levo.kinds import MODELS, Kind
 
 KEY = "levo"
 OTHER_PACKS = "SongGeneration"  # the folder of models/ that other packs for these models use
-TINY = "tiny (built in, random weights: sounds like noise)"
+DEMO = "demo (built in: small, sings nonsense)"
+TINY = "tiny (built in, random weights: sounds like noise)"  # in workflows from before there was DEMO
 NONE_FOUND = "no file found (run this to see which one is needed)"
 SIZE = re.compile(r" \([\d.]+ [GM]B\)$")  # how a combo's names end
 LOADERS = {
@@ -65,8 +67,8 @@ def name_of(path: Path) -> str:
 
 
 def choices(kind: Kind) -> list[str]:
-    """What the combo of a loader offers: the files of a kind, then the tiny set."""
-    return [*(files_by_label(kind) or [NONE_FOUND]), TINY]
+    """What the combo of a loader offers: the files of a kind, then the built-in model."""
+    return [*(files_by_label(kind) or [NONE_FOUND]), DEMO if demo.path(kind) else TINY]
 
 
 def choice_error(kind: Kind, choice: str | None) -> str | None:
@@ -87,7 +89,7 @@ def require_name(kind: Kind, choice: object) -> None:
 
 
 def path_of(kind: Kind, choice: str) -> Path | None:
-    """The file of a combo's choice; None for the tiny built-in set.
+    """The file of a combo's choice; None for the built-in model with random weights.
 
     Args:
         kind: of LOADERS.
@@ -101,6 +103,8 @@ def path_of(kind: Kind, choice: str) -> Path | None:
     require_name(kind, choice)
     if choice == TINY:
         return None
+    if choice == DEMO and (built_in := demo.path(kind)):
+        return built_in
     files = _files()
     by_label = _labelled(kind, files)
     names = Counter(path.name for path in by_label.values())

@@ -23,7 +23,7 @@ def weights(tmp_path: Path) -> list[str]:
 def test_little_gives_what_is_released():
     asked = arguments.read(["songs.jsonl", "out"])
     assert (asked.place.songs, asked.place.folder) == (Path("songs.jsonl"), Path("out"))
-    assert asked.engine.files.are_tiny
+    assert asked.engine.files.are_built_in
     assert (asked.options.kind, asked.options.steps, asked.options.sampling.top_k) == ("mixed", 10, 5_000)
     assert asked.cluster is None
 

@@ -16,6 +16,7 @@ ROOMS = (
     ("text", "layers", "audio"),
     ("tiny", "lelm", "renderer", "vae", "separator", "style_encoder"),
     ("kinds", "memory"),
+    ("demo",),
     ("files",),
     ("song",),
     ("batch",),

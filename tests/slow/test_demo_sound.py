@@ -1,0 +1,133 @@
+"""What the built-in demo models sing, by its sound: with lyrics they never saw and released settings.
+
+Limits come from the composer's own songs (README of tests/demo_models says what both reach).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from demo_models import codes, listening
+from support.demo_songs import DemoSong, sing
+
+VERSE = """[verse]
+Paper boats on a silver stream
+I fold the morning into a dream
+The kettle sings the window glows
+Nobody asks where the river goes
+"""
+CHORUS = """[chorus]
+Hold on hold on to the light
+We were lanterns in the night
+Hold on hold on my friend
+Every road comes home again
+"""
+SONG = f"[intro-short]\n\n{VERSE}\n{CHORUS}\n[outro-short]"
+STYLES = {
+    "pop": "female, pop, wistful, piano, drums",
+    "rock": "male, rock, energetic, electric guitar",
+    "ballad": "female, ballad, sad, strings",
+    "electronic": "male, electronic, upbeat, synthesizer",
+    "jazz": "female, jazz, romantic, saxophone",
+}
+SEED = 7
+VERSES, CHORUSES = codes.KINDS.index("verse"), codes.KINDS.index("chorus")
+
+
+@cache
+def song(style: str = "pop", lyrics: str = SONG, seed: int = SEED) -> DemoSong:
+    return sing(lyrics, STYLES[style], seed)
+
+
+each_style = pytest.mark.parametrize("style", STYLES)
+
+
+def sung(song: DemoSong) -> tuple[np.ndarray, np.ndarray]:
+    """Pitch in Hz of the frames that are clearly sung, and which of those in which a voice is heard are."""
+    pitch, clarity = listening.pitches(song.vocals)
+    heard = listening.levels(song.vocals) > listening.HEARD
+    clear = heard & (clarity > listening.CLEAR)
+    return pitch[clear], clear[heard]
+
+
+def kinds(song: DemoSong) -> np.ndarray:
+    """Kind of section of each frame, as the score says it in its second frame of each eighth; -1 before."""
+    what = song.codes[0] - codes.WHAT
+    told = (what >= 0) & (what < len(codes.KINDS) * codes.MOST_BARS)
+    last = np.maximum.accumulate(np.where(told, np.arange(len(what)), -1))
+    return np.where(last < 0, -1, what[last] // codes.MOST_BARS)
+
+
+@each_style
+def test_a_voice_sings_clear_notes_of_the_scale(style: str):
+    pitch, clear = sung(song(style))
+    assert len(clear) > 100  # 4 s
+    assert clear.mean() > 0.85
+    assert np.mean(listening.cents_off_scale(pitch) < 35) > 0.9
+
+
+@each_style
+def test_a_song_ends_by_itself_and_nothing_clips(style: str):
+    made = song(style)
+    assert made.ended
+    assert 15 < made.codes.shape[1] / 25 < 40
+    for sound in (made.mix, made.vocals, made.accompaniment):
+        assert 0.05 < np.abs(sound).max() < 1
+
+
+@each_style
+def test_the_band_plays_through_and_the_chorus_is_louder_than_the_verse(style: str):
+    made = song(style)
+    level = listening.levels(made.accompaniment)
+    assert np.mean(level > listening.HEARD) > 0.9
+    kind = kinds(made)[: len(level)]
+    assert level[kind == CHORUSES].mean() > 1.15 * level[kind == VERSES].mean()
+
+
+@each_style
+def test_stems_sum_to_the_mix(style: str):
+    made = song(style)
+    left = made.mix - made.vocals - made.accompaniment
+    assert np.sqrt(np.mean(left**2)) < 0.35 * np.sqrt(np.mean(made.mix**2))
+
+
+@each_style
+def test_the_beat_is_the_one_that_the_score_says(style: str):
+    made = song(style)
+    score = made.codes[0]
+    chord = (score >= codes.CHORD) & (score < codes.SUNG)
+    told = codes.TEMPOS[int(np.bincount((score[chord] - codes.CHORD) % len(codes.TEMPOS)).argmax())]
+    heard = listening.tempo(made.mix, tuple(np.arange(4.5, 11.0, 0.1)))
+    assert abs(heard / told - 1) < 0.05
+
+
+def test_a_man_sings_below_a_woman():
+    low, high = (np.median(sung(song(style))[0]) for style in ("rock", "pop"))
+    assert low < 0.75 * high
+
+
+def test_tags_of_genre_change_band_and_tempo():
+    rock, ballad = song("rock"), song("ballad")
+    slow, fast = (listening.tempo(each.mix, codes.TEMPOS) for each in (ballad, rock))
+    assert slow > 1.3 * fast
+    bands = {style: band(song(style)) for style in STYLES}
+    assert bands == {style: style for style in STYLES}
+
+
+def band(song: DemoSong) -> str:
+    """Which band plays in most frames."""
+    chord, _, _, style, _ = codes.chord_of(song.codes[2])
+    return codes.BANDS[int(np.bincount(style[chord >= 0]).argmax())]
+
+
+def test_another_seed_is_another_tune():
+    one, other = (song("pop", seed=seed).codes[1] for seed in (SEED, SEED + 1))
+    length = min(len(one), len(other))
+    assert np.mean(one[:length] == other[:length]) < 0.6
+
+
+def test_more_lines_take_longer():
+    short = song("pop", VERSE.rsplit("\n", 3)[0])
+    assert song("pop").codes.shape[1] > 1.5 * short.codes.shape[1]
