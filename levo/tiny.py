@@ -1,6 +1,7 @@
-"""The built-in models: released modules at a small size, with random weights that follow from their names.
+"""Models for tests: released modules at a small size, with random weights that follow from their names.
 
-They need no file and make noise, so that a graph can be tried, and tested, anywhere.
+They need no file and make noise. Workflows from before there were demo models name them; style encoders and
+the separator have no other built-in model.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from .verify import verify_files, verify_input
 CATEGORY = "audio/LeVo/loaders"
 DTYPE_CHOICES = [AUTO, *DTYPES]
 AS_WEIGHTS = "as weights"  # of keys and values
-FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the tiny set needs none."
+FILE_HINT = "Files belong in ComfyUI/models/levo, in folders of any depth; the built-in models need none."
 
 
 def _file_input(

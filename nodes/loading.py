@@ -101,7 +101,7 @@ def load_or_init(
     layout: released.Layout,
     vae: bool = False,
 ) -> None:
-    """Give a model the tensors of its file, or those of the tiny set where there is none.
+    """Give a model the tensors of its file, or random ones where there is none.
 
     Raises:
         CheckpointError: the file does not hold the model; says which file.

@@ -40,7 +40,7 @@ class LoadedModel:
 
     patcher: Any  # comfy.model_patcher.ModelPatcher
     config: Any  # of the model's kind
-    file: Path | None  # that the weights came from; None for the built-in tiny set
+    file: Path | None  # that the weights came from; None for random weights
     dtype: torch.dtype  # of what it computes
 
 

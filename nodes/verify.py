@@ -8,7 +8,7 @@ from ..levo.files import hashes
 from ..levo.kinds import Kind
 from .host import folders, reporting
 
-BUILT_IN = "Not checked: no hash is recorded for the tiny set, which is built in."
+BUILT_IN = "Not checked: no hash is recorded for random weights, which are built in."
 
 
 def verify_input() -> io.Boolean.Input:

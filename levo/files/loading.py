@@ -1,4 +1,4 @@
-"""From a path to a model's weights: those of a file, or of the tiny set where there is none.
+"""From a path to a model's weights: those of a file, or random ones where there is none.
 
 Knows no precision and nothing of who looks after a model's memory.
 """
@@ -34,7 +34,7 @@ def open_file(kind: Kind, path: Path | None) -> tuple[CheckpointFile | None, Any
 def load_weights(
     model: nn.Module, file: CheckpointFile | None, layout: released.Layout, device: torch.device | str
 ) -> None:
-    """Give a model the tensors of its file, or those of the tiny set where there is none.
+    """Give a model the tensors of its file, or random ones where there is none.
 
     Raises:
         CheckpointError: the file does not hold the model; says which file.
