@@ -27,9 +27,6 @@ RELEASED = Sampling()
 USAGE = """\
 %(prog)s [options] SONGS OUT
        %(prog)s report [--json] OUT"""
-NOISE = "`tiny` for random weights: noise"
-BUILT_IN = dict.fromkeys(("--lelm", "--renderer", "--vae"), f"`demo` for the built-in one, {NOISE}")
-BUILT_IN |= dict.fromkeys(("--style-encoder", "--track-encoder", "--separator"), NOISE)
 ABOUT = """\
 Makes the songs of a list: one FLAC or WAV each in the folder OUT, and a line for each in OUT/results.jsonl.
 SONGS is a text file with one JSON object a line, as the published code reads them:
@@ -153,7 +150,8 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "weights", "Paths or file:// addresses; with --ray each machine needs them in the same place."
+        "weights",
+        "Paths, file:// addresses or `demo`; with --ray each machine needs them in the same place.",
     )
     for name, what in (
         (
@@ -166,7 +164,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
         ("--track-encoder", "for prompt audio, where --renderer is no published file"),
         ("--separator", "htdemucs.pth; for prompt audio"),
     ):
-        group.add_argument(name, metavar="FILE", help=f"{what}; {BUILT_IN[name]}")
+        group.add_argument(name, metavar="FILE", help=f"{what}; `tiny` for random weights")
     group.add_argument(
         "--vocabulary",
         metavar="FOLDER",
@@ -276,12 +274,10 @@ def _files(args: argparse.Namespace) -> Files:
     if absent and len(absent) < len(named):
         missing = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
         raise ValueError(f"{missing}; give all three, or none for the demo models.")
-    if len(absent) == len(named):
-        named = dict.fromkeys(named, DEMO)
     paths = {
         name: _path(f"--{name.replace('_', '-')}", value, KINDS.get(name))
         for name, value in {
-            **named,
+            **(dict.fromkeys(named, DEMO) if absent else named),
             "style_encoder": args.style_encoder,
             "track_encoder": args.track_encoder or (None if args.renderer == DEMO else args.renderer),
             "separator": args.separator,

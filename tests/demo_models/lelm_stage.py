@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .lelm_training import Examples, SmallLeLM, batch_losses
-from .loop import Stage, descend
+from .training_loop import Stage, descend
 
 BATCH = 2  # songs a step
 

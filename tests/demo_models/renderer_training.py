@@ -17,7 +17,7 @@ from levo.renderer.solver import SIGMA_MIN
 from . import theory
 from .data import Songs
 from .lelm_training import Rows, stream_codes
-from .loop import Stage, descend
+from .training_loop import Stage, descend
 from .vae_training import Latents, crop_seed
 
 NULL_SHARE, KNOWN_SHARE = 0.1, 0.4

@@ -11,7 +11,15 @@ from pathlib import Path
 import torch
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-from demo_models import export, lelm_stage, loop, renderer_training, sizes, vae_stages, vae_training  # noqa: E402
+from demo_models import (  # noqa: E402
+    export,
+    lelm_stage,
+    renderer_training,
+    sizes,
+    training_loop,
+    vae_stages,
+    vae_training,
+)
 from demo_models.data import Songs  # noqa: E402
 from demo_models.lelm_training import Examples, SmallLeLM  # noqa: E402
 from demo_models.renderer_training import SmallRenderer  # noqa: E402
@@ -20,7 +28,7 @@ from levo.kinds import Kind  # noqa: E402
 from levo.vae.oobleck import Vae  # noqa: E402
 
 TRAINING_SEED, TRAINING_SONGS = 10_000, 1_000
-STEPS = {"shell": 600, "heart": 4_000, "whole": 1_000, "encoder": 1_500, "renderer": 5_000, "lelm": 2_700}
+STEPS = {"shell": 600, "heart": 3_000, "whole": 800, "encoder": 800, "renderer": 1_800, "lelm": 2_700}
 SEEN_SONGS = 3_000  # whose codes the files hold rows for
 MOST_FRAMES = 700  # of a song that LeLM is taught
 
@@ -33,18 +41,18 @@ def train_vae(folder: Path, stage: str) -> None:
     for earlier in ("shell", "heart", "whole"):
         if earlier == stage:
             break
-        loop.load(folder, earlier, {"vae": vae, "latents": latents})
+        training_loop.load(folder, earlier, {"vae": vae, "latents": latents})
     steps = STEPS[stage]
     if stage == "shell":
-        loop.run(vae_stages.shell(vae, songs, steps), folder)
+        training_loop.run(vae_stages.shell(vae, songs, steps), folder)
     else:
-        loop.run(getattr(vae_stages, stage)(vae, latents, songs, steps), folder)
+        training_loop.run(getattr(vae_stages, stage)(vae, latents, songs, steps), folder)
 
 
 def train_lelm(folder: Path) -> None:
     torch.manual_seed(0)
     model = SmallLeLM(sizes.LELM)
-    loop.run(
+    training_loop.run(
         lelm_stage.lelm(model, Examples(sizes.LELM, TRAINING_SEED, MOST_FRAMES), STEPS["lelm"]), folder
     )
 
@@ -52,9 +60,9 @@ def train_lelm(folder: Path) -> None:
 def train_renderer(folder: Path) -> None:
     torch.manual_seed(0)
     model, latents = SmallRenderer(sizes.RENDERER), vae_training.Latents()
-    loop.load(folder, "heart", {"latents": latents})
+    training_loop.load(folder, "heart", {"latents": latents})
     songs = Songs(TRAINING_SEED, TRAINING_SONGS)
-    loop.run(renderer_training.renderer(model, latents, songs, STEPS["renderer"]), folder)
+    training_loop.run(renderer_training.renderer(model, latents, songs, STEPS["renderer"]), folder)
 
 
 def write_files(folder: Path) -> None:
@@ -62,9 +70,9 @@ def write_files(folder: Path) -> None:
     vae, lelm, renderer = Vae(sizes.VAE), SmallLeLM(sizes.LELM), SmallRenderer(sizes.RENDERER)
     for stage in ("shell", "heart", "whole", "encoder"):
         if (folder / f"{stage}.pt").is_file():
-            loop.load(folder, stage, {"vae": vae})
-    loop.load(folder, "lelm", {"lelm": lelm})
-    loop.load(folder, "renderer", {"renderer": renderer})
+            training_loop.load(folder, stage, {"vae": vae})
+    training_loop.load(folder, "lelm", {"lelm": lelm})
+    training_loop.load(folder, "renderer", {"renderer": renderer})
     seen = Songs(TRAINING_SEED, SEEN_SONGS).seen()
     in_lelm = {f"{table}.{k}.weight": seen[k] for table in ("codes", "heads") for k in range(3)}
     in_renderer = {"vocal.codebook.weight": seen[1], "accompaniment.codebook.weight": seen[2]}

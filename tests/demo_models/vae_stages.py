@@ -14,8 +14,8 @@ from levo.vae.oobleck import Vae
 
 from . import vae_training as training
 from .data import Songs, sound
-from .loop import Stage, descend, parameters_of
 from .synthesis import HOP
+from .training_loop import Stage, descend, parameters_of
 from .vae_training import Latents
 
 LEVEL = 4.0  # the sound is trained on at this level; the last layer takes it back in the end

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds and ends 
 ray = pytest.importorskip("ray")
 
 NAMES = tuple(f"song {number}" for number in range(12))
-SMALL = ("--max-seconds=0.2", "--steps=1", "--render-guidance=1", "--threads=1")
+MODELS = ("--lelm=tiny", "--renderer=tiny", "--vae=tiny")
+SMALL = (*MODELS, "--max-seconds=0.2", "--steps=1", "--render-guidance=1", "--threads=1")
 OVER_RAY = (*SMALL, "--ray", "--workers=2")
 LOOPBACK = "0000000000000000FFFF00000100007F"  # 127.0.0.1, as an address of version 6
 PATIENCE = 600  # seconds, on a machine that is busy with other things

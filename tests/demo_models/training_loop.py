@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,20 +46,12 @@ def run(stage: Stage, folder: Path) -> None:
         stage: whose modules are changed in place.
         folder: where its state and log are kept.
     """
-    path = folder / f"{stage.name}.pt"
     optimiser = torch.optim.AdamW(
         stage.parameters, lr=stage.rate, betas=stage.betas, weight_decay=stage.decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(stage, step))
-    first = 0
-    if path.is_file():
-        saved = torch.load(path, weights_only=True)
-        for key, module in stage.modules.items():
-            module.load_state_dict(saved["modules"][key])
-        first = saved["step"]
-        if first < stage.steps:
-            optimiser.load_state_dict(saved["optimiser"])
-            schedule.load_state_dict(saved["schedule"])
+    path = folder / f"{stage.name}.pt"
+    first = _resume(path, stage, optimiser, schedule)
     saved_at, sums, counted, began = time.monotonic(), {}, 0, time.monotonic()
     for step in range(first, stage.steps):
         torch.manual_seed(step)
@@ -84,8 +77,21 @@ def run(stage: Stage, folder: Path) -> None:
             )
             sums, counted = {}, 0
         if time.monotonic() - saved_at > SAVE_SECONDS or step + 1 == stage.steps:
-            _save(path, stage, optimiser, schedule, step + 1)
+            _save(path, stage, step + 1, optimiser, schedule)
             saved_at = time.monotonic()
+
+
+def _resume(path: Path, stage: Stage, *others: Any) -> int:
+    """Bring back what was saved of a stage, its optimiser and its schedule; the step that comes next."""
+    if not path.is_file():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    for key, module in stage.modules.items():
+        module.load_state_dict(saved["modules"][key])
+    if saved["step"] < stage.steps:
+        for other, state in zip(others, saved["others"], strict=True):
+            other.load_state_dict(state)
+    return saved["step"]
 
 
 def _rate(stage: Stage, step: int) -> float:
@@ -94,17 +100,10 @@ def _rate(stage: Stage, step: int) -> float:
     return warm * (0.05 + 0.95 * (1 + turn) / 2)
 
 
-def _save(path: Path, stage: Stage, optimiser: torch.optim.Optimizer, schedule: object, step: int) -> None:
+def _save(path: Path, stage: Stage, step: int, *others: Any) -> None:
     part = path.with_suffix(".part")
-    torch.save(
-        {
-            "modules": {key: module.state_dict() for key, module in stage.modules.items()},
-            "optimiser": optimiser.state_dict(),
-            "schedule": schedule.state_dict(),  # type: ignore[attr-defined]
-            "step": step,
-        },
-        part,
-    )
+    modules = {key: module.state_dict() for key, module in stage.modules.items()}
+    torch.save({"modules": modules, "others": [each.state_dict() for each in others], "step": step}, part)
     part.replace(path)
 
 
