@@ -191,7 +191,7 @@ def _add_song(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=int, default=0, help="of every song; takes have the next ones")
     group.add_argument("--takes", type=_positive, default=1, metavar="N", help="of each song, made at once")
-    at_once = "songs that LeLM composes at once, which takes memory for each; N may change a draw"
+    at_once = "songs that LeLM composes at once, with memory for each; N may change a draw"
     group.add_argument("--batch", type=_positive, default=1, metavar="N", help=at_once)
     limit = "0: the checkpoint's own limit"
     group.add_argument("--max-seconds", type=float, default=0.0, metavar="S", help=limit)
