@@ -79,8 +79,9 @@ class Songs:
         ]
 
     def seen(self) -> list[set[int]]:
-        """Codes of each stream that there are."""
-        return [set(torch.cat([song[k] for song in self.codes]).tolist()) for k in range(3)]
+        """Codes of each stream that there are, and silence."""
+        silence: tuple[set[int], ...] = (set(), {codes.SILENT_VOCAL}, {codes.SILENT_ACCOMPANIMENT})
+        return [set(torch.cat([song[k] for song in self.codes]).tolist()) | silence[k] for k in range(3)]
 
     def crops(self, rng: np.random.Generator, count: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """Vocal and accompaniment codes [count, frames] and the places of their first frames [count].

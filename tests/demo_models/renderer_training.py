@@ -124,7 +124,7 @@ def renderer(model: SmallRenderer, latents: Latents, songs: Songs, steps: int) -
         known = torch.zeros_like(z)
         known[:, :fixed] = z[:, :fixed]
         told = (torch.rand(ROWS, 1, 1) >= NULL_SHARE).float()
-        times, noise = torch.rand(ROWS), torch.randn_like(z)
+        times, noise = torch.randn(ROWS).sigmoid(), torch.randn_like(z)  # as in arXiv:2403.03206
         t = times[:, None, None]
         noisy = (1 - (1 - SIGMA_MIN) * t) * noise + t * z
         known_input = torch.cat((model.mask(mask), known, told * model.condition(vocal, band)), dim=-1)
