@@ -22,6 +22,7 @@ from .vae_stages import LEVEL
 LICENCE = (
     "BSD-3-Clause, of ComfyUI-LeVo: trained on songs that its own composer made; no recording was used"
 )
+HEADROOM = 1.35
 SOURCE = "tests/demo_models of ComfyUI-LeVo"
 
 
@@ -68,10 +69,10 @@ def renderer_tensors(model: SmallRenderer) -> tuple[dict[str, Tensor], dict[str,
 
 
 def vae_tensors(vae: Vae) -> tuple[dict[str, Tensor], dict[str, Rows]]:
-    """At the level of sound: it was trained louder."""
+    """At the level of sound: it was trained louder, and rock would clip."""
     tensors = dict(vae.state_dict())
-    tensors["decoder.last.weight"] = tensors["decoder.last.weight"] / LEVEL
-    tensors["encoder.first.weight"] = tensors["encoder.first.weight"] * LEVEL
+    tensors["decoder.last.weight"] = tensors["decoder.last.weight"] / (LEVEL * HEADROOM)
+    tensors["encoder.first.weight"] = tensors["encoder.first.weight"] * LEVEL * HEADROOM
     return tensors, {}
 
 

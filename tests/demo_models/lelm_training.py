@@ -27,6 +27,7 @@ from .vae_training import crop_seed
 
 NULL_SHARE, PROMPT_SHARE, STRANGE_SHARE = 0.12, 0.1, 0.01
 IGNORED = -100  # of cross-entropy
+DECISIVE, DECISIVE_FRAMES = 25, 8  # the weight of a song's first frames
 BYTES = range(256)
 SPECIALS = range(151_643, 151_659)
 
@@ -169,6 +170,7 @@ class Example:
     row: int  # of the conditions: 1 where nothing is told
     placed: Tensor  # [3, steps]
     targets: Tensor  # [3, steps] codes, IGNORED where nothing is asked
+    weights: Tensor  # [3, steps] of the losses
 
 
 class Examples:
@@ -200,15 +202,31 @@ class Examples:
         sequence = delay(ended, self.config.delays)
         targets = torch.where(sequence == EMPTY, IGNORED, sequence)
         row = int(rng.random() < NULL_SHARE)
-        return Example(conditions, row, sequence[:, :-1], targets[:, 1:])
+        weights = delay(decisive(frames[0]), self.config.delays)
+        weights = torch.where(sequence == EMPTY, 0, weights).float().clamp(min=1)
+        return Example(conditions, row, sequence[:, :-1], targets[:, 1:], weights[:, 1:])
+
+
+def decisive(frames: Tensor) -> Tensor:
+    """How much frames [3, T] and the end count, [3, T + 1]: tempo, band and voice are decided only once."""
+    weights = torch.ones(3, frames.shape[1] + 1, dtype=torch.long)
+    weights[:, :DECISIVE_FRAMES] = DECISIVE
+    sung = (frames[1] != codes.SILENT_VOCAL).nonzero()
+    if len(sung):
+        weights[1, int(sung[0])] = 4 * DECISIVE
+    return weights
 
 
 def batch_losses(model: SmallLeLM, examples: list[Example]) -> list[Tensor]:
     """Cross-entropy of each stream over some songs."""
     steps = max(each.placed.shape[1] for each in examples)
-    placed = torch.stack([F.pad(e.placed, (0, steps - e.placed.shape[1]), value=EMPTY) for e in examples])
-    targets = torch.stack(
-        [F.pad(e.targets, (0, steps - e.targets.shape[1]), value=IGNORED) for e in examples]
+    placed, targets, weights = (
+        torch.stack([F.pad(row, (0, steps - row.shape[1]), value=fill) for row in rows])
+        for rows, fill in (
+            ([each.placed for each in examples], EMPTY),
+            ([each.targets for each in examples], IGNORED),
+            ([each.weights for each in examples], 0),
+        )
     )
     prefixes = [model.prefix(each.conditions, each.row) for each in examples]
     first, second = (torch.stack(side) for side in zip(*prefixes, strict=True))
@@ -220,5 +238,9 @@ def batch_losses(model: SmallLeLM, examples: list[Example]) -> list[Tensor]:
         others = math.log(len(rows.place) - len(rows.used))  # so many codes have the last row's logit
         logits = torch.cat((logits[..., :-1], logits[..., -1:] + others), dim=-1)
         asked = torch.where(wanted == IGNORED, IGNORED, place[wanted.clamp(min=0)])
-        losses.append(F.cross_entropy(logits.flatten(0, 1), asked.flatten(), ignore_index=IGNORED))
+        each = F.cross_entropy(
+            logits.flatten(0, 1), asked.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        weight = weights[:, k].flatten() * (asked.flatten() != IGNORED)
+        losses.append((each * weight).sum() / weight.sum())
     return losses
