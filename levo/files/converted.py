@@ -53,6 +53,7 @@ class Provenance:
 
     source: str  # name of the file
     sha256: str  # of that file
+    licence: str = LICENCE
 
 
 def kind_in(inventory: Inventory) -> Kind | str | None:
@@ -63,9 +64,9 @@ def kind_in(inventory: Inventory) -> Kind | str | None:
 
 def provenance_in(inventory: Inventory) -> Provenance:
     """Where the weights of a converted file came from first."""
-    return Provenance(
-        inventory.metadata.get("levo.source", ""), inventory.metadata.get("levo.source_sha256", "")
-    )
+    metadata = inventory.metadata
+    source, sha256 = metadata.get("levo.source", ""), metadata.get("levo.source_sha256", "")
+    return Provenance(source, sha256, metadata.get("levo.licence", LICENCE))
 
 
 def config_in(path: Path, inventory: Inventory, expected_kind: Kind) -> Any:
@@ -211,7 +212,7 @@ def save(
         "levo.config": json.dumps(dataclasses.asdict(config)),
         "levo.source": origin.source,
         "levo.source_sha256": origin.sha256,
-        "levo.licence": LICENCE,
+        "levo.licence": origin.licence,
         "levo.sha256": UNHASHED,
     }
     if vocabulary:

@@ -87,3 +87,19 @@ def test_a_file_whose_rows_are_damaged_says_so_in_a_sentence(tmp_path: Path):
     file, config = open_file(Kind.LELM, broken)
     with pytest.raises(CheckpointError, match=r"wrong in shape: codes\.0\.weight"):
         load_weights(LeLM(config, device="meta"), file, released.lelm_layout(config), "cpu")
+
+
+def test_a_demo_model_that_is_saved_still_reads_bytes_and_keeps_its_licence(tmp_path: Path):
+    file, config = open_file(Kind.LELM, demo.path(Kind.LELM))
+    model = LeLM(config, device="meta", dtype=torch.float16)
+    load_weights(model, file, released.lelm_layout(config), "cpu")
+    path = tmp_path / "saved.safetensors"
+    converted.save(
+        path, model, Kind.LELM, config, file.provenance, None, lambda done, total: None, converted.BYTES
+    )
+    saved = open_checkpoint(path)
+    assert reads_bytes(saved)
+    assert saved.inventory.metadata["levo.licence"] == file.inventory.metadata["levo.licence"]
+    again = LeLM(config, device="meta", dtype=torch.float16)
+    load_weights(again, saved, released.lelm_layout(config), "cpu")
+    assert torch.equal(again.codes[0].weight, model.codes[0].weight)
