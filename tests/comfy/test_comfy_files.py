@@ -18,6 +18,7 @@ from support.sentences import assert_one_sentence
 from levo.kinds import Kind
 
 TINY = "tiny (built in, random weights: sounds like noise)"
+DEMO = "demo (built in: small, sings nonsense)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
 LOADERS = {Kind.LELM: "LeVoLoadLeLM", Kind.RENDERER: "LeVoLoadRenderer", Kind.VAE: "LeVoLoadVAE"}
 
@@ -110,7 +111,7 @@ def test_a_layout_is_offered_wherever_it_lies(
     if linked:
         (models / "linked").symlink_to(tmp_path)
     for kind in LOADERS:
-        assert choices(server, kind) == [*labels(folder, layout, kind), TINY]
+        assert choices(server, kind) == [*labels(folder, layout, kind), DEMO]
     endings = {Path(name).suffix for name in server.get("/models/levo")}
     assert endings == {".ckpt", ".pt", ".pth", ".safetensors"}
     label = "septoken slim (3.8 GB)" if layout == "tencent" else "septoken full (4.8 GB)"
@@ -120,7 +121,7 @@ def test_a_layout_is_offered_wherever_it_lies(
 def test_what_other_packs_have_is_offered_too(server: ComfyServer, models_of_other_packs: Path):
     releases.lay_out(models_of_other_packs, "tencent")
     for kind in LOADERS:
-        assert choices(server, kind) == [*labels(models_of_other_packs, "tencent", kind), TINY]
+        assert choices(server, kind) == [*labels(models_of_other_packs, "tencent", kind), DEMO]
 
 
 def test_folders_of_extra_model_paths_are_searched(tmp_path: Path):
@@ -130,7 +131,7 @@ def test_folders_of_extra_model_paths_are_searched(tmp_path: Path):
     arguments = ("--extra-model-paths-config", str(config))
     with ComfyServer(tmp_path / "comfyui", arguments=arguments) as server:
         for kind in LOADERS:
-            assert choices(server, kind) == [*labels(folder, "eastmoe", kind), TINY]
+            assert choices(server, kind) == [*labels(folder, "eastmoe", kind), DEMO]
         assert f" to {server.base / 'models' / 'levo'}/" in refusal(server, vae=NONE_FOUND)
 
 
@@ -142,7 +143,7 @@ def test_files_of_one_name_are_offered_with_their_places(server: ComfyServer, mo
         labelled("base-full in first/model.pt", file),
         labelled("base-full in second/songgeneration_base_full/model.pt", file),
         labelled("base-full in second/songgeneration_base_full/new_model.pt", file),
-        TINY,
+        DEMO,
     ]
 
 
@@ -160,7 +161,7 @@ PUBLISHED = {
 def test_without_files_the_first_choice_says_what_is_needed(server: ComfyServer, kind: str):
     assert "levo" in server.get("/models")
     assert server.get("/models/levo") == []
-    assert choices(server, kind) == [NONE_FOUND, TINY]
+    assert choices(server, kind) == [NONE_FOUND, DEMO]
     sentence = refusal(server, **{kind.lower(): NONE_FOUND})
     repository, file, folder = PUBLISHED[kind]
     assert f"https://huggingface.co/{repository}" in sentence
@@ -237,7 +238,7 @@ def test_a_damaged_file_is_offered_and_stops_the_run_with_a_sentence_that_names_
     (models / file).parent.mkdir()
     (models / file).write_bytes(content)
     label, *others = choices(server, kind)
-    assert (label, others) == (f"damaged {file} (0 MB)", [TINY])
+    assert (label, others) == (f"damaged {file} (0 MB)", [DEMO])
     assert sentence_of(shown(server, **{kind.lower(): label})).startswith(f"{file} {sentence}")
 
 
@@ -269,7 +270,7 @@ def test_a_release_without_its_config_is_offered_and_says_what_is_missing(
 ):
     path = releases.write_release(models / "songgeneration_base", "base")
     (path.parent / "config.yaml").unlink()
-    assert choices(server, Kind.LELM) == [labelled("base", path), TINY]
+    assert choices(server, Kind.LELM) == [labelled("base", path), DEMO]
     assert sentence_of(shown(server, lelm="base")) == (
         f"{path.parent / 'config.yaml'} is missing; put it beside the weights it was published with."
     )
@@ -312,6 +313,18 @@ def test_released_files_load_at_full_size(server: ComfyServer, models: Path):
         server.clear_cache()
 
 
+def test_the_demo_models_sing_and_workflows_that_say_tiny_still_run(server: ComfyServer):
+    short = {"max_seconds": 2}
+    demo, _ = songs.make(
+        server, compose=short, **{f"load{k.lower()}": {"checkpoint": DEMO} for k in LOADERS}
+    )
+    tiny, _ = songs.make(
+        server, compose=short, **{f"load{k.lower()}": {"checkpoint": TINY} for k in LOADERS}
+    )
+    assert tiny.seconds == 2 and 1.5 < demo.seconds <= 2  # it ends a song whose score ends
+    assert 0.02 < np.abs(demo.sound).max() < 1
+
+
 def test_saved_models_make_the_song_of_those_they_were_saved_from(server: ComfyServer, models: Path):
     short = {"max_seconds": 2}
     wanted, _ = songs.make(server, compose=short)
@@ -324,7 +337,7 @@ def test_saved_models_make_the_song_of_those_they_were_saved_from(server: ComfyS
     assert run.status == "success", run.error
     for kind in LOADERS:
         file = models / "saved" / f"tiny {kind}.safetensors"
-        assert choices(server, kind) == [labelled(f"tiny {kind}", file), TINY]
+        assert choices(server, kind) == [labelled(f"tiny {kind}", file), DEMO]
     chosen = {f"load{kind.lower()}": {"checkpoint": f"tiny {kind}"} for kind in LOADERS}
     song, _ = songs.make(server, compose=short, **chosen)
     assert np.array_equal(song.sound, wanted.sound)

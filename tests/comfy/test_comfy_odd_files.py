@@ -19,6 +19,7 @@ from support.sentences import assert_one_sentence
 from levo.kinds import Kind
 
 TINY = "tiny (built in, random weights: sounds like noise)"
+DEMO = "demo (built in: small, sings nonsense)"
 NONE_FOUND = "no file found (run this to see which one is needed)"
 LOADERS = {
     Kind.LELM: ("LeVoLoadLeLM", "checkpoint"),
@@ -112,7 +113,7 @@ def test_all_nodes_are_there_whatever_lies_in_the_folders(
 @pytest.mark.parametrize("odd", ["nothing", "a header nested 100,000 deep", "a pipe", "a link to nowhere"])
 def test_an_odd_file_that_a_workflow_names_is_named(server: ComfyServer, models: Path, odd: str):
     odd_files.SAFETENSORS[odd](models / "my-vae.safetensors")
-    assert choices(server, Kind.VAE) == [NONE_FOUND, TINY]
+    assert choices(server, Kind.VAE) == [NONE_FOUND, DEMO]
     for choice in ("my-vae.safetensors", "my-vae (675 MB)", "my-vae"):
         text = sentence(server, Kind.VAE, choice)
         assert "levo/my-vae.safetensors " in text and "There is no" not in text
@@ -159,8 +160,8 @@ def test_a_cut_file_of_ours_is_offered_where_it_belongs_and_named(
 def test_a_cut_release_under_another_name_is_offered_and_named(server: ComfyServer, models: Path):
     path = releases.write(models / "v2-medium.pt", releases.lelm("v2-medium"))
     os.truncate(path, path.stat().st_size // 2)
-    (damaged, tiny) = choices(server, Kind.LELM)
-    assert damaged == "damaged levo/v2-medium.pt (0 MB)" and tiny == TINY
+    (damaged, built_in) = choices(server, Kind.LELM)
+    assert damaged == "damaged levo/v2-medium.pt (0 MB)" and built_in == DEMO
     for choice in (damaged, "v2-medium.pt"):
         assert "levo/v2-medium.pt was cut off" in sentence(server, Kind.LELM, choice)
 
@@ -172,7 +173,7 @@ def test_damaged_files_come_behind_those_that_are_whole(server: ComfyServer, mod
     assert [choice.split(" (")[0] for choice in choices(server, Kind.VAE)] == [
         "z",
         "damaged levo/a.safetensors",
-        "tiny",
+        "demo",
     ]
 
 

@@ -80,7 +80,7 @@ def test_the_example_workflow_makes_a_song(server: ComfyServer, object_info: dic
     run = server.run(prompt)
     assert run.status == "success", run.error
     sound, rate, container = songs.sound_of(server, run, nodes["LeVoExport"])
-    limit = prompt[nodes["LeVoCompose"]]["inputs"]["max_seconds"] or 48
+    limit = prompt[nodes["LeVoCompose"]]["inputs"]["max_seconds"] or 60
     assert (container, rate, sound.shape[1]) == ("FLAC", songs.SAMPLE_RATE, 2)
     assert len(sound) == round(float(run.outputs["seconds"]["text"][0]) * rate)
     assert len(sound) % FRAME == 0

@@ -77,7 +77,7 @@ def test_a_saved_file_is_checked_against_its_own_hash(server: ComfyServer, model
 def test_the_tiny_set_has_no_hash(server: ComfyServer, loader: str):
     names = ("septoken", "one_rvq") if loader == "StyleEncoder" else ("checkpoint",)
     texts = texts_of(server, loading(loader, **dict.fromkeys(names, TINY)))
-    assert texts == ["Not checked: no hash is recorded for the tiny set, which is built in."]
+    assert texts == ["Not checked: no hash is recorded for random weights, which are built in."]
 
 
 def test_a_file_of_an_earlier_version_loads_and_says_that_it_was_not_checked(server, models):

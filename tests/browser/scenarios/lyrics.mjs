@@ -158,13 +158,12 @@ export async function the_length_is_held_against_the_limit_of_the_checkpoint_in_
   await shows(length, "of at most 4:30");
   await page.evaluate(() => {
     const loader = app.graph._nodes.find((node) => node.type === "LeVoLoadLeLM");
-    const tiny = loader.widgets[0].options.values.find((choice) => choice.startsWith("tiny"));
-    loader.widgets[0].value = tiny;
+    loader.widgets[0].value = loader.widgets[0].options.values.find((choice) => choice.startsWith("demo"));
   });
   await connect(page, "LeVoLyrics", "STRING", "LeVoConditioning", "lyrics");
   await connect(page, "LeVoConditioning", "LEVO_CONDITIONING", "LeVoCompose", "conditioning");
   await connect(page, "LeVoLoadLeLM", "LEVO_LELM", "LeVoCompose", "lelm");
-  await shows(length, "of at most 0:48");
+  await shows(length, "of at most 1:00");
   await text(page).fill(`[verse]\n${"and all the boats go out again\n".repeat(20)}`);
   await page.locator(".levo-over .levo-block").waitFor();
 }

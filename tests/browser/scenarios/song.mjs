@@ -10,6 +10,7 @@ const WIRES = [["LeVoLyrics", "STRING", "LeVoConditioning", "lyrics"],
   ["LeVoLoadLeLM", "LEVO_LELM", "LeVoSong", "lelm"], ["LeVoLoadRenderer", "LEVO_RENDERER", "LeVoSong", "renderer"],
   ["LeVoLoadVAE", "LEVO_VAE", "LeVoSong", "vae"], ["LeVoLoadVAE", "LEVO_VAE", "LeVoDecode", "vae"],
   ["LeVoSong", "LATENT", "LeVoDecode", "latent"], ["LeVoDecode", "AUDIO", "PreviewAudio", "audio"]];
+const TINY = "tiny (built in, random weights: sounds like noise)"; // whose songs last until the limit
 const FIRST = 40 - 0.64; // seconds: a window but for what waits for the next one
 // A song of the tiny models that is longer than a window.
 const VALUES = {
@@ -23,14 +24,14 @@ const VALUES = {
 export async function the_first_window_is_heard_before_the_song_is_whole(page) {
   await onlyNodes(page, ...NODES);
   for (const wire of WIRES) await connect(page, ...wire);
-  await page.evaluate((values) => {
+  await page.evaluate(([values, TINY]) => {
     for (const node of app.graph._nodes) {
       const loaded = node.widgets?.find(({ name }) => name === "checkpoint");
-      if (loaded) loaded.value = loaded.options.values.find((choice) => choice.startsWith("tiny"));
+      if (loaded) loaded.value = TINY;
       for (const [name, value] of Object.entries(values[node.type] ?? {}))
         node.widgets.find((widget) => widget.name === name).value = value;
     }
-  }, VALUES);
+  }, [VALUES, TINY]);
   await page.evaluate(() => {
     window.seen = [];
     const heard = ({ target }) => target.closest(".levo-early") && seen.push(target.duration);
