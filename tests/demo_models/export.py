@@ -22,7 +22,7 @@ from .vae_stages import LEVEL
 LICENCE = (
     "BSD-3-Clause, of ComfyUI-LeVo: trained on songs that its own composer made; no recording was used"
 )
-HEADROOM = 1.35
+HEADROOM = 1.6
 SOURCE = "tests/demo_models of ComfyUI-LeVo"
 
 

@@ -202,18 +202,19 @@ class Examples:
         sequence = delay(ended, self.config.delays)
         targets = torch.where(sequence == EMPTY, IGNORED, sequence)
         row = int(rng.random() < NULL_SHARE)
-        weights = delay(decisive(frames[0]), self.config.delays)
+        weights = delay(decisive(song), self.config.delays)
         weights = torch.where(sequence == EMPTY, 0, weights).float().clamp(min=1)
         return Example(conditions, row, sequence[:, :-1], targets[:, 1:], weights[:, 1:])
 
 
-def decisive(frames: Tensor) -> Tensor:
-    """How much frames [3, T] and the end count, [3, T + 1]: tempo, band and voice are decided only once."""
-    weights = torch.ones(3, frames.shape[1] + 1, dtype=torch.long)
+def decisive(song: composer.Song) -> Tensor:
+    """How much frames and the end count, [3, T + 1]: tempo, band and voice are decided in few places."""
+    weights = torch.ones(3, len(song.frames) + 1, dtype=torch.long)
     weights[:, :DECISIVE_FRAMES] = DECISIVE
-    sung = (frames[1] != codes.SILENT_VOCAL).nonzero()
-    if len(sung):
-        weights[1, int(sung[0])] = 4 * DECISIVE
+    for section in set(song.frames.section.tolist()):
+        (sung,) = np.nonzero((song.frames.section == section) & (song.frames.pitch >= 0))
+        if len(sung):
+            weights[1, sung[0]] = 4 * DECISIVE
     return weights
 
 
