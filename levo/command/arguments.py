@@ -18,8 +18,7 @@ from .job import Engine, Files, SongOptions
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
 
-DEMO, TINY, EXAMPLE = "demo", "tiny", "example"
-REPORT = "report"
+DEMO, TINY, EXAMPLE, REPORT = "demo", "tiny", "example", "report"
 KINDS = {"lelm": Kind.LELM, "renderer": Kind.RENDERER, "vae": Kind.VAE}  # that there are demo models of
 STEMS = {mode.split()[0]: mode for mode in MODES}  # "sum to mix" is "sum" here
 ON, OFF = "on", "off"
@@ -191,7 +190,7 @@ def _add_song(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--seed", type=int, default=0, help="of every song; takes have the next ones")
     group.add_argument("--takes", type=_positive, default=1, metavar="N", help="of each song, made at once")
-    at_once = "songs that LeLM composes at once, with memory for each; N may change a draw"
+    at_once = "songs composed at once, with memory for each; N may change a draw"
     group.add_argument("--batch", type=_positive, default=1, metavar="N", help=at_once)
     limit = "0: the checkpoint's own limit"
     group.add_argument("--max-seconds", type=float, default=0.0, metavar="S", help=limit)
