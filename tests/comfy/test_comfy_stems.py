@@ -150,9 +150,9 @@ def test_the_example_workflow_makes_stems_and_keeps_the_tokens(
         stems = [io.BytesIO(archive.read(f"LeVo - {stem}.flac")) for stem in TRACKS[1:]]
     vocals, accompaniment = (soundfile.read(stem, dtype="float32")[0] for stem in stems)
     assert 1.8 * songs.SAMPLE_RATE < len(vocals) == len(accompaniment) <= 2 * songs.SAMPLE_RATE
-    # The mix is finished: as loud as asked, and its end is cut where it is silent.
+    # The mix is finished: as loud as asked, faded out, and cut where it is silent.
     assert songs.SAMPLE_RATE < len(mix) <= len(vocals)
-    heard, summed = (x[: songs.SAMPLE_RATE] for x in (mix, vocals + accompaniment))
+    heard, summed = (x[: songs.SAMPLE_RATE // 10] for x in (mix, vocals + accompaniment))
     gain = (heard * summed).sum() / (summed**2).sum()
     assert gain > 0 and level(heard - gain * summed) < level(heard) - 20
     assert server.output_file(run.outputs[nodes["LeVoSaveTokens"]]["tokens"][0]).exists()
