@@ -24,7 +24,7 @@ export async function cancel_stops_composing_from_the_interface_and_progress_is_
   });
   const ended = runTo(page, "execution_interrupted");
   await page.getByTestId("queue-button").click();
-  await page.locator("span", { hasText: "real time" }).waitFor(); // on the node; the row of App mode has it too
+  await page.getByText("real time").filter({ visible: true }).first().waitFor(); // on the node, and in the row of App mode
   await page.getByRole("button", { name: "Cancel current run" }).click();
   await ended;
 }
