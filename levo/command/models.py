@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..files import released
-from ..files.checkpoint import open_checkpoint, reads_bytes
+from ..files.checkpoint import reads_bytes
 from ..files.damage import display_name
 from ..files.loading import load_weights, open_file
 from ..files.tensor_file import CheckpointError
@@ -58,9 +58,7 @@ class Models:
             torch.set_num_threads(engine.threads)
         self.device = device_of(engine.device)
         self._home = torch.device("cpu") if engine.low_memory else self.device
-        self.lelm = self._lelm(files.lelm)
-        vocabulary = None if _reads_bytes(files.lelm) else files.vocabulary
-        self.tokenizer = _tokenizer(vocabulary, self.lelm.config.version)
+        self.lelm, self.tokenizer = self._lelm(files.lelm)
         self.renderer = self._renderer(files.renderer)
         self.vae = self._vae(files.vae)
         self.encoders: tuple[Loaded, ...] = ()
@@ -103,13 +101,15 @@ class Models:
         """Which weights there are, for results."""
         return {"renderer": self.renderer.name, "vae": self.vae.name}
 
-    def _lelm(self, path: Path | None) -> Loaded:
+    def _lelm(self, path: Path | None) -> tuple[Loaded, Tokenizer]:
         file, config = open_file(Kind.LELM, path)
         precision = lelm_precision(self.engine.dtype, self.engine.attention, config.head_width, self.device)
         model = LeLM(
             config, precision.operations, precision.attention, device="meta", dtype=precision.dtype
         )
-        return self._filled(model, file, released.lelm_layout(config), config, precision)
+        loaded = self._filled(model, file, released.lelm_layout(config), config, precision)
+        vocabulary = None if reads_bytes(file) else self.engine.files.vocabulary
+        return loaded, _tokenizer(vocabulary, config.version)
 
     def _renderer(self, path: Path | None) -> Loaded:
         file, config = open_file(Kind.RENDERER, path)
@@ -148,10 +148,6 @@ class Models:
         name = display_name(file.path) if file else TINY
         log.info("Loaded %s (%s, %s).", type(model).__name__, name, precision.dtype)
         return Loaded(model, config, name, precision.dtype)
-
-
-def _reads_bytes(path: Path | None) -> bool:
-    return path is not None and reads_bytes(open_checkpoint(path))
 
 
 def _tokenizer(folder: Path | None, version: str) -> Tokenizer:
