@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SILENT_VOCAL, SILENT_ACCOMPANIMENT = 3_142, 9_670  # as in the released code books
+from levo.config import SILENT_ACCOMPANIMENT, SILENT_VOCAL
+
 VOCAL, ACCOMPANIMENT = 4_000, 10_000  # the first codes of notes and of chords
 
 PITCHES = 20  # ten of a low voice, then ten of a high one

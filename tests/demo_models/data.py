@@ -46,6 +46,13 @@ def chord_table() -> Tensor:
     return table
 
 
+@lru_cache(maxsize=1)
+def drum_table() -> Tensor:
+    """[drum, HOP + FADE]."""
+    drums = [synthesis.drum_frame(drum) for drum in range(len(codes.DRUMS))]
+    return torch.from_numpy(np.stack(drums)).float()
+
+
 def joined(pieces: Tensor) -> Tensor:
     """[B, T, channels, HOP + FADE] to [B, channels, T * HOP]; see synthesis._joined."""
     fade, hop = synthesis.FADE, synthesis.HOP
@@ -64,7 +71,7 @@ def sound(vocal: Tensor, band: Tensor, start: Tensor) -> Tensor:
     chord, struck, drum, style, density = (torch.from_numpy(part) for part in codes.chord_of(band.numpy()))
     sounding = (chord >= 0)[..., None, None]
     pieces = chord_table()[chord.clamp(min=0), struck, style, density, phase]
-    drums = torch.from_numpy(np.stack([synthesis.drum_frame(d) for d in range(len(codes.DRUMS))])).float()
+    drums = drum_table()
     loud = torch.where(density == 1, synthesis.LOUD, 1.0)[..., None]
     pieces = (pieces + (drums[drum] * loud)[:, :, None]) * sounding
     return joined(voice) + joined(pieces)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from levo.config import SAMPLE_RATE as RATE
+from levo.config import SAMPLES_PER_FRAME as HOP
+
 from . import theory
 
-RATE = 48_000
-HOP = 1_920
 WINDOW = 4_096
 LOWEST, HIGHEST = 80.0, 650.0  # Hz of a sung pitch
 CLEAR = 0.75  # of the autocorrelation, where 1 is a perfectly periodic sound
@@ -81,10 +82,3 @@ def tempo(sound: np.ndarray, eighths: tuple[float, ...]) -> float:
         return float(np.mean([np.interp(4 * eighth * k, lags, same) for k in range(1, 9)]))
 
     return max(eighths, key=fit)
-
-
-def brightness(sound: np.ndarray) -> float:
-    """Centre of the spectrum in Hz."""
-    power = np.abs(np.fft.rfft(sound.mean(0))) ** 2
-    frequency = np.fft.rfftfreq(sound.shape[1], 1 / RATE)
-    return float((power * frequency).sum() / (power.sum() + 1e-12))

@@ -11,10 +11,11 @@ from functools import cache
 
 import numpy as np
 
+from levo.config import SAMPLE_RATE as RATE
+from levo.config import SAMPLES_PER_FRAME as HOP
+
 from . import codes, theory
 
-RATE = 48_000
-HOP = 1_920  # samples a frame
 FADE = 384  # samples over which a frame gives way to the next
 HIGHEST = 7_000.0  # Hz of the highest partial
 VIBRATO, DEPTH = 6.25, 0.010  # Hz, and share of the pitch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,3 @@ def parameters_of(*modules: nn.Module | None) -> list[nn.Parameter]:
 def descend(**parts: Tensor) -> dict[str, Tensor]:
     """Losses that are summed as they are."""
     return {"loss": torch.stack(list(parts.values())).sum(), **parts}
-
-
-def frozen(modules: Iterable[nn.Module]) -> None:
-    """No gradients for these."""
-    for module in modules:
-        module.requires_grad_(False)
