@@ -7,7 +7,7 @@ those rows alone, around the stages of the model itself.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from levo.text.tokenizer import Tokenizer
 from . import codes, composer
 from .vae_training import crop_seed
 
-NULL_SHARE, PROMPT_SHARE, STRANGE_SHARE = 0.12, 0.1, 0.01
+NULL_SHARE, PROMPT_SHARE, STRANGE_SHARE, MISLED_SHARE = 0.12, 0.1, 0.01, 0.5
+MISLED_FRAMES = 40  # how long a wrong voice or band lasts, on average
 IGNORED = -100  # of cross-entropy
 DECISIVE, DECISIVE_FRAMES = 25, 8  # the weight of a song's first frames
 BYTES = range(256)
@@ -197,14 +198,33 @@ class Examples:
         conditions = prepare(song.lyric, style, prompt, self.config, self.tokenizer)
         strange = torch.rand(conditions.lyric.shape) < STRANGE_SHARE
         conditions.lyric[strange] = 100_000  # a row that is not in use
-        frames = torch.from_numpy(song.frames.codes())[None]
-        ended = torch.cat((frames[0], torch.full((3, 1), END)), dim=1)
-        sequence = delay(ended, self.config.delays)
+        sequence = self._sequence(song.frames)
         targets = torch.where(sequence == EMPTY, IGNORED, sequence)
         row = int(rng.random() < NULL_SHARE)
+        told = row == 0 and rng.random() < MISLED_SHARE
+        heard = self._sequence(misled(song.frames, rng)) if told else sequence
         weights = delay(decisive(song), self.config.delays)
         weights = torch.where(sequence == EMPTY, 0, weights).float().clamp(min=1)
-        return Example(conditions, row, sequence[:, :-1], targets[:, 1:], weights[:, 1:])
+        return Example(conditions, row, heard[:, :-1], targets[:, 1:], weights[:, 1:])
+
+    def _sequence(self, frames: codes.Frames) -> Tensor:
+        """Codes of a song and its end, delayed, [3, T + 1 + the longest delay]."""
+        ended = np.concatenate((frames.codes(), np.full((3, 1), END)), axis=1)
+        return delay(torch.from_numpy(ended), self.config.delays)
+
+
+def misled(frames: codes.Frames, rng: np.random.Generator) -> codes.Frames:
+    """Frames in which voice and band are wrong for a while, here and there.
+
+    Who hears them and is to go on with the right ones cannot copy what came before: voice and band are read
+    from the tags in every frame of a song and not in its first alone.
+    """
+    count = len(frames)
+    voice, band = np.cumsum(rng.random((2, count)) < 1 / MISLED_FRAMES, axis=1)
+    turned = rng.integers(0, 2, count + 1)[voice] * (codes.PITCHES // 2)
+    other = rng.integers(0, len(codes.BANDS), count + 1)[band]
+    pitch = np.where(frames.pitch < 0, frames.pitch, (frames.pitch + turned) % codes.PITCHES)
+    return replace(frames, pitch=pitch, band=(frames.band + other) % len(codes.BANDS))
 
 
 def decisive(song: composer.Song) -> Tensor:
