@@ -116,7 +116,7 @@ class LeVoSongsFromJSONL(io.ComfyNode):
         listed = read_list(
             file, styles, hearing(cls.hidden.prompt or {}, cls.hidden.unique_id, PROMPT_AUDIO)
         )
-        if listed.wrong and not (skip_faulty and listed.songs):
+        if listed.faults and not (skip_faulty and listed.songs):
             raise SongListError(refusal(file, listed, "turn on skip_faulty"))
         planned, text = songs_to_make(listed, place(folder), skip_faulty, skip_finished, songs_a_run, cls)
         reporting.show_text(cls.hidden.unique_id, text)
@@ -243,7 +243,7 @@ def songs_to_make(
         unfinished(listed.songs, folder, skip_faulty) if skip_finished else (list(listed.songs), [])
     )
     now = list_runs.attempts.some(missing, folder, most) if skip_faulty else missing[: most or None]
-    planned = saving.begin(now, missing, listed.wrong, folder)
+    planned = saving.begin(now, missing, listed.faults, folder)
     if planned and skip_finished:
         list_runs.begin(planned, node.hidden.unique_id, node.hidden.prompt or {})
     return planned, summary(listed, len(missing), failed, now)

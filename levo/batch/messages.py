@@ -18,10 +18,10 @@ def refusal(name: str, listed: SongList, instead: str) -> str:
         listed: in it, faulty lines among it.
         instead: what else can be done but mending it, where songs are left.
     """
-    count = len(listed.wrong)
+    count = len(listed.faults)
     lines = "a faulty line" if count == 1 else f"{count:,} faulty lines"
     advice = f"mend it, or {instead}" if listed.songs else "no song is left; mend it"
-    return "\n".join((f"{name} has {lines}; {advice}.", *first_sentences(listed.wrong)))
+    return "\n".join((f"{name} has {lines}; {advice}.", *first_sentences(listed.faults)))
 
 
 def summary(listed: SongList, missing: int, failed: Sequence[Fault], now: Sequence[Song]) -> str:
@@ -39,7 +39,7 @@ def summary(listed: SongList, missing: int, failed: Sequence[Fault], now: Sequen
         first = [f"No song is left to make, and {len(failed)} could not be made."]
     else:
         first = ["All songs are finished."]
-    skipped = sorted((*listed.wrong, *failed), key=lambda fault: fault.line)
+    skipped = sorted((*listed.faults, *failed), key=lambda fault: fault.line)
     passed = [f"Skipped: {fault}" for fault in skipped]
     return "\n".join((*first, *first_sentences(passed), *first_sentences(listed.oddities, "remarks")))
 

@@ -36,7 +36,7 @@ class Planned:
     song: Song
     folder: Path
     name: str  # of its first file, without ending
-    own: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
+    earlier: tuple[tuple[str, str], ...]  # files that it has already, and when each was saved
     suffix: str = SUFFIX
 
 
@@ -91,7 +91,7 @@ def _brief(folder: Path) -> str:
 def begin(
     now: Sequence[Song],
     unfinished: Sequence[Song],
-    wrong: Iterable[Fault],
+    faults: Iterable[Fault],
     folder: Path,
     suffix: str = SUFFIX,
 ) -> list[Planned]:
@@ -100,7 +100,7 @@ def begin(
     Args:
         now: songs that the run makes.
         unfinished: those that later runs make, too.
-        wrong: faulty lines of the list.
+        faults: faulty lines of the list.
         folder: need not be there; without a song to make it is not made.
         suffix: of the files.
 
@@ -110,7 +110,7 @@ def begin(
     if now:
         prepare(folder, unfinished)
     if folder.is_dir():
-        results.note(folder, [fault for fault in wrong if fault.clip])
+        results.note(folder, [fault for fault in faults if fault.clip])
     return plan(now, folder, suffix)
 
 
@@ -126,10 +126,10 @@ def plan(songs: Sequence[Song], folder: Path, suffix: str = SUFFIX) -> list[Plan
     taken = _taken(folder, records)
     planned = []
     for song in songs:
-        own = tuple(results.saved_of(song, records).items())
-        name = Path(own[0][0]).stem if own else _free(song, taken, suffix)
+        saved = tuple(results.saved_of(song, records).items())
+        name = Path(saved[0][0]).stem if saved else _free(song, taken, suffix)
         taken.add(key(f"{name}{suffix}"))
-        planned.append(Planned(song, folder, name, own, suffix))
+        planned.append(Planned(song, folder, name, saved, suffix))
     return planned
 
 
@@ -226,7 +226,7 @@ def refusal(planned: Planned, error: Exception) -> str:
 
 
 def _moved(planned: Planned, take: int, records: results.Records, partial: Path) -> Path:
-    file = _own(planned, take, records) or _claimed(planned, take, records)
+    file = _replaceable(planned, take, records) or _claimed(planned, take, records)
     os.replace(partial, file)
     return file
 
@@ -247,8 +247,8 @@ def _stems_moved(
     """Give a song's tracks their names, those that they had before where it is made again."""
     if not stems:
         return {}
-    own = _own(planned, take, records)
-    before = results.stems_of(records.get((key(own.name),), {})) if own else {}
+    earlier = _replaceable(planned, take, records)
+    before = results.stems_of(records.get((key(earlier.name),), {})) if earlier else {}
     named = {}
     for track, partial in stems.items():
         file = planned.folder / before.get(track, "")
@@ -259,14 +259,16 @@ def _stems_moved(
     return {results.STEMS: named}
 
 
-def _own(planned: Planned, take: int, records: results.Records) -> Path | None:
+def _replaceable(planned: Planned, take: int, records: results.Records) -> Path | None:
     """The file that a take is to replace, if nothing happened to it since the list was read."""
-    alike = [own for own in planned.own if own[0].lower().endswith(planned.suffix)]
-    own = alike[take] if take < len(alike) else None
-    if own is None or own not in results.saved_of(planned.song, records).items():
+    alike = [(name, saved) for name, saved in planned.earlier if name.lower().endswith(planned.suffix)]
+    if take >= len(alike):
         return None
-    file = planned.folder / own[0]
-    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(own[0])} - {own[0]}
+    name, saved = alike[take]
+    if results.saved_of(planned.song, records).get(name) != saved:
+        return None
+    others = {path.name for path in _sounds(planned.folder) if key(path.name) == key(name)} - {name}
+    file = planned.folder / name
     return None if others or file.is_dir() else file
 
 

@@ -86,13 +86,8 @@ class SongList:
     """What a list holds, in its order."""
 
     songs: tuple[Song, ...]
-    wrong: tuple[Fault, ...]  # faulty lines
+    faults: tuple[Fault, ...]  # faulty lines
     oddities: tuple[str, ...]  # sentences on what was passed over
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """A sentence for each faulty line."""
-        return tuple(map(str, self.wrong))
 
 
 class _ClipError(SongListError):

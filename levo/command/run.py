@@ -84,9 +84,9 @@ def run(
     with ExitStack() as stack:
         _hold(place.folder, stack)
         work = _work(place, listed, library)
-        planned = saving.begin(work.now, work.missing, listed.wrong, place.folder, options.suffix)
+        planned = saving.begin(work.now, work.missing, listed.faults, place.folder, options.suffix)
         _say(place, summary(listed, len(work.missing), list(work.failed), work.now))
-        passed_over = len(listed.wrong) + len(work.failed)
+        passed_over = len(listed.faults) + len(work.failed)
         if not planned:
             return SOME_FAILED if passed_over else ALL_MADE
         if work.encodes_clips:
@@ -115,7 +115,7 @@ def _listed(place: Place, options: SongOptions) -> tuple[SongList, dict[str, Ent
         require_clip(path, *decoded(path), [options.prompt_start])
 
     listed = song_list.read(data, place.clips, library, hear)
-    if listed.wrong and not (place.skip_faulty and listed.songs):
+    if listed.faults and not (place.skip_faulty and listed.songs):
         raise SongListError(refusal(str(place.songs), listed, "use --skip-faulty"))
     return listed, library
 

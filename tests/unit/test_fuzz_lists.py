@@ -98,13 +98,13 @@ def assert_every_line_is_told_of(data: bytes, lines: list[str], folder: Path) ->
         assert "\n" not in str(error) and str(error).endswith(".")
         return
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
-    assert sorted([one.line for one in found.songs] + [fault.line for fault in found.wrong]) == filled
+    assert sorted([one.line for one in found.songs] + [fault.line for fault in found.faults]) == filled
     assert len({one.idx for one in found.songs}) == len(found.songs)
     for one in found.songs:
         assert one.name and one.lyrics and one.request_hash
-    for sentence in (*found.faults, *found.oddities):
+    for sentence in map(str, (*found.faults, *found.oddities)):
         assert sentence.startswith("Line ") and len(sentence) < 2_000
-    assert len(first_sentences(found.wrong)) <= 21
+    assert len(first_sentences(found.faults)) <= 21
 
 
 @fuzz
@@ -143,7 +143,7 @@ def test_any_results_are_read_or_refused_and_a_song_is_saved_all_the_same(lines:
         text = "\n".join(lines).encode(errors="replace")
         (folder / "results.jsonl").write_bytes(text)
         (planned,) = plan([one], Path(name) / "none yet")
-        planned = type(planned)(one, folder, planned.name, planned.own)
+        planned = type(planned)(one, folder, planned.name, planned.earlier)
         try:
             prepare(folder, [one])
             results.failures([one], folder)

@@ -98,7 +98,7 @@ def test_a_faulty_line_is_named_in_one_sentence_and_the_others_are_there(
 ):
     found = read(lines(song("before"), line, song("after")), tmp_path, STYLES)
     assert [song.idx for song in found.songs] == ["before", "after"]
-    (fault,) = found.faults
+    (fault,) = map(str, found.faults)
     assert fault.startswith("Line 2: ")
     assert sentence in fault
     assert fault.endswith(".") and "\n" not in fault
@@ -106,18 +106,18 @@ def test_a_faulty_line_is_named_in_one_sentence_and_the_others_are_there(
 
 def test_all_faults_are_told_at_once(tmp_path: Path):
     found = read(lines("{", song("a"), {"idx": "b"}, song("a"), "x"), tmp_path)
-    assert [fault.partition(":")[0] for fault in found.faults] == ["Line 1", "Line 3", "Line 4", "Line 5"]
-    assert found.faults[1] == "Line 3: idx 'b': gt_lyric is missing; a song needs idx and gt_lyric."
-    assert found.faults[2] == "Line 4: idx 'a' is taken by line 2; give each its own."
+    assert [fault.line for fault in found.faults] == [1, 3, 4, 5]
+    assert str(found.faults[1]) == "Line 3: idx 'b': gt_lyric is missing; a song needs idx and gt_lyric."
+    assert str(found.faults[2]) == "Line 4: idx 'a' is taken by line 2; give each its own."
 
 
 def test_of_many_faults_the_first_are_told_and_how_many_more(tmp_path: Path):
     found = read(lines(*["{"] * 1_234, song("a")), tmp_path)
-    sentences = song_list.first_sentences(found.wrong)
+    sentences = song_list.first_sentences(found.faults)
     assert len(found.faults) == 1_234
-    assert sentences[:20] == list(found.faults[:20])
+    assert sentences[:20] == [str(fault) for fault in found.faults[:20]]
     assert sentences[20:] == ["And 1,214 more faulty lines."]
-    assert song_list.first_sentences(found.wrong[:20]) == list(found.faults[:20])
+    assert song_list.first_sentences(found.faults[:20]) == [str(fault) for fault in found.faults[:20]]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_of_many_faults_the_first_are_told_and_how_many_more(tmp_path: Path):
 )
 def test_what_a_line_says_is_not_repeated_without_end(tmp_path: Path, field: str):
     found = read(lines(song(**{field: "?" * 100_000}), song("?" * 100_000)), tmp_path, STYLES)
-    assert sum(map(len, (*found.faults, *found.oddities))) < 1_000
+    assert sum(len(str(sentence)) for sentence in (*found.faults, *found.oddities)) < 1_000
 
 
 DOCUMENTS = {
@@ -175,11 +175,11 @@ def test_a_clip_that_is_of_no_use_is_a_fault_of_its_line(tmp_path: Path):
     found = read(lines(*songs), tmp_path, hear=hear)
     assert heard == ["good.wav", "bad.wav", "gone.wav"]
     assert [song.idx for song in found.songs] == ["0", "3"]
-    assert found.faults == (
+    assert tuple(map(str, found.faults)) == (
         "Line 2: idx '1': prompt_audio_path: The clip is silent.",
         "Line 3: idx '2': prompt_audio_path 'gone.wav' cannot be opened (No such file).",
     )
-    assert all(fault.clip for fault in found.wrong)
+    assert all(fault.clip for fault in found.faults)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_path_that_no_disk_can_open_is_a_fault_of_its_line(tmp_path: Path, pat
         os.mkfifo(tmp_path / "pipe.wav")
     found = read(lines(song("before"), song("b", prompt_audio_path=path), song("after")), tmp_path)
     assert [song.idx for song in found.songs] == ["before", "after"]
-    (fault,) = found.faults
+    (fault,) = map(str, found.faults)
     assert fault.startswith("Line 2: idx 'b': prompt_audio_path ")
     assert len(fault) < 300
 
