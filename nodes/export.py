@@ -25,7 +25,7 @@ from .tokens import paths_for
 
 NAME = "LeVo Export Song"
 STEMS = ("vocals", "accompaniment")
-SAID = 3  # songs of a run that the node names
+SHOWN_SONGS = 3  # songs of a run that the node names
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class LeVoExport(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio: list[dict | None], **inputs: list) -> io.NodeOutput:
-        told = embedded(cls) if all(inputs["embed_workflow"]) else {}
-        saved = save_all(takes_of(audio, inputs, told), cls.hidden.unique_id)
+        workflow = embedded(cls) if all(inputs["embed_workflow"]) else {}
+        saved = save_all(takes_of(audio, inputs, workflow), cls.hidden.unique_id)
         zips = [entry_of(file) for _, *others in saved for file in others]
         shown_files = {"audio": [entry_of(song) for song, *_ in saved], **({"zip": zips} if zips else {})}
         return io.NodeOutput([str(song) for song, *_ in saved], ui=shown_files)
@@ -120,13 +120,15 @@ def _song_inputs() -> list[io.Input]:
 # What is to be saved -------------------------------------------------------------------------------------
 
 
-def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping[str, str]) -> list[Take]:
+def takes_of(
+    audio: list[dict | None], inputs: Mapping[str, list], workflow: Mapping[str, str]
+) -> list[Take]:
     """All songs of a list of AUDIO, each checked, with all that belongs to it.
 
     Args:
         audio: songs, one or more in each.
         inputs: the node's others, each a list.
-        told: texts that go into the files under names that no player knows.
+        workflow: the graph as texts, which go into the files under names that no player knows.
 
     Raises:
         ValueError: something is not what it should be, or belongs to other songs.
@@ -142,13 +144,13 @@ def takes_of(audio: list[dict | None], inputs: Mapping[str, list], told: Mapping
         title, artist, pattern = (
             text_at(place, inputs[name], name, NAME) for name in ("title", "artist", "filename_prefix")
         )
-        tags = FileTags(title, artist, cover=covers[number], more=told)
+        tags = FileTags(title, artist, cover=covers[number], more=workflow)
         named = {"title": title, "artist": artist, "take": str(number + 1)}
         if song := songs[number]:
             tags, named["seed"] = tagged(tags, *song), str(song[0].seeds[song[1]])
-        own = {name: sounds[number] for name, sounds in stems.items()}
+        take_stems = {name: sounds[number] for name, sounds in stems.items()}
         form = format_at(place, inputs["format"], NAME)
-        takes.append(Take(sound, own, tags, pattern, named, form))
+        takes.append(Take(sound, take_stems, tags, pattern, named, form))
     return takes
 
 
@@ -192,12 +194,12 @@ def save_all(takes: Sequence[Take], node_id: str | None) -> list[list[Path]]:
             sound; the disk does not let us.
     """
     prefixes = [_prefix(take) for take in takes]
-    on_step, saved, said = reporting.Progress(), [], []
+    on_step, saved, lines = reporting.Progress(), [], []
     for number, (take, prefix) in enumerate(zip(takes, prefixes, strict=True)):
         on_step(number, len(takes))
         saved.append(_save(take, prefix))
-        said += [_told(take, saved[-1])]
-        reporting.show_text(node_id, "\n".join(said[-SAID:]))
+        lines += [_saved_text(take, saved[-1])]
+        reporting.show_text(node_id, "\n".join(lines[-SHOWN_SONGS:]))
     on_step(len(takes), len(takes))
     return saved
 
@@ -229,7 +231,7 @@ def _encoded(take: Take, sound: Sound, tags: FileTags) -> bytes:
     return encode(sound.waveform[0], sound.rate, take.form, tags)
 
 
-def _told(take: Take, files: list[Path]) -> str:
+def _saved_text(take: Take, files: list[Path]) -> str:
     """What is said of a song that was saved."""
     where = " and ".join(f"{below_output(file.parent)}/{file.name}".removeprefix("./") for file in files)
     clipped = sum(clipped_samples(sound.waveform) for sound in (take.sound, *take.stems.values()))

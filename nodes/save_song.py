@@ -16,7 +16,7 @@ from ..levo.batch.record import record_of
 from ..levo.song.file_tags import tagged
 from ..levo.song.tokens import checked_tokens
 from .batch import CATEGORY, below_output
-from .export import SAID, entry_of
+from .export import SHOWN_SONGS, entry_of
 from .host import reporting
 from .host.prompts import embedded, upstream
 from .inputs import format_at, format_input
@@ -55,8 +55,8 @@ class LeVoSaveSong(io.ComfyNode):
     @classmethod
     def execute(cls, song: list[ListedSong], audio: list[dict], **inputs: list) -> io.NodeOutput:
         files = save_all(song, audio, inputs["tokens"], inputs.get("format") or [FORMAT], cls)
-        said = [f"Saved {below_output(file.parent)}/{file.name}." for file in files[-SAID:]]
-        reporting.show_text(cls.hidden.unique_id, "\n".join(said))
+        lines = [f"Saved {below_output(file.parent)}/{file.name}." for file in files[-SHOWN_SONGS:]]
+        reporting.show_text(cls.hidden.unique_id, "\n".join(lines))
         entries = [entry_of(file) for file in files]
         return io.NodeOutput([str(file) for file in files], ui={"audio": entries})
 
@@ -83,14 +83,14 @@ def save_all(
     sounds = [sound for each in audio for sound in _rows(each)]
     tokens = [checked_tokens(one, NAME) for one in tokens]
     takes = [len(one.lengths) for one in tokens]
-    settings, told = upstream(node.hidden.prompt or {}, node.hidden.unique_id), embedded(node)
+    settings, workflow = upstream(node.hidden.prompt or {}, node.hidden.unique_id), embedded(node)
     forms = [format_at(number, formats, NAME) for number in range(len(songs))]
     files, errors = [], []
     for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
-        listed, made = songs[number], tokens[min(number, len(tokens) - 1)]
+        listed, song_tokens = songs[number], tokens[min(number, len(tokens) - 1)]
         seconds = sound.waveform.shape[-1] / sound.rate
-        record = record_of(listed.planned.song, made, take, seconds, listed.started, settings)
-        tags = tagged(FileTags(listed.planned.song.idx, more=told), made, take)
+        record = record_of(listed.planned.song, song_tokens, take, seconds, listed.started, settings)
+        tags = tagged(FileTags(listed.planned.song.idx, more=workflow), song_tokens, take)
         try:
             files.append(save(listed, take, sound, forms[number], tags, record))
         except (ValueError, OSError) as error:
