@@ -51,7 +51,7 @@ RAM_RAN_OUT = re.compile(
     r"|std::bad_alloc|bad allocation|cannot allocate memory|unable to allocate .*memory",
     re.IGNORECASE,
 )
-ASKED = re.compile(r"allocate (\d+) bytes")
+REQUESTED = re.compile(r"allocate (\d+) bytes")
 # What MKL says of a Fourier transform where memory is short; and, in a broken installation, of every one.
 TRANSFORM_FAILED = re.compile(r"MKL FFT error|DFTI ERROR", re.IGNORECASE)
 
@@ -338,9 +338,9 @@ def _can_transform() -> bool:
     return True
 
 
-def bytes_asked(error: BaseException) -> int | None:
+def requested_bytes(error: BaseException) -> int | None:
     """How much memory was asked for in vain, where the error or one that it was raised from says so."""
-    match = ASKED.search(str(error))
+    match = REQUESTED.search(str(error))
     if match:
         return int(match[1])
-    return None if error.__cause__ is None else bytes_asked(error.__cause__)
+    return None if error.__cause__ is None else requested_bytes(error.__cause__)

@@ -73,10 +73,10 @@ def integrated_loudness(audio: Tensor, rate: int) -> float:
         return NOTHING
     power = energy.unfold(0, STEPS_A_BLOCK, 1).sum(-1) / (STEPS_A_BLOCK * step)
     level = OFFSET + 10 * torch.log10(power)
-    heard = power[level > ABSOLUTE_GATE]
-    if not len(heard):
+    audible = power[level > ABSOLUTE_GATE]
+    if not len(audible):
         return NOTHING
-    gate = OFFSET + 10 * torch.log10(heard.mean()) + RELATIVE_GATE
+    gate = OFFSET + 10 * torch.log10(audible.mean()) + RELATIVE_GATE
     kept = power[(level > ABSOLUTE_GATE) & (level > gate)]
     return OFFSET + 10 * torch.log10(kept.mean()).item()
 

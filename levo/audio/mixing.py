@@ -58,10 +58,10 @@ def mixed(faders: Sequence[Fader]) -> Sound:
     dtype = reduce(torch.promote_types, (waveform.dtype for waveform in waveforms), torch.float32)
     shape = torch.broadcast_shapes(*(waveform.shape for waveform in waveforms))
     total = torch.zeros(shape, dtype=dtype, device=device)
-    heard = [
+    audible = [
         (waveform, fader.gain) for waveform, fader in zip(waveforms, faders, strict=True) if fader.gain
     ]
-    for number, (waveform, gain) in enumerate(heard):
+    for number, (waveform, gain) in enumerate(audible):
         part = waveform.to(device, dtype)
         part = part if gain == 1 else part * gain
         total = total + part if number else part.expand(shape)

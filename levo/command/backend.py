@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from ..batch.saving import Planned
-from ..memory import bytes_asked, ran_out_of_ram
+from ..memory import ran_out_of_ram, requested_bytes
 from .job import Engine, SongOptions
 from .make import FinishedSong, Order, SongMaker, Watch
 from .models import Models
@@ -94,7 +94,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return "The card's memory ran out; use --low-memory, fewer --takes or --dtype int8."
     if ran_out_of_ram(error):
-        requested = bytes_asked(error)
+        requested = requested_bytes(error)
         more = f" ({requested / 1e6:,.0f} MB more were asked for)" if requested else ""
         return f"RAM ran out{more}; use fewer --takes, or less --max-seconds."
     log.debug("A song could not be made.", exc_info=error)

@@ -222,10 +222,10 @@ def _group(path: Path) -> int:
         CheckpointError: the config beside it does not say, or what is not read.
     """
     config = _config_beside(path)
-    how = config.get("quantization", config.get("quantization_config"))
-    if not isinstance(how, dict):
+    quantization = config.get("quantization", config.get("quantization_config"))
+    if not isinstance(quantization, dict):
         raise CheckpointError(f"{path.parent / MLX_CONFIG} says no quantization; download it again.")
-    group, mode = how.get("group_size"), how.get("mode", "affine")
+    group, mode = quantization.get("group_size"), quantization.get("mode", "affine")
     if mode != "affine":
         raise CheckpointError(
             f"{display_name(path)} is quantised as {shown(mode)}, and affine is read; download another."

@@ -116,8 +116,8 @@ def pick(library: Mapping[str, Entries], style: str, language: str, seed: int) -
         more = f" and {len(library) - NAMED:,} more" if len(library) > NAMED else ""
         choices = f"{', '.join(list(library)[:NAMED])}{more}"
         raise StyleFileError(f"There is no style {shown(style)}; choose one of {choices}.")
-    asked = list(entries) if language == ANY or ANY in entries else [language]
-    entries_of = [(name, codes) for name in asked for codes in entries.get(name, [])]
+    languages = list(entries) if language == ANY or ANY in entries else [language]
+    entries_of = [(name, codes) for name in languages for codes in entries.get(name, [])]
     if not entries_of:
         others = ", ".join(name for name, codes in entries.items() if codes) or "none"
         raise StyleFileError(

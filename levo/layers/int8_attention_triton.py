@@ -47,11 +47,11 @@ def _is_right(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     at = torch.tensor([length - 1], device=device)
     lengths = torch.full((rows,), length, dtype=torch.int32, device=device)
     append(numbers, scales, means, at, turned[1:])
-    made = attend(turned[0], numbers, scales, lengths, capacity).float()
+    attended = attend(turned[0], numbers, scales, lengths, capacity).float()
     seen = int8_attention.dequantise(numbers, scales, torch.float32)[..., :length, :]
     scores = turned[0].float() @ seen[0].transpose(2, 3) * width**-0.5
     exact = (scores.softmax(-1) @ seen[1]).transpose(1, 2).flatten(2)
-    return bool((made - exact).norm() / exact.norm() < ERROR)
+    return bool((attended - exact).norm() / exact.norm() < ERROR)
 
 
 def append(numbers: Tensor, scales: Tensor, means: Tensor, at: Tensor, both: Tensor) -> None:

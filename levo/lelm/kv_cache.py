@@ -253,8 +253,8 @@ class Int8Cache(FixedCache):
         kept = self.store[layer], self._scales[layer]
         return int8_attention_triton.attend(turned[0], *kept, self._lengths, self.span)
 
-    def _store(self, how: Any, layer: int, both: Tensor) -> None:
-        how.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
+    def _store(self, kernel: Any, layer: int, both: Tensor) -> None:
+        kernel.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
 
 
 def require(positions: int, capacity: int) -> None:

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io
 from torch import nn
 
-from ...levo.memory import MARGIN, bytes_asked, ran_out_of_ram
+from ...levo.memory import MARGIN, ran_out_of_ram, requested_bytes
 from ..sockets import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,6 @@ def explaining_out_of_ram(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
 
 def _out_of_ram(schema: io.Schema, error: Exception) -> str:
-    requested = bytes_asked(error)
+    requested = requested_bytes(error)
     more = f" ({requested / 1e6:,.0f} MB more were asked for)" if requested else ""
     return f"{schema.display_name} ran out of RAM{more}; {SMALLER_RUNS.get(schema.node_id, OTHERS)}."
