@@ -125,8 +125,8 @@ class SmallLeLM(nn.Module):
         """
         mixed, vocal, band = (self.look_up(f"codes.{k}", placed[:, k]) for k in range(3))
         hidden1 = run(self.stage1, torch.cat((first, mixed), dim=1))
-        own = torch.cat((second, vocal + band), dim=1)
-        bridged = self.bridge_out(F.gelu(self.bridge_in(torch.cat((own, hidden1), dim=-1))))
+        stage2_input = torch.cat((second, vocal + band), dim=1)
+        bridged = self.bridge_out(F.gelu(self.bridge_in(torch.cat((stage2_input, hidden1), dim=-1))))
         hidden2 = run(self.stage2, bridged)
         start = first.shape[1]
         return [
@@ -201,11 +201,11 @@ class Examples:
         sequence = self._sequence(song.frames)
         targets = torch.where(sequence == EMPTY, IGNORED, sequence)
         row = int(rng.random() < NULL_SHARE)
-        told = row == 0 and rng.random() < MISLED_SHARE
-        heard = self._sequence(misled(song.frames, rng)) if told else sequence
+        is_misled = row == 0 and rng.random() < MISLED_SHARE
+        context = self._sequence(misled(song.frames, rng)) if is_misled else sequence
         weights = delay(decisive(song), self.config.delays)
         weights = torch.where(sequence == EMPTY, 0, weights).float().clamp(min=1)
-        return Example(conditions, row, heard[:, :-1], targets[:, 1:], weights[:, 1:])
+        return Example(conditions, row, context[:, :-1], targets[:, 1:], weights[:, 1:])
 
     def _sequence(self, frames: codes.Frames) -> Tensor:
         """Codes of a song and its end, delayed, [3, T + 1 + the longest delay]."""
@@ -253,15 +253,15 @@ def batch_losses(model: SmallLeLM, examples: list[Example]) -> list[Tensor]:
     first, second = (torch.stack(side) for side in zip(*prefixes, strict=True))
     losses = []
     for k, logits in enumerate(model(first, second, placed)):
-        wanted = targets[:, k]
+        next_codes = targets[:, k]
         rows = model.rows[f"heads.{k}"]
         place = rows.place
         others = math.log(len(rows.place) - len(rows.used))  # so many codes have the last row's logit
         logits = torch.cat((logits[..., :-1], logits[..., -1:] + others), dim=-1)
-        asked = torch.where(wanted == IGNORED, IGNORED, place[wanted.clamp(min=0)])
+        next_rows = torch.where(next_codes == IGNORED, IGNORED, place[next_codes.clamp(min=0)])
         each = F.cross_entropy(
-            logits.flatten(0, 1), asked.flatten(), ignore_index=IGNORED, reduction="none"
+            logits.flatten(0, 1), next_rows.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        weight = weights[:, k].flatten() * (asked.flatten() != IGNORED)
+        weight = weights[:, k].flatten() * (next_rows.flatten() != IGNORED)
         losses.append((each * weight).sum() / weight.sum())
     return losses
