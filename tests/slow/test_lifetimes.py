@@ -16,8 +16,8 @@ import torch
 from support.births import Births
 from support.scripted_models import asked
 from support.short_runs import compose_and_render
-from support.small_models import SMALL_LELM as SMALL
 from support.small_models import SMALL_RENDERER as FLOW
+from support.small_models import WIDER_LELM as SMALL
 from support.small_models import filled
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook

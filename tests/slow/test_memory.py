@@ -11,7 +11,7 @@ import torch
 from bench.composing import random_conditions
 from support.peak_memory import peak
 from support.scripted_models import asked as asked_of
-from support.small_models import SMALL_LELM, filled
+from support.small_models import WIDER_LELM, filled
 from torch import nn
 
 from levo import tiny
@@ -110,16 +110,16 @@ def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, fr
 @pytest.mark.parametrize(("takes", "kept"), [(1, 1_000), (1, 2_500), (2, 4_000)])
 @pytest.mark.usefixtures("inference")
 def test_composing_songs_asks_for_what_the_prefill_of_the_last_takes(takes: int, kept: int):
-    model, frames = filled(LeLM(SMALL_LELM)), kept + 1
+    model, frames = filled(LeLM(WIDER_LELM)), kept + 1
     begun = torch.zeros(1, 3, kept, dtype=torch.int64)
-    songs = [SongInput(asked_of(SMALL_LELM), frames, range(takes), begun) for _ in range(3)]
+    songs = [SongInput(asked_of(WIDER_LELM), frames, range(takes), begun) for _ in range(3)]
 
     def run() -> None:
         with BatchRun(model, songs) as batch:
             while batch.step():
                 pass
 
-    asked = compose_bytes(SMALL_LELM, frames, 4, 3 * takes, kept, songs=3)
+    asked = compose_bytes(WIDER_LELM, frames, 4, 3 * takes, kept, songs=3)
     assert asked == pytest.approx(peak(run), rel=0.15)
 
 

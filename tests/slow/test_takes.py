@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.cuda_stand_in import Cuda
 from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
-from support.small_models import SMALL_LELM as SMALL
+from support.small_models import WIDER_LELM as SMALL
 from support.small_models import filled
 from torch import Tensor
 from torch.overrides import TorchFunctionMode

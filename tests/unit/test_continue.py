@@ -9,10 +9,9 @@ import torch
 from support.peak_memory import peak
 from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, asked, assert_same, song_script
 from support.small_models import SMALL_LELM as SMALL
-from support.small_models import filled
+from support.small_models import WIDER_LELM, filled
 from torch import Tensor
 
-from levo import tiny
 from levo.config import EMPTY, END, Sampling
 from levo.lelm.compose import Composition, compose
 from levo.lelm.kv_cache import SPAN
@@ -155,12 +154,11 @@ def test_the_repetition_rule_hears_what_is_kept():
 
 @pytest.mark.parametrize("takes", [1, 2])  # of more the steps take most
 def test_going_on_asks_for_what_the_prefill_takes(takes: int):
-    model = LeLM(SMALL)
-    tiny.init_weights(model)
+    model = filled(LeLM(WIDER_LELM))
     kept = torch.zeros(1, 3, 3_000, dtype=torch.int64)
     seeds = list(range(takes))
 
     def run() -> None:
-        compose(model, asked(SMALL), 3_001, Sampling(), seeds, kept=kept)
+        compose(model, asked(WIDER_LELM), 3_001, Sampling(), seeds, kept=kept)
 
-    assert compose_bytes(SMALL, 3_001, 4, takes, 3_000) == pytest.approx(peak(run), rel=0.15)
+    assert compose_bytes(WIDER_LELM, 3_001, 4, takes, 3_000) == pytest.approx(peak(run), rel=0.15)
