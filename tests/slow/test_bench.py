@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from fractions import Fraction
 from itertools import count
 
 import pytest
 import torch
-from bench import batches, composing, published_lelm, rendering
+from bench import batches, composing, published_lelm, rendering, separating
 from bench.composing import (
     at_depth,
     in_dtype,
@@ -201,3 +202,10 @@ def test_steps_are_timed_in_the_middle_of_songs(model, monkeypatch, songs):
     )
     assert batches.step_seconds(model, songs) > 0
     assert seen == [(2 * songs, 3, 1)] * (batches.STEPS + 1)
+
+
+def test_the_benchmark_of_splitting_checks_and_times_both_ways(capsys: pytest.CaptureFixture):
+    separating.report(replace(tiny.SEPARATOR, segment=Fraction(1, 2)), 0.6, 1)
+    out = capsys.readouterr().out
+    for row in ("LeVo Split Vocals", "48 kHz", "apply_model", "seconds a minute of sound", "MB"):
+        assert row in out

@@ -169,6 +169,9 @@ PICKLES: dict[str, Callable[[Path], object]] = {
     "a bare pickle": _written(pickle.dumps({"a": [1, 2]})),
     **{name: write for name, write in SAFETENSORS.items() if name in NO_FILES},
 }
+# Each under a name of its own.
+ODD = {f"{name}.safetensors": write for name, write in SAFETENSORS.items()}
+ODD |= {f"{name}.pt": write for name, write in PICKLES.items()}
 CONFIGS: dict[str, str] = {
     "a billion laughs": "a: &a [x, x, x, x, x, x, x, x, x]\n"
     + "\n".join(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -194,9 +195,17 @@ def _write_hole(path: Path, tensors: Tensors) -> None:
         file.truncate(8 + len(text) + end)
 
 
+@cache
+def _lelm_file(name: str) -> bytes:
+    with TemporaryDirectory() as folder:
+        return write(Path(folder) / "model.pt", lelm(name)).read_bytes()
+
+
 def write_release(folder: Path, name: str) -> Path:
     """A release as it is published, config.yaml and model.pt; gives the latter."""
-    path = write(folder / "model.pt", lelm(name))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.pt"
+    path.write_bytes(_lelm_file(name))
     (folder / "config.yaml").write_text(config_text(name), encoding="utf-8")
     return path
 

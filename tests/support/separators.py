@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,9 +31,19 @@ def separator(config: SeparatorConfig = tiny.SEPARATOR) -> nn.Module:
     return model
 
 
+@cache
+def _tensors() -> dict[str, torch.Tensor]:
+    return separator().state_dict()
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    """What the files hold; the dict is the caller's own."""
+    return dict(_tensors())
+
+
 def write_plain(path: Path, **changes: torch.Tensor) -> Path:
     """The form of SongGeneration: tensors alone."""
-    torch.save({**separator().state_dict(), **changes}, path)
+    torch.save({**tensors(), **changes}, path)
     return path
 
 
@@ -45,7 +56,7 @@ def write_package(
         "klass": klass,
         "args": first,
         "kwargs": kwargs,
-        "state": {name: tensor.half() for name, tensor in separator().state_dict().items()},
+        "state": {name: tensor.half() for name, tensor in tensors().items()},
         "training_args": {"seed": 42, "best": np.float64(9.0)},
     }
     save_naming(path, package, klass)
@@ -69,7 +80,7 @@ def write_safe(path: Path, klass: str = "demucs.htdemucs.HTDemucs", **changes: A
     """The form of demucs-infer: the arguments as JSON."""
     kwargs = arguments(tiny.SEPARATOR) | {"segment": SEGMENT} | changes
     metadata = {"klass": klass, "args": "[]", "kwargs": json.dumps(kwargs)}
-    save_file(separator().state_dict(), path, metadata)
+    save_file(tensors(), path, metadata)
     return path
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
-import sys
 import time
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
-from support import odd_files, pack, releases
+from support import odd_files, releases
+from support.odd_files import ODD
 from support.release_texts import config_text
 from support.sentences import assert_one_sentence
+from support.small_models import filled
 
 from levo import tiny
 from levo.files import converted, listing, parts, style_library
@@ -26,16 +28,21 @@ from levo.kinds import MODELS, Kind
 from levo.song import token_file
 from levo.vae.oobleck import Vae
 
-ODD = {f"{name}.safetensors": write for name, write in odd_files.SAFETENSORS.items()}
-ODD |= {f"{name}.pt": write for name, write in odd_files.PICKLES.items()}
 SECONDS = 3.0  # of computing for one file; a pipe that is waited for takes none, and never ends
-MEMORY = 400_000_000  # bytes of address space for listing all of them, beside what the process has
+
+
+@cache
+def vae() -> bytes:
+    """A file of ours."""
+    model = filled(Vae(tiny.VAE))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "vae.safetensors"
+        converted.save(path, model, Kind.VAE, tiny.VAE, Provenance("", ""), None, lambda done, total: None)
+        return path.read_bytes()
 
 
 def save_vae(path: Path) -> Path:
-    model = Vae(tiny.VAE)
-    tiny.init_weights(model)
-    converted.save(path, model, Kind.VAE, tiny.VAE, Provenance("", ""), None, lambda done, total: None)
+    path.write_bytes(vae())
     return path
 
 
@@ -104,29 +111,6 @@ def test_a_config_that_is_no_file_is_never_waited_for(tmp_path: Path, file: str,
     path, kind = (lelm, Kind.LELM) if file == "config.yaml" else (vae, Kind.VAE)
     with pytest.raises(CheckpointError, match=rf"{file} cannot be read \([^)]*\); [^.]*\.$"):
         open_checkpoint(path).config(kind)
-
-
-def limited(folder: Path) -> None:
-    """List a folder in a process that may take no more than MEMORY beside what it has."""
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
-    for file in Listing().files([folder]):
-        parts.damage_of(file.path)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
-def test_all_odd_files_are_listed_without_much_memory(tmp_path: Path):
-    for name, write in ODD.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        write(tmp_path / name)
-    for number, text in enumerate(odd_files.CONFIGS.values()):
-        path = releases.write_release(tmp_path / f"release {number}", "base")
-        (path.parent / "config.yaml").write_text(text)
-    script = f"from unit.test_odd_files import limited, Path; limited(Path({str(tmp_path)!r}))"
-    environment = {**os.environ, "PYTHONPATH": f"{pack.ROOT}:{pack.ROOT / 'tests'}"}
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-2_000:]
-    assert "MemoryError" not in run.stderr and "allocate" not in run.stderr
 
 
 def test_names_that_are_no_text_are_shown_as_escapes_and_stop_nothing(tmp_path: Path):

@@ -12,7 +12,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from bench import separating
 from support import checkpoints, separators
 from support.separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
@@ -162,7 +161,7 @@ def test_a_file_of_any_form_is_recognised_and_loads_as_it_was(folder: Path, name
     assert parts.recognise(path).kind == Kind.SEPARATOR
     model, config = loaded(path)
     assert config == replace(tiny.SEPARATOR, segment=separators.SEGMENTS[name])
-    state, exact = separators.separator().state_dict(), name != PACKAGE  # which holds halves
+    state, exact = separators.tensors(), name != PACKAGE  # which holds halves
     for key, tensor in model.state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, state[key] if exact else state[key].half().float()), key
@@ -218,7 +217,7 @@ def test_a_file_that_lacks_a_tensor_or_has_one_too_many_is_refused(tmp_path: Pat
     path = separators.write_plain(tmp_path / PLAIN, **{"crosstransformer.extra": torch.zeros(2)})
     with pytest.raises(CheckpointError, match="unexpected: crosstransformer.extra"):
         loaded(path)
-    state = separators.separator().state_dict()
+    state = separators.tensors()
     del state["decoder.0.conv_tr.bias"]
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"missing: decoder\.0\.conv_tr\.bias"):
@@ -264,7 +263,7 @@ class Malicious:
 @pytest.mark.parametrize("at", ["klass", "kwargs", "training_args"])
 def test_code_in_a_file_never_runs(folder: Path, tmp_path: Path, at: str):
     mark, path = tmp_path / "it ran", tmp_path / PACKAGE
-    package = {"klass": None, "args": (), "kwargs": {}, "state": separators.separator().state_dict()}
+    package = {"klass": None, "args": (), "kwargs": {}, "state": separators.tensors()}
     torch.save(package | {at: Malicious(mark)}, path)
     assert parts.recognise(path).name.startswith("damaged ")
     model = build(SHORT)
@@ -327,13 +326,3 @@ def test_stems_are_all_that_a_split_gives():
         "bass",
         "other",
     ]
-
-
-# The benchmark -------------------------------------------------------------------------------------------
-
-
-def test_the_benchmark_checks_and_times_both_ways(capsys: pytest.CaptureFixture):
-    separating.report(SHORT, 0.6, 1)
-    out = capsys.readouterr().out
-    for row in ("LeVo Split Vocals", "48 kHz", "apply_model", "seconds a minute of sound", "MB"):
-        assert row in out

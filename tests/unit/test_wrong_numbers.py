@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from support import checkpoints
 from support.peak_memory import peak
 from support.released import released_tensors
 from support.sentences import assert_one_sentence
+from support.small_models import SMALL_LELM
 from torch import Tensor, nn
 
 from levo import tiny
@@ -27,7 +29,7 @@ from levo.renderer.model import Renderer
 from levo.vae.oobleck import Vae
 
 MODELS = {
-    Kind.LELM: (partial(LeLM, tiny.LELM), released.lelm_layout(tiny.LELM), tiny.LELM),
+    Kind.LELM: (partial(LeLM, SMALL_LELM), released.lelm_layout(SMALL_LELM), SMALL_LELM),
     Kind.RENDERER: (
         partial(Renderer, tiny.RENDERER),
         released.renderer_layout(tiny.RENDERER),
@@ -60,10 +62,23 @@ def saved(folder: Path, kind: Kind, model: nn.Module) -> tuple[Path, dict[str, T
     return path, {name: tensor.clone() for name, tensor in read(path).items()}, inventory(path).metadata
 
 
+@cache
+def saved_plain(kind: Kind) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a converted file."""
+    with TemporaryDirectory() as folder:
+        return saved(Path(folder), kind, filled(kind))[1:]
+
+
 def filled(kind: Kind, **options: object) -> nn.Module:
     model = MODELS[kind][0](**options)
     tiny.init_weights(model)
     return model
+
+
+@cache
+def released_plain(kind: Kind) -> dict[str, Tensor]:
+    """Released tensors of a model; none is changed in place."""
+    return released_tensors(filled(kind), MODELS[kind][1])
 
 
 def refusal(model: nn.Module, path: Path, layout: Layout) -> str:
@@ -82,9 +97,7 @@ def refusal(model: nn.Module, path: Path, layout: Layout) -> str:
 @pytest.mark.parametrize("dtype", NO_WEIGHTS, ids=str)
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_released_tensor_of_another_kind_is_named(tmp_path: Path, kind: Kind, dtype: torch.dtype):
-    build, layout, _ = MODELS[kind]
-    model = filled(kind)
-    tensors = released_tensors(model, layout)
+    model, tensors, layout = filled(kind), released_plain(kind), MODELS[kind][1]
     for name in (min(tensors), max(tensors)):
         path = released_file(tmp_path, {**tensors, name: torch.zeros(tensors[name].shape, dtype=dtype)})
         sentence = refusal(model, path, layout)
@@ -94,8 +107,7 @@ def test_a_released_tensor_of_another_kind_is_named(tmp_path: Path, kind: Kind, 
 @pytest.mark.parametrize("dtype", NO_WEIGHTS, ids=str)
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_converted_tensor_of_another_kind_is_named(tmp_path: Path, kind: Kind, dtype: torch.dtype):
-    model = filled(kind)
-    path, tensors, metadata = saved(tmp_path, kind, model)
+    model, (tensors, metadata), path = filled(kind), saved_plain(kind), tmp_path / "mine.safetensors"
     for name in (min(tensors), max(tensors)):
         changed = {**tensors, name: torch.zeros(tensors[name].shape, dtype=dtype)}
         save_file(changed, path, metadata)
@@ -105,7 +117,7 @@ def test_a_converted_tensor_of_another_kind_is_named(tmp_path: Path, kind: Kind,
 
 def test_a_file_of_whole_numbers_alone_is_refused_with_five_names(tmp_path: Path):
     build, layout, _ = MODELS[Kind.VAE]
-    tensors = {name: tensor.int() for name, tensor in released_tensors(filled(Kind.VAE), layout).items()}
+    tensors = {name: tensor.int() for name, tensor in released_plain(Kind.VAE).items()}
     sentence = refusal(filled(Kind.VAE), released_file(tmp_path, tensors), layout)
     assert sentence.count(" int32") == 5 and f" and {len(tensors) - 5} more" in sentence
 
@@ -124,7 +136,7 @@ def test_bytes_where_no_matrix_of_an_int8_model_is_are_refused(tmp_path: Path):
 
 def test_sparse_and_quantised_tensors_are_refused(tmp_path: Path):
     build, layout, _ = MODELS[Kind.VAE]
-    tensors = released_tensors(filled(Kind.VAE), layout)
+    tensors = released_plain(Kind.VAE)
     name = "encoder.layers.0.weight_v"
     for odd in (tensors[name].to_sparse(), torch.quantize_per_tensor(tensors[name], 0.1, 0, torch.qint8)):
         with pytest.raises(CheckpointError, match=name):
@@ -143,9 +155,7 @@ def test_what_a_model_does_not_need_may_be_of_any_kind(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_number_that_is_none_in_a_released_file_is_told_by_its_tensor(tmp_path: Path, kind: Kind):
-    build, layout, _ = MODELS[kind]
-    model = filled(kind)
-    tensors = released_tensors(model, layout)
+    model, tensors, layout = filled(kind), released_plain(kind), MODELS[kind][1]
     for name, number in zip(sorted(tensors)[:: len(tensors) // 3], cycle(NO_NUMBERS)):
         path = released_file(tmp_path, with_one(tensors, name, number))
         sentence = refusal(model, path, layout)
@@ -186,7 +196,7 @@ def test_a_number_that_is_none_in_a_small_file_is_told(tmp_path: Path, operation
 def test_a_number_that_is_none_does_not_get_into_packed_matrices(tmp_path: Path, number: float):
     layout = MODELS[Kind.LELM][1]
     name = "transformer.model.layers.0.mlp.up_proj.weight"
-    tensors = with_one(released_tensors(filled(Kind.LELM), layout), name, number)
+    tensors = with_one(released_plain(Kind.LELM), name, number)
     model = MODELS[Kind.LELM][0](operations=fbgemm.operations(nn))
     with pytest.raises(CheckpointError, match=name):
         checkpoints.load_weights(model, released_file(tmp_path, tensors), layout)
@@ -203,7 +213,7 @@ def test_a_number_that_is_none_does_not_get_into_packed_matrices(tmp_path: Path,
 def test_a_number_too_large_for_the_models_dtype_is_told(tmp_path: Path, dtype, number, said):
     build, layout, _ = MODELS[Kind.VAE]
     name = "encoder.layers.0.bias"
-    tensors = with_one(released_tensors(filled(Kind.VAE), layout), name, number)
+    tensors = with_one(released_plain(Kind.VAE), name, number)
     path = released_file(tmp_path, tensors)
     sentence = refusal(filled(Kind.VAE, dtype=dtype), path, layout)
     assert sentence == f"{name} holds numbers too large for {said}; choose another dtype."
@@ -212,7 +222,7 @@ def test_a_number_too_large_for_the_models_dtype_is_told(tmp_path: Path, dtype, 
 
 def test_zeros_are_numbers(tmp_path: Path):
     build, layout, _ = MODELS[Kind.VAE]
-    zeros = {name: torch.zeros_like(t) for name, t in released_tensors(filled(Kind.VAE), layout).items()}
+    zeros = {name: torch.zeros_like(t) for name, t in released_plain(Kind.VAE).items()}
     model = filled(Kind.VAE)
     checkpoints.load_weights(model, released_file(tmp_path, zeros), layout)
     assert all(not tensor.any() for tensor in model.state_dict().values())
@@ -239,5 +249,5 @@ def test_a_matrix_that_is_turned_is_copied_once_and_no_more(build):
 
 def test_names_and_shapes_alone_can_still_be_loaded():
     build, wanted, _ = MODELS[Kind.VAE]
-    tensors = {name: t.to("meta") for name, t in released_tensors(filled(Kind.VAE), wanted).items()}
+    tensors = {name: t.to("meta") for name, t in released_plain(Kind.VAE).items()}
     released.load(build(device="meta"), lambda: tensors, wanted)

@@ -1,0 +1,10 @@
+"""As unit tests, which these are but for the time they take, they run on one thread."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _on_one_thread(one_thread: None) -> None:
+    """For every test of this folder."""
