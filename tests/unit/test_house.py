@@ -25,7 +25,20 @@ ROOMS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 PATH = re.compile(r"(?<![\w/.])(?:levo|nodes|tests|web)/[\w./]*\w")
+SHORT = re.compile(r"(?<![\w/.-])(?!\.|Node\.js)[\w/]*\w\.(?:py|js|mjs|sh)\b")  # a path, or how it ends
+NAMED = re.compile(r"(\w[\w/]*\.(?:py|js)) \(`([\w`, ]+)`\)")  # a file (`name`, `name`)
+FILES = [
+    path
+    for room in ("levo", "nodes", "tests", "web")
+    for path in sorted((pack.ROOT / room).rglob("*.*"))
+    if path.suffix in (".py", ".js", ".mjs", ".sh")
+] + [pack.ROOT / "__init__.py"]
 MODULES = [path for path in sorted(LIBRARY.rglob("*.py")) if path != LIBRARY / "__init__.py"]
+
+
+def ends_in(name: str) -> list[Path]:
+    """Files of the pack whose path ends in a name."""
+    return [path for path in FILES if path.as_posix().endswith(f"/{name}")]
 
 
 def is_module(name: list[str]) -> bool:
@@ -81,11 +94,38 @@ def test_an_arrow_upward_is_seen(source: str, module: str):
     assert upward(source, [*package, name], package)
 
 
-@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md", "tests/bench/RESULTS.md"])
 def test_what_a_page_names_is_there(page: str):
     named = PATH.findall((pack.ROOT / page).read_text("utf-8"))
     assert len(named) > 5
     assert [path for path in named if not (pack.ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_a_file_that_a_page_names_in_short_is_there_and_has_what_is_named_beside_it(page: str):
+    text = (pack.ROOT / page).read_text("utf-8")
+    assert [name for name in SHORT.findall(text) if not ends_in(name)] == []
+    beside = [(file, name) for file, names in NAMED.findall(text) for name in names.split("`, `")]
+    assert page != "ARCHITECTURE.md" or len(beside) > 10
+    missing = [
+        (file, name)
+        for file, name in beside
+        if not any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for path in ends_in(file))
+    ]
+    assert missing == []
+
+
+def test_what_is_said_twice_of_versions_and_files_is_the_same():
+    def text(name: str) -> str:
+        return (pack.ROOT / name).read_text("utf-8")
+
+    (ruff,) = re.findall(r"ruff-pre-commit\n +rev: v([\d.]+)", text(".pre-commit-config.yaml"))
+    assert f"\nruff=={ruff}\n" in text("tests/requirements.txt")
+    (packages,) = re.findall(r"^dependencies = \[(.*)\]$", text("pyproject.toml"), re.MULTILINE)
+    required = [line for line in text("requirements.txt").splitlines() if not line.startswith("#")]
+    assert [name.strip('"') for name in packages.split(", ")] == required
+    ignored = [line for line in text(".comfyignore").splitlines() if not line.startswith("#")]
+    assert [pattern for pattern in ignored if not list(pack.ROOT.glob(pattern.rstrip("/")))] == []
 
 
 def test_one_script_alone_knows_the_frontend_of_comfyui():
