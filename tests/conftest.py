@@ -82,15 +82,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-# It limits the size of files by `resource`, which Windows has not.
-collect_ignore = ["unit/test_hub.py"] if sys.platform == "win32" else []
+POSIX = ("resource", "mkfifo", "SIGKILL")  # modules, functions and signals that Windows has not
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Skip a test that looks into Linux's /proc where there is none."""
+    """Skip a test where the system lacks what it needs: Linux's /proc, or what Windows has not."""
     try:
         return (yield)
+    except (AttributeError, ModuleNotFoundError) as error:
+        if sys.platform == "win32" and error.name in POSIX:
+            pytest.skip(f"This needs {error.name}, which Windows has not.")
+        raise
     except FileNotFoundError as error:
         if sys.platform != "linux" and str(error.filename).replace("\\", "/").startswith("/proc/"):
             pytest.skip("This is measured in Linux's /proc.")

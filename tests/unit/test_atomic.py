@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -126,6 +125,8 @@ def test_styles_and_results_on_a_full_disk(disk: Path):
 
 @pytest.mark.parametrize("at", [0, 1, 1000])
 def test_a_file_larger_than_the_disk_takes(tmp_path: Path, at: int):
+    import resource  # which Windows has not
+
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (at, limits[1]))
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -370,6 +369,8 @@ def test_a_folder_that_cannot_be_made_is_named(hub: Hub, tmp_path: Path, obstacl
 
 
 def test_a_disk_that_fails_is_not_taken_for_the_connection(hub: Hub, tmp_path: Path):
+    import resource  # which Windows has not
+
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * CHUNK, limits[1]))
     try:
