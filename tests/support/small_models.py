@@ -17,6 +17,7 @@ Model = TypeVar("Model", bound=nn.Module)
 SMALL_LELM = replace(tiny.LELM, width=8, inner=24, lyric_length=6, style_length=4, delays=(0, 3, 3))
 # Wide enough that its bytes are those of numbers, not of what keeps account of them.
 WIDER_LELM = replace(SMALL_LELM, width=tiny.LELM.width, inner=tiny.LELM.inner)
+SMALL_VAE = replace(tiny.VAE, channels=2)
 # Its latents fit the tiny VAE; a song of 40 frames has three windows.
 SMALL_RENDERER = RendererConfig(layers=1, heads=2, inner=24, mask=8, latent=64, condition=8, code_width=4,
                                 time=8, window=20, overlap=5)  # fmt: skip

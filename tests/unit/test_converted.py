@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from support import checkpoints
 from support.released import released_tensors
+from support.small_models import SMALL_LELM, SMALL_VAE
 from torch import nn
 
 from levo import tiny
@@ -29,9 +30,9 @@ from levo.vae.oobleck import Vae
 ORIGIN = Provenance("SongGeneration-v2-medium/model.pt", "ab" * 32)
 MODELS = {
     Kind.LELM: (
-        partial(LeLM, tiny.LELM),
-        tiny.LELM,
-        released.lelm_layout(tiny.LELM),
+        partial(LeLM, SMALL_LELM),
+        SMALL_LELM,
+        released.lelm_layout(SMALL_LELM),
         checkpoints.lelm_config,
     ),
     Kind.RENDERER: (
@@ -40,7 +41,7 @@ MODELS = {
         released.renderer_layout(tiny.RENDERER),
         checkpoints.renderer_config,
     ),
-    Kind.VAE: (partial(Vae, tiny.VAE), tiny.VAE, released.vae_layout(tiny.VAE), checkpoints.vae_config),
+    Kind.VAE: (partial(Vae, SMALL_VAE), SMALL_VAE, released.vae_layout(SMALL_VAE), checkpoints.vae_config),
 }
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
@@ -94,7 +95,7 @@ def test_a_released_file_and_its_conversion_load_to_the_same(tmp_path: Path, kin
 def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: torch.dtype):
     model = filled(Kind.VAE)
     path = written(tmp_path / "vae.safetensors", Kind.VAE, model, torch.bfloat16)
-    loaded = Vae(tiny.VAE, dtype=dtype)
+    loaded = Vae(SMALL_VAE, dtype=dtype)
     checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     for name, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().to(dtype))
@@ -102,7 +103,7 @@ def test_a_file_of_another_dtype_is_cast_as_torch_casts(tmp_path: Path, dtype: t
 
 def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
-    loaded = Vae(tiny.VAE)
+    loaded = Vae(SMALL_VAE)
     own = {name: tensor.data_ptr() for name, tensor in loaded.state_dict().items()}
     checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     files = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()]
@@ -113,7 +114,7 @@ def test_numbers_of_the_same_dtype_stay_in_the_file(tmp_path: Path):
 def test_a_change_of_a_mapped_model_does_not_reach_the_file(tmp_path: Path):
     path = written(tmp_path / "vae.safetensors", Kind.VAE, filled(Kind.VAE))
     before = path.read_bytes()
-    loaded = Vae(tiny.VAE)
+    loaded = Vae(SMALL_VAE)
     checkpoints.load_weights(loaded, path, layout_of(Kind.VAE))
     with torch.no_grad():
         loaded.decoder.first.weight.add_(1)
@@ -148,7 +149,7 @@ def test_tensors_are_aligned_in_the_file(tmp_path: Path):
 
 
 def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
-    config = dataclasses.replace(tiny.VAE, channels=32)
+    config = dataclasses.replace(SMALL_VAE, channels=32)
     model = Vae(config)
     tiny.init_weights(model)
     total = sum(p.nbytes for p in model.parameters())
@@ -170,7 +171,7 @@ def test_writing_holds_no_copy_of_the_whole(tmp_path: Path):
 def test_progress_counts_the_bytes_of_tensors_up_to_all(tmp_path: Path):
     steps = []
     model = filled(Kind.VAE)
-    converted.save(tmp_path / "x.safetensors", model, Kind.VAE, tiny.VAE, ORIGIN, torch.bfloat16,
+    converted.save(tmp_path / "x.safetensors", model, Kind.VAE, SMALL_VAE, ORIGIN, torch.bfloat16,
                    lambda *step: steps.append(step))  # fmt: skip
     total = 2 * sum(p.numel() for p in model.parameters())
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
@@ -189,7 +190,7 @@ def test_a_cancelled_write_leaves_nothing(tmp_path: Path):
 
     with pytest.raises(Cancelled):
         converted.save(
-            tmp_path / "x.safetensors", filled(Kind.VAE), Kind.VAE, tiny.VAE, ORIGIN, None, on_step
+            tmp_path / "x.safetensors", filled(Kind.VAE), Kind.VAE, SMALL_VAE, ORIGIN, None, on_step
         )
     assert list(tmp_path.iterdir()) == []
 

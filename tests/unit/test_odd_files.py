@@ -15,7 +15,7 @@ from support import odd_files, releases
 from support.odd_files import ODD
 from support.release_texts import config_text
 from support.sentences import assert_one_sentence
-from support.small_models import filled
+from support.small_models import SMALL_VAE, filled
 
 from levo import tiny
 from levo.files import converted, listing, parts, style_library
@@ -34,10 +34,10 @@ SECONDS = 3.0  # of computing for one file; a pipe that is waited for takes none
 @cache
 def vae() -> bytes:
     """A file of ours."""
-    model = filled(Vae(tiny.VAE))
+    model = filled(Vae(SMALL_VAE))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "vae.safetensors"
-        converted.save(path, model, Kind.VAE, tiny.VAE, Provenance("", ""), None, lambda done, total: None)
+        converted.save(path, model, Kind.VAE, SMALL_VAE, Provenance("", ""), None, lambda done, total: None)
         return path.read_bytes()
 
 

@@ -14,7 +14,7 @@ from support import checkpoints
 from support.peak_memory import peak
 from support.released import released_tensors
 from support.sentences import assert_one_sentence
-from support.small_models import SMALL_LELM
+from support.small_models import SMALL_LELM, SMALL_VAE
 from torch import Tensor, nn
 
 from levo import tiny
@@ -35,7 +35,7 @@ MODELS = {
         released.renderer_layout(tiny.RENDERER),
         tiny.RENDERER,
     ),
-    Kind.VAE: (partial(Vae, tiny.VAE), released.vae_layout(tiny.VAE), tiny.VAE),
+    Kind.VAE: (partial(Vae, SMALL_VAE), released.vae_layout(SMALL_VAE), SMALL_VAE),
 }
 NO_WEIGHTS = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16,
               torch.complex64, torch.float64, torch.float8_e5m2]  # fmt: skip
