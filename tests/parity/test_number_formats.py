@@ -7,12 +7,15 @@ import torch
 from support import golden_outputs as golden
 from support.rounded_models import MODELS, fp8_lelm, logits_of, models
 from support.small_models import relative
-from torch import nn
+from torch import Tensor, nn
 
 from levo.config import END
-from levo.layers import fbgemm, weights
+from levo.layers import fbgemm, int4_cpu, weights
 from levo.layers.fbgemm import PackedInt8Linear
+from levo.layers.int4 import Int4Linear
+from levo.layers.int4_cpu import PackedInt4Linear
 from levo.layers.int8 import Int8Linear
+from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
@@ -72,6 +75,45 @@ def test_logits_of_fp8_stay_near_those_of_float_weights(name: str):
     report = f"{name}: relative error of logits {error:.4f}, equal argmax {agreement:.3f}"
     assert 1e-3 < error <= FP8_LIMIT, report
     assert agreement >= FP8_AGREEMENT, report
+
+
+@pytest.mark.parametrize(
+    "linear",
+    [
+        Int4Linear,
+        pytest.param(
+            PackedInt4Linear,
+            marks=pytest.mark.skipif(not int4_cpu.is_available(), reason="torch has no fast kernel here"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_of_int4_are_near_those_of_floats(name: str, linear: type[Int4Linear]):
+    plain, small, codes = models(name, linear)
+    assert 0.01 < relative(logits_of(small, codes), logits_of(plain, codes)) < 0.75
+
+
+def fixed_steps(model: LeLM, codes: Tensor, small: bool) -> Tensor:
+    """Logits of all steps after the prefill, for codes that are given."""
+    tokenizer = golden.tokenizer(model.config.version)
+    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
+    prefix = model.condition(asked)
+    known = model.config.prefix_length + 1
+    caches = model.caches(2, known, prefix.stage1)
+    model(codes[..., :1], caches, prefix)
+    fixed = tuple(cache.fixed(2_048, 1, small) for cache in caches)
+    made = []
+    for t in range(1, codes.shape[-1]):
+        for cache in fixed:
+            cache.reach(known + t)
+        made.append(model(codes[..., t : t + 1], fixed).clone())
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_of_keys_and_values_in_bytes_are_as_near_as_those_of_bf16(name: str):
+    plain, _, codes = models(name)
+    assert 1e-4 < relative(fixed_steps(plain, codes, True), fixed_steps(plain, codes, False)) < 0.015
 
 
 def halved(model: LeLM) -> LeLM:

@@ -6,8 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from support import golden_outputs as golden
-from support.rounded_models import MODELS, models
+from support.scripted_models import asked
 from support.small_models import SMALL_LELM, filled
 from torch import Tensor
 
@@ -15,7 +14,6 @@ from levo import tiny
 from levo.layers import int8_attention
 from levo.layers.attention import sdpa
 from levo.lelm.compose import Execution, compose
-from levo.lelm.conditions import prepare
 from levo.lelm.kv_cache import SPAN, Int8Cache, KVCache
 from levo.lelm.model import LeLM, rotary_table
 from levo.memory import compose_bytes
@@ -88,38 +86,13 @@ def test_keys_far_from_zero_keep_their_differences():
     assert around.std() < keys.std() / 4
 
 
-def steps(model: LeLM, codes: Tensor, small: bool) -> Tensor:
-    """Logits of all steps after the prefill, for codes that are given."""
-    tokenizer = golden.tokenizer(model.config.version)
-    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
-    prefix = model.condition(asked)
-    known = model.config.prefix_length + 1
-    caches = model.caches(2, known, prefix.stage1)
-    model(codes[..., :1], caches, prefix)
-    fixed = tuple(cache.fixed(2_048, 1, small) for cache in caches)
-    made = []
-    for t in range(1, codes.shape[-1]):
-        for cache in fixed:
-            cache.reach(known + t)
-        made.append(model(codes[..., t : t + 1], fixed).clone())
-    return torch.stack(made)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_logits_are_as_near_as_those_of_bf16(name: str):
-    plain, _, codes = models(name)
-    assert 1e-4 < relative(steps(plain, codes, True), steps(plain, codes, False)) < 0.015
-
-
 @pytest.mark.parametrize("takes", [1, 2])
 def test_a_song_is_composed_with_bytes(takes: int):
     model = filled(LeLM(SMALL_LELM))
-    asked = prepare(
-        "[verse] hello there.", "[Musicality-very-high], pop", None, SMALL_LELM, golden.tokenizer("v2")
-    )
-    songs = compose(model, asked, 40, seeds=range(takes), execution=Execution(small_cache=True))
+    conditions = asked(SMALL_LELM)
+    songs = compose(model, conditions, 40, seeds=range(takes), execution=Execution(small_cache=True))
     assert len(songs) == takes and all(song.codes.shape[1] == 3 for song in songs)
-    again = compose(model, asked, 40, seeds=range(takes), execution=Execution(small_cache=True))
+    again = compose(model, conditions, 40, seeds=range(takes), execution=Execution(small_cache=True))
     assert all(torch.equal(a.raw, b.raw) for a, b in zip(songs, again, strict=True))
 
 
