@@ -17,7 +17,8 @@ MIME = b"image/jpeg"
 UTF8 = b"\x03"
 NO_LANGUAGE = b"XXX"
 STREAM_INFO_END = 42  # of FLAC's mark and its first block
-PICTURE = 6  # FLAC's number of the block
+COMMENTS, PICTURE = 4, 6  # FLAC's numbers of blocks
+LAST = 0x80  # in the first byte of FLAC's last block before the sound
 PICTURE_COMMENT = "METADATA_BLOCK_PICTURE"  # as Opus files have the same block
 ID3_TEXTS = {"title": b"TIT2", "artist": b"TPE1", "genre": b"TCON"}
 ID3_PROSE = {"comment": b"COMM", "lyrics": b"USLT"}
@@ -82,6 +83,23 @@ def with_picture(flac: bytes, cover: Cover) -> bytes:
     block = picture(cover)
     head = struct.pack(">I", PICTURE << 24 | len(block))
     return flac[:STREAM_INFO_END] + head + block + flac[STREAM_INFO_END:]
+
+
+def with_comments(flac: bytes, tags: FileTags) -> bytes:
+    """A FLAC file with texts in the place of its own; as it was where they are more than a block holds."""
+    start = 4  # behind FLAC's mark
+    while flac[start] & ~LAST != COMMENTS:  # every writer of FLAC makes that block
+        if flac[start] & LAST:
+            return flac
+        start += 4 + int.from_bytes(flac[start + 1 : start + 4], "big")
+    end = start + 4 + int.from_bytes(flac[start + 1 : start + 4], "big")
+    vendor = flac[start + 4 : start + 8 + int.from_bytes(flac[start + 4 : start + 8], "little")]
+    texts = [f"{name}={text}".encode() for name, text in comments(tags).items()]
+    counted = b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    block = vendor + struct.pack("<I", len(texts)) + counted
+    if len(block) > BLOCK_BYTES:
+        return flac
+    return flac[: start + 1] + len(block).to_bytes(3, "big") + block + flac[end:]
 
 
 def with_chunk(wav: bytes, tags: FileTags) -> bytes:

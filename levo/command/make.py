@@ -31,7 +31,7 @@ from ..style_encoder.encode import encode_style
 from ..text.style import conditioned
 from .job import BGM, SEPARATE, TRACK, SongOptions
 from .models import Models
-from .sound_files import GENRE, LYRICS, TITLE, decoded, encoded
+from .sound_files import GENRE, LYRICS, SEED, TITLE, decoded, encoded
 
 NO_WORDS = "."
 CUT_SHOWN = 80  # characters of text that did not fit
@@ -258,7 +258,7 @@ class SongMaker:
             TITLE: song.idx,
             GENRE: song.description,
             LYRICS: tokens.request.lyrics,
-            "seed": tokens.seeds[number],
+            SEED: tokens.seeds[number],
             "kind": options.kind,
             "sampling": vars(tokens.sampling),
             **options.settings(),

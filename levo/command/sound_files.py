@@ -1,4 +1,8 @@
-"""Sound to bytes of a file and back, by soundfile, which is imported when needed."""
+"""Sound to bytes of a file and back, by soundfile, which is imported when needed.
+
+What a file says of its song is put in by levo/audio/file_tags.py: libsndfile writes no lyrics, and nothing
+long into WAV files, where many programs look for an ID3 tag alone.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +17,39 @@ import torch
 from torch import Tensor
 
 from .. import VERSION
+from ..audio.file_tags import FileTags, clean, with_chunk, with_comments
 from ..config import SAMPLE_RATE
+from ..song.file_tags import printed
 from .job import BITS, SUFFIX
 
-WAV_COMMENT = 2_000  # bytes: libsndfile leaves out longer ones
-TITLE, GENRE, LYRICS = "title", "genre", "lyrics"
+TITLE, GENRE, LYRICS, SEED = "title", "genre", "lyrics", "seed"
+SOFTWARE = f"LeVo {VERSION}"
 
 
 class MissingPackageError(ValueError):
     """soundfile is not installed; the message is for the user."""
 
 
-def encoded(waveform: Tensor, form: str, tags: Mapping[str, Any]) -> bytes:
+def encoded(waveform: Tensor, form: str, song: Mapping[str, Any]) -> bytes:
     """A file's bytes; the same sound and tags give the same.
 
     Args:
         waveform: [2, samples] at 48 kHz; what is beyond -1 and 1 is clipped.
         form: of `job.SUFFIX`.
-        tags: `title` and `genre` have places of their own; all together stand in the comment, as JSON. In
-            WAV files, whose comments are short, without lyrics where these are long.
+        song: what is said of it: title, genre, lyrics and seed where players look for them, and all
+            together as JSON in the comment.
     """
     kind = SUFFIX[form][1:].upper()
+    tags = _tags(song)
     file = io.BytesIO()
     with _soundfile().SoundFile(
         file, "w", SAMPLE_RATE, len(waveform), f"PCM_{BITS[form]}", format=kind
     ) as out:
-        out.title, out.software = _text(tags[TITLE]), f"LeVo {VERSION}"
-        if tags.get(GENRE):
-            out.genre = _text(tags[GENRE])
-        out.comment = _comment(tags, WAV_COMMENT if kind == "WAV" else None)
+        out.title, out.software = tags.title, SOFTWARE
+        if tags.genre:
+            out.genre = tags.genre
         out.write(waveform.t().numpy())
-    return file.getvalue()
+    return (with_chunk if kind == "WAV" else with_comments)(file.getvalue(), tags)
 
 
 def decoded(data: bytes | Path) -> tuple[Tensor, int]:
@@ -68,17 +74,15 @@ def require_package() -> None:
     _soundfile()
 
 
-def _comment(tags: Mapping[str, Any], most: int | None) -> str:
-    text = _text(json.dumps(tags, ensure_ascii=False))
-    if most is None or len(text.encode()) <= most:
-        return text
-    rest = _text(json.dumps({k: v for k, v in tags.items() if k != LYRICS}, ensure_ascii=False))
-    return rest if len(rest.encode()) <= most else ""
-
-
-def _text(text: str) -> str:
-    """A text as files hold it: whole, and in one piece."""
-    return text.replace("\0", " ").encode(errors="replace").decode()
+def _tags(song: Mapping[str, Any]) -> FileTags:
+    texts = {name: clean(str(song.get(name, ""))) for name in (TITLE, GENRE, LYRICS, SEED)}
+    return FileTags(
+        texts[TITLE],
+        genre=texts[GENRE].rstrip(". "),
+        lyrics=printed(texts[LYRICS]),
+        comment=json.dumps(song, ensure_ascii=False),
+        more={SEED: texts[SEED], "software": SOFTWARE},
+    )
 
 
 def _soundfile() -> ModuleType:

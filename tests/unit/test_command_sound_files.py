@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from support.sound_tags import tags_of
 
+from levo.audio.file_tags import BLOCK_BYTES
 from levo.command.job import FLAC, FLAC24, WAV, WAV24
 from levo.command.sound_files import decoded, encoded
 
 TAGS = {"title": "夜 song", "genre": "pop, piano.", "lyrics": "[verse] Hello.", "seed": 7}
 SOUND = torch.linspace(-0.9, 0.9, 9_600).repeat(2, 1)
+
+
+def told(data: bytes) -> dict[str, str]:
+    """What a file says; lyrics of WAV stand under their language."""
+    return {name.split("-")[0]: text for name, text in tags_of(data)[0].items()}
 
 
 @pytest.mark.parametrize(
@@ -31,19 +38,29 @@ def test_sound_and_tags_come_back(form: str, kind: str, subtype: str, error: flo
     assert data == encoded(SOUND, form, TAGS)  # nothing of the time or the machine
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         assert (file.format, file.subtype, file.samplerate) == (kind, subtype, 48_000)
-        assert (file.title, file.genre) == ("夜 song", "pop, piano.")
-        assert json.loads(file.comment) == TAGS
+        assert (file.title, file.genre) == ("夜 song", "pop, piano")
+    texts = told(data)
+    assert (texts["title"], texts["genre"], texts["seed"]) == ("夜 song", "pop, piano", "7")
+    assert texts["lyrics"] == "[verse]\nHello"
+    assert json.loads(texts["comment"]) == TAGS
     samples, rate = decoded(data)
     assert rate == 48_000
     assert (samples[0] - SOUND).abs().max() <= error
 
 
-def test_long_lyrics_are_in_flac_and_not_in_wav():
-    tags = {**TAGS, "lyrics": "la " * 2_000}
-    with soundfile.SoundFile(io.BytesIO(encoded(SOUND, FLAC, tags))) as file:
-        assert json.loads(file.comment) == tags
-    with soundfile.SoundFile(io.BytesIO(encoded(SOUND, WAV, tags))) as file:
-        assert json.loads(file.comment) == {key: value for key, value in tags.items() if key != "lyrics"}
+@pytest.mark.parametrize("form", [FLAC, WAV])
+def test_long_lyrics_are_whole(form: str):
+    song = {**TAGS, "lyrics": "[verse] " + "La la. " * 2_000}
+    texts = told(encoded(SOUND, form, song))
+    assert json.loads(texts["comment"]) == song
+    assert texts["lyrics"].count("La la") == 2_000
+
+
+def test_more_than_flac_holds_costs_the_tags_and_not_the_song():
+    song = {**TAGS, "lyrics": "la " * (BLOCK_BYTES // 3)}
+    data = encoded(SOUND, FLAC, song)
+    assert told(data)["title"] == "夜 song"
+    assert (decoded(data)[0][0] - SOUND).abs().max() <= 2**-15
 
 
 def test_what_is_too_loud_is_clipped_and_not_turned_over():
