@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from .. import VERSION, demo
-from ..config import PRESETS, RENDER_GUIDANCE, RENDER_STEPS, Sampling
+from ..config import PRESETS, RENDER_GUIDANCE, Sampling
 from ..kinds import Kind
 from ..layers.choices import AUTO
 from ..song.stems import MODES, SUM
-from . import job
+from . import help, job
 from .job import Engine, Files, SongOptions
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
@@ -23,32 +23,6 @@ KINDS = {"lelm": Kind.LELM, "renderer": Kind.RENDERER, "vae": Kind.VAE}  # that 
 STEMS = {mode.split()[0]: mode for mode in MODES}  # "sum to mix" is "sum" here
 ON, OFF = "on", "off"
 RELEASED = Sampling()
-USAGE = """\
-%(prog)s [options] SONGS OUT
-       %(prog)s report [--json] OUT"""
-ABOUT = """\
-Makes the songs of a list: one FLAC or WAV each in the folder OUT, and a line for each in OUT/results.jsonl.
-SONGS is a text file with one JSON object a line, as the published code reads them:
-
-  {"idx": "my_song", "gt_lyric": "[verse] Hello there ; [chorus] La la la", "descriptions": "female, pop"}
-
-and, where wanted, "prompt_audio_path" (a sound file in the list's folder) or "auto_prompt_audio_type" (a
-style of --library). The word `example` stands for a built-in list of two songs. Without weights the
-built-in demo models are used: they are small, run anywhere, and sing nonsense."""
-EPILOG = """\
-examples:
-  %(prog)s example out                               tries it, with the demo models
-  %(prog)s songs.jsonl out --lelm m/model.pt --renderer m/model_2.safetensors \\
-      --vae m/autoencoder_music_1320k.ckpt --vocabulary m/qwen --low-memory
-  %(prog)s songs.jsonl out ... --kind separate       each song, its vocals and its accompaniment
-  %(prog)s songs.jsonl out ... --ray --workers 2     two workers of a Ray cluster, here or elsewhere
-  %(prog)s report out                                a table of what was asked for and what came of it
-
-Songs that are finished are not made again: to go on after a stop (Ctrl-C) or a crash, run the same command.
-A song that cannot be made is a line in results.jsonl, and the others are made.
-
-exit status: 0 all songs of the list are made; 1 some are not; 2 nothing was made, or a song could not be
-saved, and one sentence says why; 130 or 143 stopped by Ctrl-C or SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +88,9 @@ def reporter() -> argparse.ArgumentParser:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="levo",
-        usage=USAGE,
-        description=ABOUT,
-        epilog=EPILOG,
+        usage=help.USAGE,
+        description=help.ABOUT,
+        epilog=help.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("songs", metavar="SONGS", help="the list, or the word example")
@@ -150,25 +124,27 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "weights",
-        "Paths, file:// addresses or `demo`; with --ray each machine needs them in the same place.",
+        "Paths or file:// addresses, or `tiny` for random weights; of the first three `demo`, too. With "
+        "--ray each machine needs them in the same place.",
     )
     for name, what in (
         (
             "--lelm",
-            "LeLM: model.pt or model.safetensors of a release, GGUF, or saved by LeVo Save Checkpoint",
+            "LeLM: model.pt of a release, the index.json of an MLX folder, GGUF, or saved by LeVo Save "
+            "Checkpoint",
         ),
-        ("--renderer", "model_2.safetensors of model_septoken"),
-        ("--vae", "autoencoder_music_1320k.ckpt"),
+        ("--renderer", "model_2.safetensors of model_septoken, or GGUF"),
+        ("--vae", "autoencoder_music_1320k.ckpt, or GGUF"),
         ("--style-encoder", "model_2_fixed.safetensors of model_1rvq; for prompt audio"),
         ("--track-encoder", "for prompt audio, where --renderer is no published file"),
         ("--separator", "htdemucs.pth; for prompt audio"),
     ):
-        group.add_argument(name, metavar="FILE", help=f"{what}; `tiny` for random weights")
+        group.add_argument(name, metavar="FILE", help=what)
     group.add_argument(
         "--vocabulary",
         metavar="FOLDER",
         help="Qwen2's vocab.json and merges.txt; else looked for beside --lelm and in the ComfyUI that "
-        "this pack lies in",
+        "this pack lies in; GGUF files have their own",
     )
 
 
@@ -188,7 +164,7 @@ def _add_song(parser: argparse.ArgumentParser) -> None:
         help="for separate. sum: the tracks add up to the mix. rendered: all from the same noise. "
         "released: each from its own, as the published code",
     )
-    group.add_argument("--seed", type=int, default=0, help="of every song; takes have the next ones")
+    group.add_argument("--seed", type=int, default=0, help="of every song, 0; takes have the next ones")
     group.add_argument("--takes", type=_positive, default=1, metavar="N", help="of each song, made at once")
     at_once = "songs composed at once, with memory for each; N may change a draw"
     group.add_argument("--batch", type=_positive, default=1, metavar="N", help=at_once)
@@ -206,16 +182,30 @@ def _add_song(parser: argparse.ArgumentParser) -> None:
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling and rendering", "What is not given is as --preset says.")
+    presets = "; ".join(
+        f"{name} has temperature {each.temperature:g}, top-k {each.top_k}, {each.steps} steps"
+        for name, each in PRESETS.items()
+    )
     group.add_argument(
-        "--preset", choices=list(PRESETS), default=next(iter(PRESETS)), help="of a published program"
+        "--preset",
+        choices=list(PRESETS),
+        default=next(iter(PRESETS)),
+        help=f"of published programs: {presets}",
     )
     group.add_argument("--temperature", type=float, help="0: always the likeliest code")
     group.add_argument("--top-k", type=int)
     group.add_argument("--top-p", type=float, help="above 0 in place of --top-k")
-    group.add_argument("--guidance", type=float, default=RELEASED.guidance, help="of composing")
-    group.add_argument("--repetition-window", type=int, default=RELEASED.repetition_window)
-    group.add_argument("--steps", type=int, help=f"of the renderer's solver; released: {RENDER_STEPS}")
-    group.add_argument("--render-guidance", type=float, default=RENDER_GUIDANCE)
+    group.add_argument(
+        "--guidance", type=float, default=RELEASED.guidance, help=f"of composing; {RELEASED.guidance:g}"
+    )
+    looked_back = RELEASED.repetition_window
+    group.add_argument(
+        "--repetition-window", type=int, default=looked_back, help=f"codes less likely again; {looked_back}"
+    )
+    group.add_argument("--steps", type=int, help="of the renderer's solver")
+    group.add_argument(
+        "--render-guidance", type=float, default=RENDER_GUIDANCE, help=f"{RENDER_GUIDANCE:g}"
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
@@ -230,7 +220,9 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         "--compile", choices=(ON, OFF), default=OFF, help="fuse LeLM's step by torch.compile"
     )
     group.add_argument(
-        "--low-memory", action="store_true", help="only one model at a time on the card, and one take"
+        "--low-memory",
+        action="store_true",
+        help="one model at a time on the card; takes rendered one by one",
     )
     group.add_argument(
         "--threads",
@@ -303,24 +295,23 @@ def _path(option: str, value: str | None, kind: Kind | None = None) -> Path | No
 
 
 def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
-    """The folder of the vocabulary; None for one of bytes, with a built-in LeLM alone.
+    """The folder of the vocabulary; None where there is none, as some files of LeLM need none.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none in the folder that was given.
     """
     pack = Path(__file__).resolve().parents[2]
     comfyui = pack.parent.parent / "comfy" / "text_encoders" / "qwen25_tokenizer"
-    places = [Path(value)] if value else [*([lelm.parent] if lelm else []), comfyui]
-    for folder in places:
+    beside = [lelm.parent, lelm.parent / "qwen2_tokenizer"] if lelm else []  # the second of MLX folders
+    for folder in [Path(value)] if value else [*beside, comfyui]:
         if all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
             return folder.absolute()
-    if value is None and lelm in (None, demo.path(Kind.LELM)):
-        return None
-    looked = " and ".join(map(str, places))
-    raise ValueError(
-        f"There is no vocabulary (vocab.json and merges.txt) in {looked}; download both files from "
-        "https://huggingface.co/Qwen/Qwen2-7B and give their folder as --vocabulary."
-    )
+    if value:
+        raise ValueError(
+            f"There is no vocabulary (vocab.json and merges.txt) in {value}; download both files from "
+            "https://huggingface.co/Qwen/Qwen2-7B and give their folder as --vocabulary."
+        )
+    return None
 
 
 def _engine(args: argparse.Namespace, files: Files) -> Engine:

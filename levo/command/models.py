@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from ..files import released
-from ..files.checkpoint import reads_bytes
+from ..files.checkpoint import CheckpointFile, reads_bytes
 from ..files.damage import display_name
+from ..files.gguf_file import GgufFile
 from ..files.loading import load_weights, open_file
 from ..files.tensor_file import CheckpointError
 from ..kinds import Kind
@@ -24,7 +25,7 @@ from ..renderer.model import Renderer
 from ..separator.model import build as build_htdemucs
 from ..song.tokens import Composer, config_hash
 from ..style_encoder.encode import StyleEncoder
-from ..text.tokenizer import Tokenizer
+from ..text.tokenizer import Tokenizer, Vocabulary
 from ..vae.oobleck import Vae
 from .job import Engine
 from .precision import Precision, audio_precision, device_of, lelm_precision, renderer_precision
@@ -103,12 +104,12 @@ class Models:
 
     def _lelm(self, path: Path | None) -> tuple[Loaded, Tokenizer]:
         file, config = open_file(Kind.LELM, path)
+        vocabulary = _vocabulary(file, self.engine.files.vocabulary)
         precision = lelm_precision(self.engine.dtype, self.engine.attention, config.head_width, self.device)
         model = LeLM(
             config, precision.operations, precision.attention, device="meta", dtype=precision.dtype
         )
         loaded = self._filled(model, file, released.lelm_layout(config), config, precision)
-        vocabulary = None if reads_bytes(file) else self.engine.files.vocabulary
         return loaded, _tokenizer(vocabulary, config.version)
 
     def _renderer(self, path: Path | None) -> Loaded:
@@ -150,11 +151,30 @@ class Models:
         return Loaded(model, config, name, precision.dtype)
 
 
-def _tokenizer(folder: Path | None, version: str) -> Tokenizer:
-    try:
-        return Tokenizer(folder, version)
-    except (OSError, ValueError) as error:
+def _vocabulary(file: CheckpointFile | None, folder: Path | None) -> Path | Vocabulary | None:
+    """What LeLM reads texts by: a folder, else what its file holds; None for bytes.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if file is None or reads_bytes(file):
+        return None
+    vocabulary = folder or (file.vocabulary() if isinstance(file, GgufFile) else None)
+    if vocabulary is None:
         raise ValueError(
-            f"The vocabulary in {folder} cannot be read ({error}); give a folder with Qwen2's vocab.json "
-            "and merges.txt."
+            f"There is no vocabulary (vocab.json and merges.txt) beside {display_name(file.path)}; "
+            "download both files from https://huggingface.co/Qwen/Qwen2-7B and give their folder as "
+            "--vocabulary."
+        )
+    return vocabulary
+
+
+def _tokenizer(vocabulary: Path | Vocabulary | None, version: str) -> Tokenizer:
+    try:
+        return Tokenizer(vocabulary, version)
+    except (OSError, ValueError) as error:
+        where = f"in {vocabulary}" if isinstance(vocabulary, Path) else "of LeLM's file"
+        raise ValueError(
+            f"The vocabulary {where} cannot be read ({error}); give a folder with Qwen2's vocab.json and "
+            "merges.txt as --vocabulary."
         ) from error

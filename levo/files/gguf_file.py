@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from ..config import RELEASED_CONFIGS
 from ..kinds import Kind
+from ..text.tokenizer import PAD, Vocabulary
 from . import gguf_header, released
 from .damage import display_name, raise_if_damaged
 from .gguf_config import gguf_config
-from .gguf_header import GgufHeader, GgufTensor
+from .gguf_header import GgufHeader, GgufTensor, HeaderError
 from .packed import Packed, PackedFile
 from .released import GGUF_DIALECTS, Layout, gguf_layout
 from .tensor_file import CheckpointError, Inventory
@@ -32,6 +33,7 @@ MIXED = {"Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 SMALLEST_FIRST = ("Q4_K", "Q5_K", "Q6_K", "Q8_0", "BF16", "F16", "F32")
 # Files of which nothing is left are told by words in their names.
 WORDS = {"flow": Kind.RENDERER, "vae": Kind.VAE, "levo": Kind.LELM, "lelm": Kind.LELM}
+TOKENS, MERGES = "tokenizer.ggml.tokens", "tokenizer.ggml.merges"
 NAMES = {Kind.RENDERER: "flow", Kind.VAE: "VAE decoder"}
 
 
@@ -65,6 +67,19 @@ class GgufFile(PackedFile):
         types = {tensor.type_name for tensor in self.header.tensors.values()}
         smallest = next((name for name in SMALLEST_FIRST if name in types), "")
         return MIXED.get(smallest, smallest) if "Q6_K" in types else smallest
+
+    def vocabulary(self) -> Vocabulary | None:
+        """Qwen2's vocabulary, which files of LeLM hold; None where it is not whole."""
+        try:
+            texts = gguf_header.texts_in(self.path, (TOKENS, MERGES))
+        except (HeaderError, OSError):
+            return None
+        words = texts.get(TOKENS, [])[:PAD]
+        merges = [tuple(merge.split(" ")) for merge in texts.get(MERGES, ())]
+        vocabulary = {word: number for number, word in enumerate(words)}
+        if len(vocabulary) < PAD or not merges or any(len(merge) != 2 for merge in merges):
+            return None
+        return vocabulary, merges
 
     def config(self, expected_kind: Kind) -> Any:
         """Config of the model.

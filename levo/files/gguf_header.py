@@ -1,14 +1,15 @@
 """The header of a GGUF file: metadata, and names, types, shapes and places of tensors.
 
 Holds the file to the rules of the format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md),
-within limits. Long lists, as of a tokenizer, are passed over: the package `gguf` takes 10 s to read those,
-and has no limits. Reads no tensor; knows nothing of models.
+within limits. Lists of texts, as of a tokenizer, are passed over unless they are asked for by name: the
+package `gguf` takes 10 s to read those, and has no limits. Reads no tensor; knows nothing of models.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -127,8 +128,20 @@ def remaining_architecture(path: Path) -> str | None:
     return architecture if isinstance(architecture, str) else None
 
 
-def _read(path: Path, values: dict[str, Any]) -> GgufHeader:
-    """See `read_header`; fills `values` as far as it comes."""
+def texts_in(path: Path, names: Collection[str]) -> dict[str, list[str]]:
+    """Lists of texts among a file's metadata, of those names that are there.
+
+    Raises:
+        HeaderError: see `read_header`.
+        OSError: the file cannot be opened.
+    """
+    values: dict[str, Any] = {}
+    _read(path, values, names)
+    return {name: values[name] for name in names if isinstance(values.get(name), list)}
+
+
+def _read(path: Path, values: dict[str, Any], texts: Collection[str] = ()) -> GgufHeader:
+    """See `read_header`; fills `values` as far as it comes, lists of texts only where they are named."""
     if not is_gguf(path):
         raise NoHeader("no header")
     with path.open("rb") as file:
@@ -142,7 +155,7 @@ def _read(path: Path, values: dict[str, Any]) -> GgufHeader:
             name = reader.name()
             if name in values:
                 raise HeaderError(f"{name} stands there twice")
-            values[name] = reader.value(reader.number("I"))
+            values[name] = reader.value(reader.number("I"), name in texts)
         infos = [_tensor(reader) for _ in range(tensors)]
         begin = file.tell()
     return _placed(values, infos, begin)
@@ -225,24 +238,27 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise HeaderError("it has a name that is no text") from error
 
-    def value(self, kind: int) -> Any:
-        """Metadata of a type; None for what is longer than is kept."""
+    def value(self, kind: int, texts: bool = False) -> Any:
+        """Metadata of a type; None for what is longer than is kept, and lists of texts without `texts`."""
         if kind in NUMBERS:
             return self.number(NUMBERS[kind])
         if kind == TEXT:
             data = self.bytes(self.number("Q"))
             return data.decode(errors="replace") if len(data) <= KEPT_TEXT else None
         if kind == LIST:
-            return self._list(self.number("I"), self.number("Q"))
+            return self._list(self.number("I"), self.number("Q"), texts)
         raise HeaderError("it has a value of an unknown type")
 
-    def _list(self, kind: int, count: int) -> Any:
+    def _list(self, kind: int, count: int, texts: bool) -> Any:
         self._listed -= count
         if self._listed < 0:
             raise HeaderError("its lists are longer than any that are read")
         if kind == TEXT:
-            for _ in range(count):
-                self.bytes(self.number("Q"))
+            listed = (self.bytes(self.number("Q")) for _ in range(count))
+            if texts:
+                return [text.decode(errors="replace") for text in listed]
+            for _ in listed:
+                pass
             return None
         if kind not in NUMBERS:
             raise HeaderError("it has a list of an unknown type")

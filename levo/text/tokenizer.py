@@ -23,6 +23,7 @@ START = "<|im_start|>"
 SPECIALS = ("<|endoftext|>", START, "<|im_end|>")
 MARKERS = tuple(f"[Musicality-{level}]" for level in ("very-high", "high", "medium", "low", "very-low"))
 FIRST_TAG = 151_646
+Vocabulary = tuple[dict[str, int], list[tuple[str, ...]]]  # numbers of words, and which are joined
 SHOWN = 40  # characters of a text in an error
 ENCODER_BYTES = 64_000_000  # of memory that making an encoder takes at most; 45 MB were measured
 
@@ -44,20 +45,23 @@ class Tokens:
 class Tokenizer:
     """The lyric and the style vocabulary of one version of the models."""
 
-    def __init__(self, folder: Path | str | None, version: str):
+    def __init__(self, source: Path | str | Vocabulary | None, version: str):
         """Read Qwen2's files.
 
         Args:
-            folder: holds `vocab.json` and `merges.txt`; None for a built-in vocabulary of bytes, which
-                the demo models read.
+            source: a folder that holds `vocab.json` and `merges.txt`, or what is in them; None for a
+                built-in vocabulary of bytes, which the demo models read.
             version: "v1" or "v2".
 
         Raises:
             FileNotFoundError: a file is missing.
             MemoryError: there is not enough memory.
         """
-        self.reads_bytes = folder is None
-        vocabulary, merges = _bytes() if folder is None else _read(Path(folder))
+        self.reads_bytes = source is None
+        if isinstance(source, tuple):
+            vocabulary, merges = source
+        else:
+            vocabulary, merges = _bytes() if source is None else _read(Path(source))
         tags = [f"[{tag}]" for tag in TAGS]
         markers = [*MARKERS, PURE_MUSIC] if version == "v2" else []
         self._lyric = _encoder(vocabulary, merges, tags, version)
@@ -90,7 +94,7 @@ class Tokenizer:
         return self._lyric.decode(ids, skip_special_tokens=False).strip()
 
 
-def _read(folder: Path) -> tuple[dict, list]:
+def _read(folder: Path) -> Vocabulary:
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
     # Only the version line is a comment: "# #" is a rule like any other.
@@ -99,7 +103,7 @@ def _read(folder: Path) -> tuple[dict, list]:
     ]
 
 
-def _bytes() -> tuple[dict, list]:
+def _bytes() -> Vocabulary:
     """A vocabulary in which every byte is a word, and special tokens have Qwen2's ids."""
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
     words += [f"<|{number}|>" for number in range(len(words), PAD)]

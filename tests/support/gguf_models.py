@@ -58,8 +58,10 @@ def lelm_tensors(config: LelmConfig) -> dict[str, Tensor]:
     return released_tensors(LeLM(config, device="meta"), released.lelm_layout(config), make)
 
 
-def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2") -> Written:
-    """LeLM; tables of K types are wide."""
+def write_lelm(
+    path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2", **said: object
+) -> Written:
+    """LeLM; tables of K types are wide. Metadata may be `said` otherwise."""
     config = config or (WIDE_LELM if "K" in kind else LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
     given = lelm_tensors(config)
@@ -71,6 +73,7 @@ def write_lelm(path: Path, kind: str, config: LelmConfig | None = None, dialect:
         values = gguf_files.songgen_values(config)
         for name in ("transformer2.lm_head.weight", "layer2_emb.0.weight"):  # of no use to anybody
             names[name], given[name] = name, random(name, (8, config.width))
+    values |= said
     arrays = {names[source]: tensor.numpy() for source, tensor in given.items()}
     if dialect != "levo2":
         arrays |= {name: array[0] for name, array in arrays.items() if "EOT_emb" in name}

@@ -78,10 +78,12 @@ def test_what_cannot_be_is_told(given: list[str], told: str):
         arguments.read(["songs.jsonl", "out", *given])
 
 
-def test_trained_weights_want_the_vocabulary(tmp_path: Path, weights: list[str]):
-    (tmp_path / "merges.txt").unlink()
-    with pytest.raises(ValueError, match="There is no vocabulary"):
-        arguments.read(["s", "o", *weights])
+def test_an_mlx_folder_has_its_vocabulary_in_a_folder_of_its_own(tmp_path: Path, weights: list[str]):
+    inner = tmp_path / "qwen2_tokenizer"
+    inner.mkdir()
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).rename(inner / name)
+    assert arguments.read(["s", "o", *weights]).engine.files.vocabulary == inner
 
 
 @pytest.mark.parametrize(
