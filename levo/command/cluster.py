@@ -173,7 +173,13 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
             )
         else:
             ray.init(address=cluster.address, **quietly)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except ray.exceptions.AuthenticationError as error:
+        reason = _first(error).split(". ")[0]
+        raise ValueError(
+            f"The Ray cluster cannot be used ({reason}); make a token by ray get-auth-token --generate, "
+            "or copy that of the cluster: see RAY_AUTH_MODE in Ray's *Token authentication*."
+        ) from error
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
         where = cluster.address or "on this machine"
         raise ValueError(
             f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head, with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from .job import Engine, SongOptions
 from .run import REFUSED, run
 
 STOPPED = 128  # and the number of the signal
+PIPE = 13  # number of the signal that tells of it on Unix
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         number = received[0] if received else signal.SIGINT
         return _end(STOPPED + number, "Stopped; the same command goes on where it was.")
+    except BrokenPipeError:  # who reads what is written, as `head`, has enough
+        _write_nowhere()
+        return STOPPED + PIPE
     except (ValueError, OSError) as error:
         return _end(REFUSED, f"levo: {error}")
     finally:
@@ -58,6 +63,12 @@ def _backend(cluster: arguments.Cluster | None, engine: Engine, options: SongOpt
     from .cluster import RayBackend
 
     return RayBackend(cluster, engine, options)
+
+
+def _write_nowhere() -> None:
+    """Point standard output at nothing, so that Python does not complain when it ends."""
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _end(status: int, sentence: str) -> int:

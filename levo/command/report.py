@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ def main(argv: list[str]) -> int:
             sys.stdout.write(json.dumps({**asdict(row), "early": row.early}, ensure_ascii=True) + "\n")
     if not args.json:
         sys.stdout.write(table(rows))
+    sys.stdout.flush()  # here it is told if nobody reads
     return int(any(row.error for row in rows))
 
 
@@ -86,7 +88,8 @@ def rows_of(folder: Path, records: list[dict]) -> Iterator[Row]:
 def table(rows: list[Row]) -> str:
     """Rows as lines for people, and what they come to."""
     heads = ("song", "length", "end", "sections", "LUFS", "dBTP", "clipped", "silent", "asked for")
-    lines = [heads, *map(_cells, rows)]
+    of_takes = {idx for idx, count in Counter(row.idx for row in rows).items() if count > 1}
+    lines = [heads, *(_cells(row, row.file if row.idx in of_takes else row.idx) for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(heads) - 1)]
     text = []
     for line in lines:
@@ -164,11 +167,11 @@ def _is_silent(row: Row) -> bool:
     return row.silence >= row.seconds / 10
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    name = row.idx if len(row.idx) <= WIDTH else f"{row.idx[: WIDTH - 1]}…"
-    name = "".join(c if c.isprintable() else "�" for c in name)
+def _cells(row: Row, name: str) -> tuple[str, ...]:
+    """A line of the table; takes are told apart by their files."""
+    name = _plain(name if len(name) <= WIDTH else f"{name[: WIDTH - 1]}…")
     if row.error:
-        return (name, "-", "failed", "-", "-", "-", "-", "-", row.error)
+        return (name, "-", "failed", "-", "-", "-", "-", "-", _plain(row.error))
     end = "early" if row.early else "ended" if row.ended else "cut"
     sections = f"{row.sections} of {len(row.asked_sections)}" if row.asked_sections else "-"
     expected = "" if row.asked_seconds is None else f"about {clock(row.asked_seconds)}"
@@ -185,6 +188,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.silence:.1f} s",
         ", ".join(part for part in (expected, most, tags) if part),
     )
+
+
+def _plain(text: str) -> str:
+    """A text that does nothing to a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def _level(decibels: float | None) -> str:

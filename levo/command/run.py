@@ -88,6 +88,8 @@ def run(
         _say(place, summary(listed, len(work.missing), list(work.failed), work.now))
         passed_over = len(listed.faults) + len(work.failed)
         if not planned:
+            if not work.missing:
+                _say(place, "With other options they are made anew by --again, or in another folder.")
             return SOME_FAILED if passed_over else ALL_MADE
         if work.encodes_clips:
             _require_encoders(engine.files)

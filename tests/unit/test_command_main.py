@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import pack
 from support.listed_songs import lines
 from support.written_songs import listed
 
+from levo.batch import results
 from levo.command import backend
 from levo.command import main as command
 
@@ -28,6 +33,8 @@ def test_a_list_becomes_songs_and_what_is_said_is_on_stderr(
     assert "1/1 'one': 0:00 cut" in said.err
     assert "Made 1 of 1 songs in" in said.err
     assert lines(out)[0]["settings"]["render"]["steps"] == 1
+    assert command.main([str(songs), str(out), "--kind=bgm", *MODELS]) == 0
+    assert capsys.readouterr().err.endswith("made anew by --again, or in another folder.\n")
     assert command.main([str(songs), str(out), "--quiet"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -72,6 +79,37 @@ def test_a_signal_ends_it_cleanly(
     assert capsys.readouterr().err.endswith("Stopped; the same command goes on where it was.\n")
     assert list((tmp_path / "out").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def start(*line: str, out: int | None = None) -> subprocess.Popen:
+    return subprocess.Popen(line, cwd=pack.ROOT, stdout=out, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_while_torch_is_imported_says_nothing():
+    program = """
+import sys
+class Import:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Import())
+from levo.__main__ import main
+sys.exit(main())
+"""
+    running = start(sys.executable, "-c", program)
+    assert (running.communicate()[1], running.returncode) == ("", 130)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["table", "json"])
+def test_a_reader_that_has_enough_ends_the_report_quietly(tmp_path: Path, more: list[str]):
+    for number in range(3):
+        results.write(tmp_path, {"idx": f"{number}", "error": "It failed.", "line": number})
+    reading, writing = os.pipe()
+    running = start(sys.executable, "-m", "levo", "report", str(tmp_path), *more, out=writing)
+    os.close(writing)
+    os.close(reading)
+    assert (running.communicate()[1], running.returncode) == ("", 141)
 
 
 def test_what_a_song_dies_of_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -64,6 +64,19 @@ def test_the_table_counts(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert line.split()[1:3] == ["0:02", "early"]
 
 
+def test_takes_are_told_by_their_files_and_errors_in_plain_letters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for file in ("one.flac", "one (2).flac"):
+        (tmp_path / file).write_bytes(encoded(tone(1), "flac", {"title": "one"}))
+        results.write(tmp_path, {"idx": "one", "file": file})
+    results.write(tmp_path, {"idx": "two", "error": "It \x1b[2J failed.", "line": 2})
+    assert command.main(["report", str(tmp_path)]) == 1
+    first, second, third = capsys.readouterr().out.splitlines()[1:4]
+    assert (first.split("  ")[0], second.split("  ")[0]) == ("one.flac", "one (2).flac")
+    assert third.endswith("It �[2J failed.")
+
+
 def test_songs_of_comfyui_have_no_lyrics_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     results.put(tmp_path, {})
     put(tmp_path, "one", tone(1), **{"7": {"class_type": "LeVoCompose"}})
