@@ -67,7 +67,7 @@ class LeVoLoadLeLM(io.ComfyNode):
                 _dtype_input(
                     "fp16 where the GPU is fast at it, else bf16; on a CPU fp16, computed in fp32; else "
                     "fp32. int8: large matrices take half the memory of fp16 and are rounded more. "
-                    "int4: a quarter, and rounded far more. fp8_e4m3fn: as large as int8, rounded more.",
+                    "int4: a quarter, and rounded far more. fp8_e4m3fn: larger than int8, rounded more.",
                     INT8,
                     INT4,
                     FP8,

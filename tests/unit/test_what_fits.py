@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import pack
 
 from levo import memory, tiny
 from levo.config import FRAME_RATE, RELEASED_CONFIGS, RendererConfig, VaeConfig
@@ -100,7 +101,7 @@ def test_the_verdict_turns_to_the_byte_where_weights_or_the_run_no_longer_fit():
         (24, ("v2-large", "fp16")),
         (16, ("v2-large", "int8")),
         (12, ("v2-medium", "fp16")),
-        (8.5, ("v2-medium", "int8")),
+        (8, ("v2-medium", "int8")),
         (6, ("v2-medium", "int8")),  # its longest song streams
     ],
 )
@@ -145,3 +146,26 @@ def test_a_short_song_that_fits_is_better_than_one_that_streams():
 def test_nothing_is_allocated():
     with torch.device("meta"):
         assert memory.weight_bytes(replace(LARGE, layers=35), "int8") > 5e9
+
+
+def readme_rows() -> dict[str, list[str]]:
+    """Rows of the README's tables by their first cell."""
+    lines = (pack.ROOT / "README.md").read_text("utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_readme_has_the_size_of_each_format(number: str):
+    sizes = [f"{memory.weight_bytes(config, number) / 1e9:.1f} GB" for config in (MEDIUM, LARGE)]
+    assert readme_rows()[number][0] == ", ".join(sizes)
+
+
+@pytest.mark.parametrize("name", RELEASED_CONFIGS)
+def test_the_readme_has_the_size_of_each_release(name: str):
+    config = RELEASED_CONFIGS[name]
+    sizes = [
+        memory.weight_bytes(config, "fp16"),
+        memory.run_bytes(config, "fp16", config.max_seconds, room(24)),
+    ]
+    assert readme_rows()[name][2:] == [f"{size / 1e9:.1f} GB" for size in sizes]
