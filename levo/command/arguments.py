@@ -11,7 +11,7 @@ from urllib.request import url2pathname
 from .. import VERSION, demo
 from ..config import PRESETS, RENDER_GUIDANCE, Sampling
 from ..kinds import Kind
-from ..layers.choices import AUTO
+from ..layers.choices import AUTO, INT8
 from ..song.stems import MODES, SUM
 from . import help, job
 from .job import Engine, Files, SongOptions
@@ -215,7 +215,9 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--renderer-dtype", choices=RENDERER_DTYPES, default=AUTO)
     group.add_argument("--vae-dtype", choices=VAE_DTYPES, default=AUTO, help="auto: fp32")
     group.add_argument("--attention", choices=ATTENTIONS, default=AUTO)
-    group.add_argument("--cache", choices=("as-weights", "int8"), default="as-weights", help="LeLM's keys")
+    group.add_argument(
+        "--cache", choices=(job.AS_WEIGHTS, INT8), default=job.AS_WEIGHTS, help="LeLM's keys"
+    )
     group.add_argument(
         "--compile", choices=(ON, OFF), default=OFF, help="fuse LeLM's step by torch.compile"
     )
@@ -322,7 +324,7 @@ def _engine(args: argparse.Namespace, files: Files) -> Engine:
         args.renderer_dtype,
         args.vae_dtype,
         args.attention,
-        args.cache == "int8",
+        args.cache == INT8,
         args.compile == ON,
         args.low_memory,
         threads=args.threads,

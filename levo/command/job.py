@@ -14,6 +14,7 @@ from ..song.tokens import seeds_from
 
 MOST_SECONDS = 36_000  # that anybody asks for
 MOST_AT_ONCE = 1_000
+AS_WEIGHTS = "as-weights"  # in what keys and values are kept
 MIXED, VOCAL, BGM, SEPARATE = "mixed", "vocal", "bgm", "separate"
 TRACK = {MIXED: "mix", VOCAL: "vocals", BGM: "accompaniment", SEPARATE: "mix"}  # that a kind is heard by
 FLAC, FLAC24, WAV, WAV24 = "flac", "flac24", "wav", "wav24"

@@ -67,7 +67,7 @@ class FinishedSong:
     tokens: SongTokens
     takes: tuple[Take, ...]
     notes: tuple[str, ...]  # sentences on what was left out
-    models: dict[str, str]  # that rendered it, by kind
+    models: dict[str, str]  # that rendered it, by kind, and how all models compute
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..files.gguf_file import GgufFile
 from ..files.loading import load_weights, open_file
 from ..files.tensor_file import CheckpointError
 from ..kinds import Kind
+from ..layers.choices import INT8
 from ..lelm.compose import Execution
 from ..lelm.cuda_graph import Resident
 from ..lelm.fused import FusedBlocks
@@ -27,7 +28,7 @@ from ..song.tokens import Composer, config_hash
 from ..style_encoder.encode import StyleEncoder
 from ..text.tokenizer import Tokenizer, Vocabulary
 from ..vae.oobleck import Vae
-from .job import Engine
+from .job import AS_WEIGHTS, Engine
 from .precision import Precision, audio_precision, device_of, lelm_precision, renderer_precision
 
 log = logging.getLogger(__name__)
@@ -99,8 +100,18 @@ class Models:
         return Execution(residency, Run(block), self.engine.small_cache)
 
     def says(self) -> dict[str, str]:
-        """Which weights there are, for results."""
-        return {"renderer": self.renderer.name, "vae": self.vae.name}
+        """Which weights there are and how they compute, for results; the device decides what `auto` is."""
+        engine = self.engine
+        return {
+            "renderer": self.renderer.name,
+            "vae": self.vae.name,
+            "device": self.device.type,
+            "dtype": engine.dtype,
+            "renderer_dtype": engine.renderer_dtype,
+            "vae_dtype": engine.vae_dtype,
+            "attention": engine.attention,
+            "cache": INT8 if engine.small_cache else AS_WEIGHTS,
+        }
 
     def _lelm(self, path: Path | None) -> tuple[Loaded, Tokenizer]:
         file, config = open_file(Kind.LELM, path)

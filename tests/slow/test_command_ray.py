@@ -5,6 +5,7 @@ The clusters are bounded, on loopback alone, and end with who started them.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -35,9 +36,10 @@ LOOPBACK = "0000000000000000FFFF00000100007F"  # 127.0.0.1, as an address of ver
 PATIENCE = 600  # seconds, on a machine that is busy with other things
 
 
-def start(songs: Path, out: Path, *more: str) -> subprocess.Popen:
+def start(songs: Path, out: Path, *more: str, **environment: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "levo", str(songs), str(out), *more]
-    return subprocess.Popen(command, cwd=pack.ROOT, stderr=subprocess.PIPE, text=True)
+    env = os.environ | environment
+    return subprocess.Popen(command, cwd=pack.ROOT, env=env, stderr=subprocess.PIPE, text=True)
 
 
 def finish(running: subprocess.Popen) -> tuple[int, str]:
@@ -149,3 +151,11 @@ def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(
     assert errors["deadly"].startswith("The worker that made it died, twice (")
     assert errors["odd"] == "RuntimeError: Something is odd."
     assert errors["refused"] == "It is refused."
+
+
+def test_a_cluster_that_wants_a_token_is_told_of(songs: Path, tmp_path: Path):
+    over = (*OVER_RAY, "--ray-address=127.0.0.1:1")
+    status, said = finish(start(songs, tmp_path / "out", *over, RAY_AUTH_MODE="token", HOME=str(tmp_path)))
+    assert status == REFUSED, said
+    assert said.splitlines()[-1].startswith("levo: The Ray cluster cannot be used (Token authentication is")
+    assert "Traceback" not in said

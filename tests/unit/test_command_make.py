@@ -54,6 +54,7 @@ def test_a_song_is_sound_with_what_it_was_asked_to_be(models: Models):
         assert (file.title, file.frames) == ("one", SECONDS * 48_000)
         tags = json.loads(file.comment)
     assert (tags["lyrics"], tags["seed"], tags["checkpoint"]) == ("[verse] Hello there.", 7, "tiny")
+    assert (tags["device"], tags["dtype"], tags["cache"]) == ("cpu", "auto", "as-weights")
     assert made.tokens.seeds == (7,)
 
 
