@@ -66,7 +66,9 @@ def test_it_ends_as_a_command_of_no_rights():
         ["levo"],
         ["--help"],
     ]
-    assert following("USER") == ["singer"]
+    assert following("USER") == ["1000:1000"]  # a number, so that a cluster can tell that it is not root
+    assert "install -d -m 1777 /work" in " ".join(following("RUN"))  # whoever --user names may write there
+    assert following("WORKDIR")[-1] == "/work"
     assert following("FROM")[0].startswith("nvidia/cuda:")
 
 
