@@ -84,7 +84,7 @@ class ConvertedFile:
         Raises:
             CheckpointError: the file does not hold what the model needs; the model is then untouched.
         """
-        converted.load(model, self.path, layout.kind, device)
+        converted.load(model, self.path, self.inventory, layout.kind, device)
 
 
 @dataclass(frozen=True)

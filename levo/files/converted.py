@@ -32,7 +32,7 @@ from . import atomic, config_limits, plain_data, released, small_tables
 from .catalogue import LICENCE
 from .damage import display_name, raise_if_newer
 from .released import Layout, Source
-from .tensor_file import CheckpointError, Inventory, hash_of_rest, inventory, read
+from .tensor_file import CheckpointError, Inventory, hash_of_rest, read
 
 FORMAT = "1"
 VOCABULARY, BYTES = "levo.vocabulary", "bytes"
@@ -103,7 +103,13 @@ def config_in(path: Path, inventory: Inventory, expected_kind: Kind) -> Any:
     return config
 
 
-def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | None = None) -> None:
+def load(
+    model: nn.Module,
+    path: Path,
+    stored: Inventory,
+    kind: Kind,
+    device: torch.device | str | None = None,
+) -> None:
     """Give `model` the tensors of a converted file; those that are as the model has them stay mapped.
 
     A file of int8 or int4 fits a float model, and one of the other, and the other way round.
@@ -111,13 +117,14 @@ def load(model: nn.Module, path: Path, kind: Kind, device: torch.device | str | 
     Args:
         model: whose tensors are replaced.
         path: of the file.
+        stored: what the file holds.
         kind: of the model.
         device: where the tensors go; None for where the model has them now.
 
     Raises:
         CheckpointError: as `released.load`.
     """
-    sources = _sources(model, read(path)) | _small_tables(model, path)
+    sources = _sources(model, read(path)) | _small_tables(model, stored)
     released.load(
         model, partial(read, path), Layout(kind, sources, unused=(), dtypes=frozenset(DTYPES)), device
     )
@@ -144,12 +151,14 @@ def _sources(model: nn.Module, stored: Mapping[str, Tensor]) -> dict[str, Source
     return sources
 
 
-def _small_tables(model: nn.Module, path: Path) -> dict[str, Source]:
+def _small_tables(model: nn.Module, stored: Inventory) -> dict[str, Source]:
     """Where the tables of a model come from that a file holds in part."""
     try:
-        ranges = small_tables.ranges_in(inventory(path).metadata)
+        ranges = small_tables.ranges_in(stored.metadata)
     except ValueError as error:
-        raise CheckpointError(f"It says of its tables what nobody can read ({error}).") from error
+        raise CheckpointError(
+            f"It says of its tables what nobody can read ({error}); write it again."
+        ) from error
     tables = {name: table for name, table in model.state_dict().items() if name in ranges}
     return {
         name: Source((name,), partial(small_tables.expand, ranges[name], len(table)))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from levo import tiny
 from levo.files import converted
-from levo.files.tensor_file import CheckpointError
+from levo.files.tensor_file import CheckpointError, inventory
 from levo.kinds import Kind
 from levo.layers import fbgemm, int4, int4_cpu, int8, quantised, weights
 from levo.layers.int4 import GROUP, HALF, Int4Linear
@@ -134,7 +134,7 @@ def saved(model: LeLM, path: Path) -> Path:
 
 def loaded(path: Path, linear: type[nn.Module] | None, base: object = nn) -> LeLM:
     model = LeLM(tiny.LELM, base if linear is None else quantised.operations(base, linear, Int8Embedding))
-    converted.load(model, path, Kind.LELM)
+    converted.load(model, path, inventory(path), Kind.LELM)
     return model
 
 

@@ -77,15 +77,21 @@ def test_lelm_of_the_demo_reads_bytes_and_knows_few_rows():
     assert torch.equal(table[ord("a")], stored["conditioner.lyric.weight"][ord("a")].float())
 
 
-def test_a_file_whose_rows_are_damaged_says_so_in_a_sentence(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[0, 5]], r"wrong in shape: codes\.0\.weight"),
+        ([[5, 0]], r"broken\.safetensors: It says of its tables .*; write it again"),
+    ],
+)
+def test_a_file_whose_rows_are_damaged_says_so_in_a_sentence(tmp_path: Path, rows: list, told: str):
     source = demo.path(Kind.LELM)
     metadata = dict(inventory(source).metadata)
-    rows = json.loads(metadata[small_tables.KEY])
-    rows["codes.0.weight"] = [[0, 5]]
     broken = tmp_path / "broken.safetensors"
-    save_file(load_file(source), broken, metadata | {small_tables.KEY: json.dumps(rows)})
+    changed = json.loads(metadata[small_tables.KEY]) | {"codes.0.weight": rows}
+    save_file(load_file(source), broken, metadata | {small_tables.KEY: json.dumps(changed)})
     file, config = open_file(Kind.LELM, broken)
-    with pytest.raises(CheckpointError, match=r"wrong in shape: codes\.0\.weight"):
+    with pytest.raises(CheckpointError, match=told):
         load_weights(LeLM(config, device="meta"), file, released.lelm_layout(config), "cpu")
 
 
