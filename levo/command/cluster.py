@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RETRIES = 1  # of a song whose worker died, or that failed for no reason that is known
 STORE = 256 << 20  # bytes in which a cluster of our own keeps songs until they are saved; the rest on disk
+ANSWERING = 10  # seconds until somebody listens at an address
 STARTING = 600  # seconds until all workers have loaded their models
 # What Ray reads when it is imported: nothing is sent to its makers.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -70,17 +73,23 @@ class RayBackend:
             ValueError: there is no Ray, no such cluster, no room in it, or models cannot be loaded there.
         """
         self._ray = ray = _package(QUIET if cluster.address else QUIET | LOCAL)
-        threads = engine.threads or 1
+        self._batch, threads = options.batch, engine.threads or 1
         _connect(ray, cluster, threads)
+        with _leaving(ray, only_on_errors=True):
+            self._workers = self._started(cluster, engine, options, threads)
+
+    def _started(self, cluster: Cluster, engine: Engine, options: SongOptions, threads: int) -> list[Any]:
+        """Actors whose models are loaded; raises ValueError as `__init__`."""
+        ray = self._ray
         gpus = _share(ray, cluster)
         engine = replace(engine, threads=threads, device=engine.device if gpus else "cpu")
         needed = {"num_cpus": threads, "num_gpus": gpus}
         actor = ray.remote(**needed, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         count = cluster.workers or _room(ray, gpus, threads)
-        self._batch = options.batch
-        self._workers = [actor.remote(engine, options) for _ in range(count)]
+        workers = [actor.remote(engine, options) for _ in range(count)]
         try:
-            ray.get([worker.is_ready.remote() for worker in self._workers], timeout=STARTING)
+            ray.get([worker.is_ready.remote() for worker in workers], timeout=STARTING)
+            return workers
         except ray.exceptions.GetTimeoutError as error:
             raise ValueError(
                 f"The cluster has not started {count} workers of {threads} CPUs and {gpus:g} GPUs in "
@@ -92,7 +101,13 @@ class RayBackend:
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
-        """See `levo.command.backend.Backend`; songs come as they are made."""
+        """See `levo.command.backend.Backend`; songs come as they are made; leaves the cluster then."""
+        with _leaving(self._ray):
+            yield from self._songs(planned, order)
+
+    def _songs(
+        self, planned: Iterable[Planned], order: Ordering
+    ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         ray, waiting = self._ray, batches(planned, self._batch)
         running: dict[Any, tuple[Any, list[Planned]]] = {}
         apart: list[list[Planned]] = []  # songs that failed together, which are tried one by one
@@ -131,6 +146,18 @@ class RayBackend:
         except ray.exceptions.RayError as error:
             failed = Failed(f"The worker that made it died, twice ({_first(error)}).")
         return [failed] if count == 1 else None
+
+
+@contextmanager
+def _leaving(ray: ModuleType, only_on_errors: bool = False) -> Iterator[None]:
+    """Leave the cluster at the end: what is left to Python's own end crashes now and then after Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        ray.shutdown()
+        raise
+    if not only_on_errors:
+        ray.shutdown()
 
 
 def _leave_if_broken(error: Exception) -> None:
@@ -172,6 +199,7 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
                 **quietly,
             )
         else:
+            _require_answer(cluster.address)
             ray.init(address=cluster.address, **quietly)
     except ray.exceptions.AuthenticationError as error:
         reason = _first(error).split(". ")[0]
@@ -186,6 +214,17 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
             "the same RAY_AUTH_MODE and token as here."
         ) from error
     signal.signal(signal.SIGTERM, ends)  # Ray has put its own there
+
+
+def _require_answer(address: str) -> None:
+    """Raise a ConnectionError where nobody listens; Ray tries for minutes, and tells nobody."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in address:  # `auto`, or a way of Ray's own
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERING).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(getattr(error, "strerror", None) or "nobody answers") from error
 
 
 def _share(ray: ModuleType, cluster: Cluster) -> float:

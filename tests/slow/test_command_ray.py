@@ -6,6 +6,8 @@ The clusters are bounded, on loopback alone, and end with who started them.
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from levo.command import cluster
 from levo.command.arguments import Cluster
 from levo.command.cluster import RayBackend
 from levo.command.job import SongOptions
+from levo.command.main import STOPPED
 from levo.command.run import REFUSED, SOME_FAILED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds and ends processes by Linux's /proc")
@@ -153,9 +156,32 @@ def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(
     assert errors["refused"] == "It is refused."
 
 
+def test_a_stop_while_workers_start_ends_all(songs: Path, tmp_path: Path):
+    running = start(songs, tmp_path / "out", *OVER_RAY)
+    wait_until(lambda: len(workers(running)) == 2, running)
+    ours = below(running.pid)
+    running.terminate()
+    status, said = finish(running)
+    assert status == STOPPED + signal.SIGTERM, said
+    assert "Stopped; the same command goes on where it was." in said
+    end = time.monotonic() + PATIENCE
+    while any("ray" in name_of(pid) for pid in ours):
+        assert time.monotonic() < end, [name_of(pid) for pid in ours]
+        time.sleep(0.1)
+
+
+def test_a_cluster_that_does_not_answer_is_told_of(songs: Path, tmp_path: Path):
+    status, said = finish(start(songs, tmp_path / "out", *OVER_RAY, "--ray-address=127.0.0.1:1"))
+    assert status == REFUSED, said
+    told = "levo: The Ray cluster 127.0.0.1:1 cannot be used (Connection refused); start it by ray start"
+    assert said.splitlines()[-1].startswith(told)
+
+
 def test_a_cluster_that_wants_a_token_is_told_of(songs: Path, tmp_path: Path):
-    over = (*OVER_RAY, "--ray-address=127.0.0.1:1")
-    status, said = finish(start(songs, tmp_path / "out", *over, RAY_AUTH_MODE="token", HOME=str(tmp_path)))
+    environment = {"RAY_AUTH_MODE": "token", "HOME": str(tmp_path)}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"--ray-address=127.0.0.1:{server.getsockname()[1]}"
+        status, said = finish(start(songs, tmp_path / "out", *OVER_RAY, address, **environment))
     assert status == REFUSED, said
     assert said.splitlines()[-1].startswith("levo: The Ray cluster cannot be used (Token authentication is")
     assert "Traceback" not in said
