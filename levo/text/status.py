@@ -69,8 +69,8 @@ def finished(
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people read them: 135 is "2:15"."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Seconds as people read them, and as players show them: 135.9 is "2:15"."""
+    minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02}"
 
 
