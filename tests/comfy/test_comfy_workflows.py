@@ -114,7 +114,10 @@ def test_four_examples_say_what_they_show_as_a_page(
     page = example["extra"]["linearData"]
     for node, name, *_ in page["inputs"]:
         inputs = object_info[nodes[node]]["input"]
-        assert name in {**inputs["required"], **inputs.get("optional", {})} or nodes[node] in PANELS[name]
+        inputs = {**inputs["required"], **inputs.get("optional", {})}
+        assert name in inputs or nodes[node] in PANELS[name]
+        folded = name in inputs and inputs[name][1].get("advanced")
+        assert not folded, f"a page shows nothing in the row of {name}, which is folded away"
     assert page["outputs"]
     assert all(object_info[nodes[node]]["output_node"] for node in page["outputs"])
 

@@ -7,6 +7,7 @@ const PHONE = { width: 390, height: 844 };
 const PAGES = ["LeVo Text to Song", "LeVo Stems", "LeVo Batch from JSONL", "LeVo Get the Models"];
 const SONG = PAGES[0];
 const TOUCH = 32; // px: the least height of what a thumb hits
+const LETTERS = 16; // px: phones zoom into a field of smaller ones
 
 async function openExample(page, url, name) {
   const path = `/api/workflow_templates/ComfyUI-LeVo/${encodeURIComponent(name)}.json`;
@@ -90,6 +91,8 @@ export async function panels_of_a_page_are_large_enough_to_read_and_touch(page, 
     assert.ok(box.left >= 0 && box.right <= PHONE.width, `${name} lies beside the screen`);
     assert.ok(box.height >= TOUCH || name === "", `${name} is ${box.height} px high`);
   }
+  const letters = await lyricsBox(page).evaluate((box) => Number.parseFloat(getComputedStyle(box).fontSize));
+  assert.ok(letters >= LETTERS, `lyrics are of ${letters} px`);
   await lyricsBox(page).fill("[zzz]\nWhat is this\n\n[verse]\nA line");
   const problem = row(page, "Sections").locator(".levo-problem.levo-bad");
   await problem.waitFor();
@@ -115,6 +118,9 @@ export async function every_page_shows_all_its_inputs_and_names_its_outputs(page
     const items = page.getByTestId("app-mode-widget-item");
     await items.nth(extra.linearData.inputs.length - 1).waitFor();
     assert.equal(await items.count(), extra.linearData.inputs.length, name);
+    const empty = await items.evaluateAll((rows) => rows.filter((row) => // beside the button of its menu
+      row.querySelectorAll("button, input, textarea, [role]").length < 2).map((row) => row.textContent));
+    assert.deepEqual(empty, [], `${name} has rows with nothing in them`);
     const told = page.getByTestId("app-mode-widget-description");
     const cut = await told.evaluateAll((texts) => texts.flatMap((text) => [text, ...text.querySelectorAll("*")]
       .filter((part) => part.scrollWidth > part.clientWidth && part.clientWidth).map((part) => part.textContent)));
@@ -143,6 +149,8 @@ export async function a_page_says_what_its_nodes_say(page, url) {
   await page.evaluate(() => app.extensionManager.command.execute("Comfy.ToggleLinear"));
   await page.waitForTimeout(500);
   assert.equal(await page.locator(".levo-progress:visible").count(), 0, "the graph shows it on its nodes");
+  const heard = page.getByRole("status").filter({ hasText: "Saved audio/LeVo_" }); // hidden ones are none
+  assert.equal(await heard.count(), 1, "a screen reader is told it once");
   await page.evaluate(() => app.extensionManager.command.execute("Comfy.ToggleLinear"));
   await lyricsBox(page).fill("[zzz]\nWhat is <b>this</b>");
   await run.click();
