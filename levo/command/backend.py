@@ -37,8 +37,14 @@ class LocalBackend:
     """Makes songs in this process."""
 
     def __init__(self, engine: Engine, options: SongOptions):
-        """Load the models; raises ValueError: that cannot be done."""
-        self._maker, self._batch = SongMaker(Models(engine), options), options.batch
+        """Load the models; raises ValueError or OSError: that cannot be done."""
+        self._batch = options.batch
+        try:
+            self._maker = SongMaker(Models(engine), options)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:
+            raise ValueError(f"The models cannot be loaded: {reason_of(error)}") from error
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch

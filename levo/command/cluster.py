@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from ..batch.saving import Planned
+from ..layers.choices import AUTO
 from .arguments import Cluster
 from .backend import Failed, Ordering, batches, failed_or, ordered, reason_of
 from .job import Engine, SongOptions
@@ -39,11 +40,16 @@ class Worker:
     """An actor: the models of a process, and what makes songs with them."""
 
     def __init__(self, engine: Engine, options: SongOptions):
-        self._maker = SongMaker(Models(engine), options)
+        self._maker: SongMaker | None = None
+        self._refusal = ""
+        try:
+            self._maker = SongMaker(Models(engine), options)
+        except Exception as error:  # raised here it would reach nobody but as Ray's account of it
+            self._refusal = reason_of(error)
 
-    def is_ready(self) -> bool:
-        """Answers once the models are loaded."""
-        return True
+    def refusal(self) -> str:
+        """Why the models cannot be loaded; "" once they are."""
+        return self._refusal
 
     def make(self, orders: Sequence[Order]) -> list[FinishedSong | Failed]:
         """Songs composed at once, in the order given, or why they cannot be made.
@@ -51,6 +57,8 @@ class Worker:
         Raises:
             Exception: of any kind; Ray tries once more.
         """
+        if self._maker is None:
+            raise RuntimeError(self._refusal)
         try:
             outcomes = dict(self._maker.make(orders))
         except RuntimeError as error:
@@ -82,21 +90,24 @@ class RayBackend:
         """Actors whose models are loaded; raises ValueError as `__init__`."""
         ray = self._ray
         gpus = _share(ray, cluster)
-        engine = replace(engine, threads=threads, device=engine.device if gpus else "cpu")
+        device = "cpu" if engine.device == AUTO and not gpus else engine.device
+        engine = replace(engine, threads=threads, device=device)
         needed = {"num_cpus": threads, "num_gpus": gpus}
         actor = ray.remote(**needed, max_restarts=-1, max_task_retries=RETRIES)(Worker)
         count = cluster.workers or _room(ray, gpus, threads)
         workers = [actor.remote(engine, options) for _ in range(count)]
         try:
-            ray.get([worker.is_ready.remote() for worker in workers], timeout=STARTING)
-            return workers
+            refusals = ray.get([worker.refusal.remote() for worker in workers], timeout=STARTING)
         except ray.exceptions.GetTimeoutError as error:
             raise ValueError(
                 f"The cluster has not started {count} workers of {threads} CPUs and {gpus:g} GPUs in "
                 f"{STARTING} s; ask for fewer --workers, or give it more machines."
             ) from error
         except ray.exceptions.RayError as error:
-            raise ValueError(f"A worker could not load its models: {_cause(error)}") from error
+            raise ValueError(f"A worker could not be started: {_first(error)}.") from error
+        if any(refusals):
+            raise ValueError(f"A worker could not load its models: {max(refusals)}")
+        return workers
 
     def songs(
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
@@ -245,14 +256,6 @@ def _room(ray: ModuleType, gpus: float, threads: int) -> int:
     available = ray.cluster_resources()
     by_cpu = available.get("CPU", 0) / threads
     return max(1, int(min(by_cpu, available.get("GPU", 0) / gpus) if gpus else by_cpu))
-
-
-def _cause(error: BaseException) -> str:
-    """The sentence of what went wrong in a worker, without Ray's account of where."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, BaseException):
-        return _first(cause)
-    return _first(error)
 
 
 def _first(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from support import pack
 from support.descendants import below, kill, name_of
 from support.listed_songs import lines
@@ -168,6 +169,15 @@ def test_a_stop_while_workers_start_ends_all(songs: Path, tmp_path: Path):
     while any("ray" in name_of(pid) for pid in ours):
         assert time.monotonic() < end, [name_of(pid) for pid in ours]
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a card")
+def test_a_card_that_is_asked_for_is_not_replaced(songs: Path, tmp_path: Path):
+    status, said = finish(start(songs, tmp_path / "out", *SMALL, "--ray", "--workers=1", "--device=cuda"))
+    assert status == REFUSED, said
+    told = "levo: A worker could not load its models: The device 'cuda' cannot be used ("
+    assert said.splitlines()[-1].startswith(told)
+    assert "Traceback" not in said
 
 
 def test_a_cluster_that_does_not_answer_is_told_of(songs: Path, tmp_path: Path):

@@ -20,8 +20,8 @@ class MortalWorker:
     def __init__(self, engine: Engine, options: SongOptions):
         pass
 
-    def is_ready(self) -> bool:
-        return True
+    def refusal(self) -> str:
+        return ""
 
     def make(self, orders: Sequence[Order]) -> list[FinishedSong | Failed]:
         return [self._made(order.song) for order in orders]

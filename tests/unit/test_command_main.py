@@ -119,3 +119,18 @@ def test_what_a_song_dies_of_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(backend.SongMaker, "make", make)
     assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 1
     assert lines(tmp_path / "out")[0]["error"].startswith("RAM ran out; use fewer --takes")
+
+
+def test_what_keeps_models_from_being_loaded_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def load(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(backend, "Models", load)
+    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith("levo: The models cannot be loaded: RAM ran out")
+    )
