@@ -73,7 +73,7 @@ def whole(vae: Vae, latents: Latents, songs: Songs, steps: int) -> Stage:
         made, target = training.decode(vae, z.transpose(1, 2))[..., kept], target[..., kept]
         return descend(wave=training.wave_loss(made, target), spectrum=training.spectral_loss(made, target))
 
-    return Stage("whole", steps, 3e-4, {"vae": vae}, parameters_of(vae.decoder), losses)
+    return Stage("whole", steps, 1e-3, {"vae": vae}, parameters_of(vae.decoder), losses)
 
 
 def encoder(vae: Vae, latents: Latents, songs: Songs, steps: int) -> Stage:

@@ -26,7 +26,7 @@ from levo.text.style import conditioned, describe
 from levo.text.tokenizer import Tokenizer
 from levo.vae.oobleck import Vae
 
-LIMIT = 1_000  # frames
+LIMIT = 1_500  # frames
 
 
 @dataclass(frozen=True)
