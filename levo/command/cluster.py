@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -83,8 +82,11 @@ class RayBackend:
         self._ray = ray = _package(QUIET if cluster.address else QUIET | LOCAL)
         self._batch, threads = options.batch, engine.threads or 1
         _connect(ray, cluster, threads)
-        with _leaving(ray, only_on_errors=True):
+        try:
             self._workers = self._started(cluster, engine, options, threads)
+        except BaseException:
+            ray.shutdown()  # see `songs`
+            raise
 
     def _started(self, cluster: Cluster, engine: Engine, options: SongOptions, threads: int) -> list[Any]:
         """Actors whose models are loaded; raises ValueError as `__init__`."""
@@ -113,8 +115,10 @@ class RayBackend:
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         """See `levo.command.backend.Backend`; songs come as they are made; leaves the cluster then."""
-        with _leaving(self._ray):
+        try:
             yield from self._songs(planned, order)
+        finally:
+            self._ray.shutdown()  # left to Python's own end it crashes now and then after Ctrl-C
 
     def _songs(
         self, planned: Iterable[Planned], order: Ordering
@@ -157,18 +161,6 @@ class RayBackend:
         except ray.exceptions.RayError as error:
             failed = Failed(f"The worker that made it died, twice ({_first(error)}).")
         return [failed] if count == 1 else None
-
-
-@contextmanager
-def _leaving(ray: ModuleType, only_on_errors: bool = False) -> Iterator[None]:
-    """Leave the cluster at the end: what is left to Python's own end crashes now and then after Ctrl-C."""
-    try:
-        yield
-    except BaseException:
-        ray.shutdown()
-        raise
-    if not only_on_errors:
-        ray.shutdown()
 
 
 def _leave_if_broken(error: Exception) -> None:

@@ -21,7 +21,7 @@ import torch
 from bench.table import show
 from support import golden_outputs as golden
 from support import kquants
-from support.rounded_models import CastingLayers
+from support.rounded_models import CastingLayers, logits_of_fixed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +30,6 @@ from levo.layers.choices import TABLE
 from levo.layers.int4 import Int4Linear
 from levo.layers.int8 import Int8Linear
 from levo.lelm.compose import Execution
-from levo.lelm.kv_cache import capacity_for
 from levo.lelm.model import LeLM
 
 STEPS = 16  # whose logits are compared
@@ -144,17 +143,8 @@ def main() -> None:
 def logits(file: golden.GoldenFile, model: LeLM, small_cache: bool) -> Tensor:
     """[STEPS, 2, 3, CODES + 1] of steps after the prefill, with the golden codes given."""
     conditions, _ = golden.asked(file, model.config)
-    prefix, codes = model.condition(conditions), file.tensors["tokens"][..., : STEPS + 1].expand(2, -1, -1)
-    known = model.config.prefix_length + 1
-    caches = model.caches(2, known, prefix.stage1)
-    model(codes[..., :1], caches, prefix)
-    fixed = tuple(cache.fixed(capacity_for(known + STEPS), 1, small_cache) for cache in caches)
-    made = []
-    for step in range(1, codes.shape[-1]):
-        for cache in fixed:
-            cache.reach(known + step)
-        made.append(model(codes[..., step : step + 1], fixed).clone())
-    return torch.stack(made)
+    codes = file.tensors["tokens"][..., : STEPS + 1].expand(2, -1, -1)
+    return logits_of_fixed(model, conditions, codes, small_cache)
 
 
 def relative(made: Tensor, exact: Tensor) -> float:

@@ -221,7 +221,7 @@ def misled(frames: codes.Frames, rng: np.random.Generator) -> codes.Frames:
     """
     count = len(frames)
     voice, band = np.cumsum(rng.random((2, count)) < 1 / MISLED_FRAMES, axis=1)
-    turned = rng.integers(0, 2, count + 1)[voice] * (codes.PITCHES // 2)
+    turned = rng.integers(0, 2, count + 1)[voice] * codes.REGISTER
     other = rng.integers(0, len(codes.BANDS), count + 1)[band]
     pitch = np.where(frames.pitch < 0, frames.pitch, (frames.pitch + turned) % codes.PITCHES)
     return replace(frames, pitch=pitch, band=(frames.band + other) % len(codes.BANDS))

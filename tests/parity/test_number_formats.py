@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from support import golden_outputs as golden
-from support.rounded_models import MODELS, fp8_lelm, logits_of, models
+from support.rounded_models import MODELS, fp8_lelm, logits_of, logits_of_fixed, models, some_conditions
 from support.small_models import relative
-from torch import Tensor, nn
+from torch import nn
 
 from levo.config import END
 from levo.layers import fbgemm, int4_cpu, weights
@@ -15,7 +15,6 @@ from levo.layers.fbgemm import PackedInt8Linear
 from levo.layers.int4 import Int4Linear
 from levo.layers.int4_cpu import PackedInt4Linear
 from levo.layers.int8 import Int8Linear
-from levo.lelm.conditions import prepare
 from levo.lelm.model import LeLM
 from levo.renderer.model import Renderer
 from levo.renderer.solver import solve
@@ -93,27 +92,11 @@ def test_logits_of_int4_are_near_those_of_floats(name: str, linear: type[Int4Lin
     assert 0.01 < relative(logits_of(small, codes), logits_of(plain, codes)) < 0.75
 
 
-def fixed_steps(model: LeLM, codes: Tensor, small: bool) -> Tensor:
-    """Logits of all steps after the prefill, for codes that are given."""
-    tokenizer = golden.tokenizer(model.config.version)
-    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
-    prefix = model.condition(asked)
-    known = model.config.prefix_length + 1
-    caches = model.caches(2, known, prefix.stage1)
-    model(codes[..., :1], caches, prefix)
-    fixed = tuple(cache.fixed(2_048, 1, small) for cache in caches)
-    made = []
-    for t in range(1, codes.shape[-1]):
-        for cache in fixed:
-            cache.reach(known + t)
-        made.append(model(codes[..., t : t + 1], fixed).clone())
-    return torch.stack(made)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_of_keys_and_values_in_bytes_are_as_near_as_those_of_bf16(name: str):
     plain, _, codes = models(name)
-    assert 1e-4 < relative(fixed_steps(plain, codes, True), fixed_steps(plain, codes, False)) < 0.015
+    small, exact = (logits_of_fixed(plain, some_conditions(plain), codes, cache) for cache in (True, False))
+    assert 1e-4 < relative(small, exact) < 0.015
 
 
 def halved(model: LeLM) -> LeLM:

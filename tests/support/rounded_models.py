@@ -12,7 +12,8 @@ from levo.files.converted import Provenance
 from levo.layers import fp8, quantised, weights
 from levo.layers.int8 import Int8Embedding, Int8Linear
 from levo.layers.quantised import QuantisedLinear
-from levo.lelm.conditions import prepare
+from levo.lelm.conditions import Conditions, prepare
+from levo.lelm.kv_cache import capacity_for
 from levo.lelm.model import LeLM
 from support import golden_outputs as golden
 
@@ -52,13 +53,32 @@ def models(name: str, linear: type[QuantisedLinear] = Int8Linear) -> tuple[LeLM,
     return plain, model, codes.expand(2, -1, -1)
 
 
+def some_conditions(model: LeLM) -> Conditions:
+    """A short lyric and a tag, for any model."""
+    tokenizer = golden.tokenizer(model.config.version)
+    return prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
+
+
 def logits_of(model: LeLM, codes: Tensor) -> Tensor:
     """[T, 2, 3, CODES + 1]: after every code, which are given and not what the model would say."""
-    tokenizer = golden.tokenizer(model.config.version)
-    asked = prepare("[verse] hello there.", "[Musicality-very-high], pop", None, model.config, tokenizer)
-    prefix = model.condition(asked)
+    prefix = model.condition(some_conditions(model))
     steps = codes.shape[2]
     caches = model.caches(2, model.config.prefix_length + steps, prefix.stage1)
     return torch.stack(
         [model(codes[..., t : t + 1], caches, None if t else prefix).clone() for t in range(steps)]
     )
+
+
+def logits_of_fixed(model: LeLM, conditions: Conditions, codes: Tensor, small_cache: bool) -> Tensor:
+    """[T - 1, 2, 3, CODES + 1]: as `logits_of`, by fixed caches and without the prefill's."""
+    prefix = model.condition(conditions)
+    known, steps = model.config.prefix_length + 1, codes.shape[-1]
+    caches = model.caches(2, known, prefix.stage1)
+    model(codes[..., :1], caches, prefix)
+    fixed = tuple(cache.fixed(capacity_for(known + steps - 1), 1, small_cache) for cache in caches)
+    made = []
+    for step in range(1, steps):
+        for cache in fixed:
+            cache.reach(known + step)
+        made.append(model(codes[..., step : step + 1], fixed).clone())
+    return torch.stack(made)
