@@ -12,8 +12,10 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from pickletools import markobject, stackslice
 from typing import IO, Any
 
 MAX_DIRECTORY = 2_000_000  # bytes of the list of records; 12,000 styles have 700 kB
@@ -32,6 +34,17 @@ BEGIN, BEGIN_FORMAT = b"PK\x03\x04", "<4s5H3L2H"
 MAKES_BYTES = re.compile(
     r"(builtins|__builtin__) bytearray|torch(\.\w+)* \w*Tensor|torch\.storage (Typed|Untyped)Storage"
 )
+PUTS, GETS = {"BINPUT", "LONG_BINPUT", "PUT"}, {"BINGET", "LONG_BINGET", "GET"}
+# Name of an opcode -> what it takes, from the top: one object, or (True) all down to a mark; how many it
+# makes; whether those are tuples.
+EFFECTS = {
+    opcode.name: (
+        tuple(what is markobject for what in reversed(opcode.stack_before) if what is not stackslice),
+        len(opcode.stack_after),
+        "TUPLE" in opcode.name,
+    )
+    for opcode in pickletools.opcodes
+}
 
 
 def find_problem(path: Path) -> str | None:
@@ -84,7 +97,12 @@ def _problem_of(archive: zipfile.ZipFile) -> str | None:
     if pickles[0].file_size > MAX_PICKLE:
         return "describes more than any checkpoint holds"
     with archive.open(pickles[0]) as file:
-        pickled = file.read(MAX_PICKLE)
+        return _problem_in(file.read(MAX_PICKLE))
+
+
+@lru_cache(maxsize=4)  # files are looked at when they are listed, opened and read
+def _problem_in(pickled: bytes) -> str | None:
+    """Why a pickle is not for torch to read; None if it is."""
     tuples = _Tuples()
     for number, (opcode, argument) in enumerate(_opcodes(pickled)):
         tuples.follow(opcode, argument)
@@ -106,30 +124,34 @@ class _Tuples:
 
     def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
         """Do to the stack what an opcode does; it is one that torch knows, or torch refuses the pickle."""
-        if opcode.name == "MARK":
-            self._stack.append(None)
-        elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self._memo[argument] = (self._stack[-1] if self._stack else 0) or 0
-        elif opcode.name in ("BINGET", "LONG_BINGET", "GET"):
-            self._stack.append(self._memo.get(argument, 0))
+        name, stack = opcode.name, self._stack
+        if name in PUTS:
+            self._memo[argument] = (stack[-1] if stack else 0) or 0
+        elif name in GETS:
+            stack.append(self._memo.get(argument, 0))
+        elif name == "MARK":
+            stack.append(None)
         else:
-            members = self._taken(opcode.stack_before)
-            depth = 1 + max(members, default=0) if "TUPLE" in opcode.name else 0
-            self._stack.extend(depth for _ in opcode.stack_after)
-            self.deepest = max(self.deepest, depth)
+            takes, makes, is_tuple = EFFECTS[name]
+            members = self._pop(takes)
+            depth = members + 1 if is_tuple else 0
+            stack.extend([depth] * makes)
+            if depth > self.deepest:
+                self.deepest = depth
 
-    def _taken(self, before: list[pickletools.StackObject]) -> list[int]:
-        taken = []
-        for what in reversed(before):
-            if what is pickletools.stackslice:
-                continue
-            while self._stack:
-                depth = self._stack.pop()
-                if depth is not None:
-                    taken.append(depth)
-                if depth is None or what is not pickletools.markobject:
+    def _pop(self, takes: tuple[bool, ...]) -> int:
+        """Take from the stack; for each, whether it is all down to a mark. Gives the greatest depth."""
+        greatest, stack = 0, self._stack
+        for down_to_mark in takes:
+            while stack:
+                depth = stack.pop()
+                if depth is None:
                     break
-        return taken
+                if depth > greatest:
+                    greatest = depth
+                if not down_to_mark:
+                    break
+        return greatest
 
 
 def _opcodes(pickled: bytes) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:

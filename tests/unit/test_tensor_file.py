@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
+import pickletools
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from support import odd_files
 
-from levo.files import tensor_file
+from levo.files import tensor_file, torch_zip
 from levo.files.tensor_file import CheckpointError
 
 CONTENT = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.arange(3)}
@@ -49,6 +52,24 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path):
     assert not sprung.exists()
     torch.load(tmp_path / "model.pt", weights_only=False)
     assert sprung.exists()  # or the trap would prove nothing
+
+
+def test_a_pickle_is_gone_through_once_however_often_its_file_is_opened(tmp_path, monkeypatch):
+    gone_through, genops = [], pickletools.genops
+    monkeypatch.setattr(pickletools, "genops", lambda pickled: gone_through.append(1) or genops(pickled))
+    torch.save({"once": torch.zeros(1)}, tmp_path / "model.pt")
+    for read in (tensor_file.inventory, tensor_file.read, tensor_file.inventory):
+        read(tmp_path / "model.pt")
+    assert gone_through == [1]
+
+
+def test_a_pickle_that_takes_the_place_of_a_good_one_is_looked_at(tmp_path):
+    path = tmp_path / "model.pt"
+    for pickled in (b"\x80\x02}.", b"\x80\x02cbuiltins\nbytearray\nK\x01\x85R."):
+        odd_files.zipped(path, pickled)
+        os.utime(path, (1, 1))
+        problem = torch_zip.find_problem(path)
+    assert problem == "calls what no checkpoint needs"
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
