@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -130,6 +130,11 @@ def write_vae(path: Path, kind: str, config: VaeConfig = tiny.VAE) -> Written:
 
 
 def arrays_of(write: Callable[[Path, str], Written]) -> dict[str, np.ndarray]:
-    """Tensors of a small file, by its names."""
+    """Tensors of a small file, by its names; the dict is the caller's own."""
+    return dict(_arrays_of(write))
+
+
+@cache
+def _arrays_of(write: Callable[[Path, str], Written]) -> dict[str, np.ndarray]:
     with TemporaryDirectory() as folder:
         return write(Path(folder) / "x.gguf", "F32").arrays

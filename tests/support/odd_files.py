@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import socket
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,18 @@ def entry(**changes: Any) -> bytes:
 
 def zipped(path: Path, pickled: bytes, compressed: bool = False, count: int = 0) -> None:
     """A torch checkpoint of any pickle."""
-    how = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "w", how) as archive:
+    path.write_bytes(_archive(pickled, compressed, count))
+
+
+@cache
+def _archive(pickled: bytes, compressed: bool, count: int) -> bytes:
+    content, how = io.BytesIO(), zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(content, "w", how) as archive:
         archive.writestr("x/data.pkl", pickled)
         archive.writestr("x/version", "3")
         for n in range(count):
             archive.writestr(f"x/data/{n}", "")
+    return content.getvalue()
 
 
 def _written(content: bytes) -> Callable[[Path], object]:

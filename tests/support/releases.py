@@ -201,6 +201,12 @@ def _lelm_file(name: str) -> bytes:
         return write(Path(folder) / "model.pt", lelm(name)).read_bytes()
 
 
+@cache
+def _vae_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        return write(Path(folder) / "vae.ckpt", vae(), wrapped=True).read_bytes()
+
+
 def write_release(folder: Path, name: str) -> Path:
     """A release as it is published, config.yaml and model.pt; gives the latter."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,7 +218,9 @@ def write_release(folder: Path, name: str) -> Path:
 
 def write_vae(folder: Path) -> Path:
     """The VAE with its json; gives the former."""
-    path = write(folder / "autoencoder_music_1320k.ckpt", vae(), wrapped=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "autoencoder_music_1320k.ckpt"
+    path.write_bytes(_vae_file())
     (folder / "stable_audio_1920_vae.json").write_text(json.dumps(VAE_JSON), encoding="utf-8")
     return path
 

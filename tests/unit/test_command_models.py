@@ -23,14 +23,12 @@ def loaded(lelm: Path, vocabulary: Path | None = None) -> Models:
     return Models(Engine(Files(lelm=lelm, vocabulary=vocabulary), device="cpu", threads=1))
 
 
-@pytest.fixture
-def vocabulary(tmp_path: Path) -> Path:
-    folder = tmp_path / "qwen"
-    folder.mkdir()
-    return write_vocabulary(folder)
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vocabulary(tmp_path_factory.mktemp("qwen"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def words(vocabulary: Path) -> list[str]:
     return list(json.loads((vocabulary / "vocab.json").read_text("utf-8")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 from support import checkpoints, releases
 from support.release_texts import VAE_JSON, config_text
 from support.sentences import assert_one_sentence
+from torch import Tensor
 
 from levo import tiny
 from levo.config import RELEASED_CONFIGS, LelmConfig, RendererConfig, VaeConfig
@@ -203,14 +205,19 @@ def test_a_json_of_the_vae_is_refused_with_what_is_wrong(tmp_path: Path, key: st
     assert f"({why}" in refusal(read_vae_config, path)
 
 
-def our_file(path: Path, kind: Kind, **changes: Any) -> Path:
-    """A converted file of a tiny model whose config says something else."""
+@cache
+def tiny_tensors(kind: Kind) -> dict[str, Tensor]:
     build, config = MODELS[kind]
     model = build(config)
     tiny.init_weights(model)
-    said = json.dumps(asdict(config) | changes)
-    metadata = {"levo.format": "1", "levo.part": kind.value, "levo.config": said}
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path, metadata)
+    return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+
+
+def our_file(path: Path, kind: Kind, **changes: Any) -> Path:
+    """A converted file of a tiny model whose config says something else."""
+    config = json.dumps(asdict(MODELS[kind][1]) | changes)
+    metadata = {"levo.format": "1", "levo.part": kind.value, "levo.config": config}
+    save_file(tiny_tensors(kind), path, metadata)
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from levo.lelm.model import LeLM
 
 KINDS = ("bf16", "fp16", "fp32", "8-bit", "4-bit")
 INDEX, Written = mlx_models.INDEX, mlx_models.WrittenMlx
+NARROW_LELM = replace(mlx_models.GROUPED_LELM, width=64, inner=128)  # one group of 64 numbers a row
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory):
 
     def get(kind: str) -> Written:
         if kind not in made:
-            made[kind] = mlx_models.write(place / f"my-{kind}", kind)
+            config = NARROW_LELM if "bit" in kind else None
+            made[kind] = mlx_models.write(place / f"my-{kind}", kind, config)
         return made[kind]
 
     return get

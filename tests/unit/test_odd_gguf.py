@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -162,9 +164,16 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, odd: str):
     assert words in refused(path)
 
 
+@pytest.fixture(scope="module")
+def packed_lelm(tmp_path_factory: pytest.TempPathFactory) -> gguf_models.Written:
+    return gguf_models.write_lelm(tmp_path_factory.mktemp("lelm") / "x.gguf", "Q8_0")
+
+
 @pytest.mark.parametrize(("scale", "words"), [(np.inf, "numbers that are none"), (1e3, None)])
-def test_packed_numbers_are_looked_at_too(tmp_path: Path, scale: float, words: str | None):
-    file = gguf_models.write_lelm(tmp_path / "x.gguf", "Q8_0")
+def test_packed_numbers_are_looked_at_too(
+    tmp_path: Path, packed_lelm: gguf_models.Written, scale: float, words: str | None
+):
+    file = replace(packed_lelm, path=Path(shutil.copy(packed_lelm.path, tmp_path)))
     place = gguf_header.read_header(file.path).tensors["main.blk.0.ffn_down.weight"].start
     content = bytearray(file.path.read_bytes())
     content[place : place + 2] = np.float16(scale).tobytes()
@@ -283,9 +292,9 @@ def test_absurd_metadata_of_the_vae_are_told(tmp_path: Path, key: str, value: An
 
 
 def test_without_the_package_files_are_listed_and_the_sentence_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, packed_lelm: gguf_models.Written, monkeypatch: pytest.MonkeyPatch
 ):
-    file = gguf_models.write_lelm(tmp_path / "x.gguf", "Q8_0")
+    path = Path(shutil.copy(packed_lelm.path, tmp_path))
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
@@ -297,4 +306,4 @@ def test_without_the_package_files_are_listed_and_the_sentence_says_what_to_inst
     monkeypatch.setattr(builtins, "__import__", without)
     (found,) = Listing().files([tmp_path])
     assert found.part and found.part.kind == Kind.LELM
-    assert "pip install gguf" in refused(file.path, Kind.LELM)
+    assert "pip install gguf" in refused(path, Kind.LELM)

@@ -22,7 +22,7 @@ def shares(
 ) -> torch.Tensor:
     """How often each code is drawn when the chance runs evenly from 0 to 1."""
     grid = (torch.arange(4_000) + 0.5) / 4_000
-    drawn = torch.stack([sample(logits, c, temperature, top_k, top_p) for c in grid])
+    drawn = sample(logits.expand(len(grid), -1), grid, temperature, top_k, top_p)
     return torch.bincount(drawn, minlength=logits.numel()) / grid.numel()
 
 
