@@ -142,7 +142,7 @@ def main() -> None:
 
 def logits(file: golden.GoldenFile, model: LeLM, small_cache: bool) -> Tensor:
     """[STEPS, 2, 3, CODES + 1] of steps after the prefill, with the golden codes given."""
-    conditions, _ = golden.asked(file, model.config)
+    conditions, _ = golden.song_conditions(file, model.config)
     codes = file.tensors["tokens"][..., : STEPS + 1].expand(2, -1, -1)
     return logits_of_fixed(model, conditions, codes, small_cache)
 

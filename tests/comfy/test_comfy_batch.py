@@ -16,7 +16,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 from support import libraries, pack, songs
-from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, made, results, run, write
+from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, results, run, saved_names, write
 from support.comfy_server import ComfyServer, Message, PromptRejected
 from support.sentences import assert_one_sentence
 from support.sound_tags import tags_of
@@ -61,7 +61,7 @@ def test_a_list_with_faulty_lines_is_refused_whole_and_all_of_them_are_named(
 
 
 def test_the_good_lines_of_a_list_become_songs_and_results(server: ComfyServer, song_list: Path):
-    assert made(run(server, song_list, skip_faulty=True)) == GOOD
+    assert saved_names(run(server, song_list, skip_faulty=True)) == GOOD
     folder = folder_of(server, song_list)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*(f"{name}.flac" for name in GOOD), "results.jsonl"]
@@ -87,8 +87,8 @@ def test_the_good_lines_of_a_list_become_songs_and_results(server: ComfyServer, 
 def test_a_list_that_was_stopped_goes_on_with_what_is_missing(server: ComfyServer, song_list: Path):
     write(song_list, [SIX[0], SIX[1], SIX[3], SIX[4]])
     folder = folder_of(server, song_list)
-    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
-    assert made(run(server, song_list, songs_a_run=1)) == ["two"]
+    assert saved_names(run(server, song_list, songs_a_run=1)) == ["one"]
+    assert saved_names(run(server, song_list, songs_a_run=1)) == ["two"]
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.flac")}
 
     def stop(message: Message) -> None:
@@ -97,16 +97,16 @@ def test_a_list_that_was_stopped_goes_on_with_what_is_missing(server: ComfyServe
 
     assert run(server, song_list, stop, songs_a_run=1).status == "interrupted"
     assert {path.stem for path in folder.iterdir()} == {"one", "two", "results"}
-    assert made(run(server, song_list)) == ["three", "four"]
+    assert saved_names(run(server, song_list)) == ["three", "four"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     finished = run(server, song_list)
-    assert made(finished) == []
+    assert saved_names(finished) == []
     assert "compose" not in {message.data["node"] for message in finished.of_type("progress")}
 
     changed = {**SIX[1], "descriptions": "rock"}
     write(song_list, [SIX[0], changed, SIX[3], SIX[4]])
-    assert made(run(server, song_list)) == ["two (2)"]  # another song under the same name
-    assert made(run(server, song_list, skip_finished=False, songs_a_run=2)) == ["one", "two (2)"]
+    assert saved_names(run(server, song_list)) == ["two (2)"]  # another song under the same name
+    assert saved_names(run(server, song_list, skip_finished=False, songs_a_run=2)) == ["one", "two (2)"]
     assert sorted(record["idx"] for record in results(folder)) == sorted([*GOOD, "two"])
     assert folder.joinpath("two.flac").stat().st_mtime_ns == before[folder / "two.flac"]
 
@@ -195,7 +195,7 @@ def test_all_takes_of_all_songs_are_saved_under_their_own_names(server: ComfySer
     prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
     prompt["compose"]["inputs"]["takes"] = 2
     done = server.run(prompt)
-    assert made(done) == ["one", "one (2)", "two", "two (2)"]
+    assert saved_names(done) == ["one", "one (2)", "two", "two (2)"]
     place = f"lists/{song_list.stem}"
     saved = [f"Saved {place}/{name}.flac." for name in ("one (2)", "two", "two (2)")]
     assert done.outputs["save"]["levo_said"] == ["\n".join(saved)], "the last ones"
@@ -211,11 +211,11 @@ def test_all_takes_of_all_songs_are_saved_under_their_own_names(server: ComfySer
 def test_songs_are_saved_in_a_format_of_choice(server: ComfyServer, song_list: Path, form: str):
     write(song_list, SIX[:2])
     folder = folder_of(server, song_list)
-    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
+    assert saved_names(run(server, song_list, songs_a_run=1)) == ["one"]
     flac = (folder / "one.flac").read_bytes()
     prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
     prompt["save"]["inputs"]["format"] = form
-    assert made(server.run(prompt)) == ["two"], "one is there in another format"
+    assert saved_names(server.run(prompt)) == ["two"], "one is there in another format"
     suffix = f".{form.split()[0].lower()}"
     two = folder / f"two{suffix}"
     assert tags_of(two)[0]["title"] == "two"
@@ -224,7 +224,7 @@ def test_songs_are_saved_in_a_format_of_choice(server: ComfyServer, song_list: P
     prompt["list"]["inputs"]["skip_finished"] = False
     for _ in range(2):  # into new files, then into these
         server.clear_cache()
-        assert made(server.run(prompt)) == ["one", "two"]
+        assert saved_names(server.run(prompt)) == ["one", "two"]
     names = {"one.flac", f"one{suffix}", f"two{suffix}"}
     assert {path.name for path in folder.iterdir()} == {*names, "results.jsonl"}
     assert {record["file"] for record in results(folder)} == names

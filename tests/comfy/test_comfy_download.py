@@ -211,7 +211,7 @@ def test_another_file_than_the_published_one_is_refused_before_the_download(
         f"{hub.url} offers another SongGeneration-v2-medium/config.yaml than was published (13" in sentence
     )
     assert "not 3,351 bytes" in sentence
-    assert hub.asked("GET") == []
+    assert hub.requests_by("GET") == []
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
@@ -266,7 +266,7 @@ def test_a_small_file_of_another_content_is_refused(
     commit = "9d7b5746fdc74fdc80f85295e7b6c783be3703da"
     hub.publish("ckadirt/LeVo2-GGUF", file, CONTENT, commit=commit)
     assert f"offers another LeVo2-GGUF/{file} than was published" in refusal(server, **chosen)
-    assert hub.asked("GET") == []
+    assert hub.requests_by("GET") == []
 
 
 def test_a_source_is_asked_for_what_it_has_copies_of_and_no_more(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from support import pack
-from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, made, results, run, write
+from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, results, run, saved_names, write
 from support.comfy_server import ComfyServer, Message, Run
 from support.node_texts import texts_of
 from support.sentences import assert_one_sentence
@@ -56,8 +56,8 @@ def test_one_song_a_run_is_what_new_nodes_and_examples_do(object_info: dict[str,
 
 def test_a_cancel_in_a_later_song_keeps_the_earlier_ones(server: ComfyServer, song_list: Path):
     write(song_list, [song(name) for name in ("one", "two", "three")])
-    assert made(run(server, song_list, songs_a_run=1)) == ["one"]
-    assert made(run(server, song_list, songs_a_run=1)) == ["two"]
+    assert saved_names(run(server, song_list, songs_a_run=1)) == ["one"]
+    assert saved_names(run(server, song_list, songs_a_run=1)) == ["two"]
 
     def stop(message: Message) -> None:
         if message.type == "progress" and message.data["node"] == "render":
@@ -67,7 +67,8 @@ def test_a_cancel_in_a_later_song_keeps_the_earlier_ones(server: ComfyServer, so
     assert {path.name for path in folder_of(server, song_list).iterdir()} == {
         *("one.flac", "two.flac", "results.jsonl"),
     }
-    assert made(run(server, song_list, songs_a_run=1, skip_faulty=True)) == ["three"]  # no fault of its
+    again = run(server, song_list, songs_a_run=1, skip_faulty=True)
+    assert saved_names(again) == ["three"]  # no fault of its
 
 
 def breaking_prompt(song_list: Path, **inputs: Any) -> dict[str, Any]:
@@ -83,10 +84,10 @@ def breaking_prompt(song_list: Path, **inputs: Any) -> dict[str, Any]:
 def test_of_songs_that_fail_together_each_is_tried_alone(server: ComfyServer, song_list: Path):
     prompt = breaking_prompt(song_list, skip_faulty=True)
     assert server.run(prompt).status == "error"
-    assert made(server.run(prompt)) == ["one"]
+    assert saved_names(server.run(prompt)) == ["one"]
     assert server.run(prompt).status == "error"
-    assert made(server.run(prompt)) == ["three"]
-    assert made(server.run(prompt)) == []
+    assert saved_names(server.run(prompt)) == ["three"]
+    assert saved_names(server.run(prompt)) == []
 
 
 def test_what_was_composed_before_a_run_failed_is_kept(server: ComfyServer, song_list: Path):
@@ -99,13 +100,13 @@ def test_what_was_composed_before_a_run_failed_is_kept(server: ComfyServer, song
     wait_for(lambda: (folder_of(server, song_list) / "results.jsonl").exists())
     del prompt["breaking"]
     done = server.run(prompt)
-    assert made(done) == ["one"]
+    assert saved_names(done) == ["one"]
     assert {"list", "compose", "render"} <= done.cached
 
 
 def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):
     prompt = breaking_prompt(song_list, songs_a_run=1)
-    assert made(server.run(prompt)) == ["one"]
+    assert saved_names(server.run(prompt)) == ["one"]
     assert server.run(prompt).status == "error"
     assert server.run(prompt).status == "error"  # tried again, as nothing else was asked for
     wait_for(lambda: len(results(folder_of(server, song_list))) == 2)
@@ -176,13 +177,13 @@ def test_clips_are_opened_when_the_list_is_read(server: ComfyServer, song_list: 
         assert sentence in fault
         assert_one_sentence(fault)
     prompt["list"]["inputs"]["skip_faulty"] = True
-    assert made(server.run(prompt)) == ["s0", f"s{len(BAD) + 1}"]
+    assert saved_names(server.run(prompt)) == ["s0", f"s{len(BAD) + 1}"]
     failed = [record for record in results(folder_of(server, song_list)) if "error" in record]
     assert [(record["idx"], record["line"]) for record in failed] == [
         (f"s{number}", number + 1) for number in range(1, len(BAD) + 1)
     ]
     prompt["style"]["inputs"]["auto"] = True  # now one of them is of use
-    assert made(server.run(prompt)) == [f"s{1 + list(BAD).index('late.wav')}"]
+    assert saved_names(server.run(prompt)) == [f"s{1 + list(BAD).index('late.wav')}"]
 
 
 def test_two_lists_keep_each_others_songs(server: ComfyServer, song_list: Path):
@@ -192,7 +193,7 @@ def test_two_lists_keep_each_others_songs(server: ComfyServer, song_list: Path):
     hashes: dict[str, bytes] = {}
     for lines, expected in zip([lists[0], lists[1], lists[0]], names, strict=True):
         write(song_list, lines)
-        assert made(run(server, song_list)) == expected
+        assert saved_names(run(server, song_list)) == expected
         for name, before in hashes.items():
             assert folder.joinpath(name).read_bytes() == before
         hashes = {path.name: path.read_bytes() for path in folder.glob("*.flac")}
@@ -204,12 +205,12 @@ ODD = ["海" * 90, "गीत", "गात", "ONE", "one", "a/b", "a:b", "COM¹"
 
 def test_songs_of_any_name_are_saved(server: ComfyServer, song_list: Path):
     write(song_list, [song(idx, f"[verse] Song number {n}") for n, idx in enumerate(ODD)])
-    names = made(run(server, song_list))
+    names = saved_names(run(server, song_list))
     assert names == [
         *("海" * 71, "गीत", "गात", "ONE", "one (2)", "a_b", "a_b (2)", "_COM¹", "trailing", "é", "é (2)"),
         "__LNK0__",
     ]
-    assert made(run(server, song_list)) == []
+    assert saved_names(run(server, song_list)) == []
 
 
 def test_names_of_times_in_the_folder_are_resolved(server: ComfyServer, song_list: Path):
@@ -219,7 +220,7 @@ def test_names_of_times_in_the_folder_are_resolved(server: ComfyServer, song_lis
     assert done.outputs["save"]["audio"] == [
         {"filename": "one.flac", "subfolder": f"dated/{year}", "type": "output"}
     ]
-    assert made(server.run(batch_prompt(f"lists/{song_list.name}", "dated/%year%"))) == []
+    assert saved_names(server.run(batch_prompt(f"lists/{song_list.name}", "dated/%year%"))) == []
 
 
 @pytest.mark.parametrize(
@@ -260,10 +261,10 @@ def test_settings_that_cannot_be_told_leave_a_song_recorded(server: ComfyServer,
     inputs = {"string": ["list", 1], "find": ["joined", 0], "replace": ""}
     prompt["replaced"] = {"class_type": "StringReplace", "inputs": inputs}
     prompt["conditioning"]["inputs"]["lyrics"] = ["replaced", 0]
-    assert made(server.run(prompt)) == ["one"]
+    assert saved_names(server.run(prompt)) == ["one"]
     (record,) = results(folder_of(server, song_list))
     assert record["settings"]["half"]["inputs"] == {"value": "\ud83d", "odd": []}
-    assert made(server.run(prompt)) == []
+    assert saved_names(server.run(prompt)) == []
 
 
 def test_a_name_like_a_placeholder_of_the_editor_is_shown(server: ComfyServer, song_list: Path):

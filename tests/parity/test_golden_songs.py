@@ -24,7 +24,7 @@ GOLDEN |= {"lelm_v1_en_prompt": 2, "lelm_v2_zh": 2}  # these have the released d
 def test_golden_song_is_the_same_when_the_loop_stops_early(stem):
     file = golden.GoldenFile(golden.GOLDEN / f"{stem}.safetensors")
     config = golden.lelm_config(file.meta)
-    request, frames = golden.asked(file, config)
+    request, frames = golden.song_conditions(file, config)
     steps = steps_for(frames, config.delays)
     (song,) = compose(golden.build_lelm(file, config), request, frames, golden.GREEDY)
     assert torch.equal(song.codes, file.tensors["tokens"])
@@ -36,7 +36,7 @@ def test_golden_song_is_the_same_when_the_loop_stops_early(stem):
 def test_a_golden_song_goes_on_from_any_frame_as_it_was(stem: str, count: int):
     file = golden.GoldenFile(golden.GOLDEN / f"{stem}.safetensors")
     config = golden.lelm_config(file.meta)
-    model, (request, frames) = golden.build_lelm(file, config), golden.asked(file, config)
+    model, (request, frames) = golden.build_lelm(file, config), golden.song_conditions(file, config)
     tokens = file.tensors["tokens"]
     length = tokens.shape[2]
     for kept in random.Random(length).sample(range(1, length + 1), count):

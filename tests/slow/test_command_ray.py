@@ -20,7 +20,7 @@ from support import pack
 from support.descendants import below, kill, name_of
 from support.listed_songs import lines
 from support.mortal_worker import MortalWorker
-from support.written_songs import listed, run_with
+from support.written_songs import run_with, write_song_list
 
 from levo.command import cluster
 from levo.command.arguments import Cluster
@@ -87,7 +87,7 @@ def listening(running: subprocess.Popen) -> set[str]:
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return listed(tmp_path_factory.mktemp("list"), *NAMES)
+    return write_song_list(tmp_path_factory.mktemp("list"), *NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_song_that_fails_twice_is_a_line_and_the_others_are_made(
     tmp_path: Path, mortal: None, batch: int
 ):
-    songs = listed(tmp_path, "one", "deadly", "two", "odd", "refused", "three")
+    songs = write_song_list(tmp_path, "one", "deadly", "two", "odd", "refused", "three")
     out = tmp_path / "out"
 
     def backend(engine: object, options: object) -> RayBackend:

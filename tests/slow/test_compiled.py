@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.compiled_blocks import Counting, compiler
-from support.scripted_models import asked
+from support.scripted_models import any_conditions
 from support.small_models import WIDER_LELM, filled
 
 from levo.lelm.model import LeLM, Run
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("inference")
 
 @compiler
 def test_compiled_steps_give_the_logits_of_plain_ones():
-    model, conditions = filled(LeLM(WIDER_LELM)), asked(WIDER_LELM)
+    model, conditions = filled(LeLM(WIDER_LELM)), any_conditions(WIDER_LELM)
     logits = {}
     for name, run in (("plain", Run()), ("compiled", Run(Counting()))):
         prefix = model.condition(conditions)

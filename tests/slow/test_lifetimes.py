@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from support.births import Births
-from support.scripted_models import asked
+from support.scripted_models import any_conditions
 from support.short_runs import compose_and_render
 from support.small_models import SMALL_RENDERER as FLOW
 from support.small_models import WIDER_LELM as SMALL
@@ -45,7 +45,9 @@ def _no_collector(inference: None, one_thread: None) -> Iterator[None]:
 
 
 def composing(seeds: int) -> Run:
-    return partial(compose, filled(LeLM(SMALL)), asked(SMALL), FRAMES, Sampling(top_k=50), range(seeds))
+    return partial(
+        compose, filled(LeLM(SMALL)), any_conditions(SMALL), FRAMES, Sampling(top_k=50), range(seeds)
+    )
 
 
 def noises(count: int) -> list:
@@ -65,7 +67,7 @@ def decoding() -> Run:
 def batch() -> Run:
     model, songs = (
         filled(LeLM(SMALL)),
-        [SongInput(asked(SMALL), FRAMES + n, range(1 + n)) for n in range(2)],
+        [SongInput(any_conditions(SMALL), FRAMES + n, range(1 + n)) for n in range(2)],
     )
 
     def run(on_step: Callable[[int, int], None]) -> Any:
@@ -79,7 +81,7 @@ def batch() -> Run:
 
 def in_one() -> Run:
     lelm, renderer = filled(LeLM(SMALL)), filled(Renderer(FLOW))
-    start = partial(ComposeRun, lelm, asked(SMALL), FRAMES, Sampling(top_k=50), range(2))
+    start = partial(ComposeRun, lelm, any_conditions(SMALL), FRAMES, Sampling(top_k=50), range(2))
 
     def run(on_step: Callable[[int, int], None]) -> Any:
         rendering = SongRenderer(renderer, noises(2), RenderSettings(steps=2))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from bench.composing import random_conditions
 from support.peak_memory import peak
-from support.scripted_models import asked as asked_of
+from support.scripted_models import any_conditions
 from support.small_models import WIDER_LELM, filled
 from torch import nn
 
@@ -112,7 +112,7 @@ def test_composing_asks_for_what_prefill_and_steps_take(width, inner, layers, fr
 def test_composing_songs_asks_for_what_the_prefill_of_the_last_takes(takes: int, kept: int):
     model, frames = filled(LeLM(WIDER_LELM)), kept + 1
     begun = torch.zeros(1, 3, kept, dtype=torch.int64)
-    songs = [SongInput(asked_of(WIDER_LELM), frames, range(takes), begun) for _ in range(3)]
+    songs = [SongInput(any_conditions(WIDER_LELM), frames, range(takes), begun) for _ in range(3)]
 
     def run() -> None:
         with BatchRun(model, songs) as batch:

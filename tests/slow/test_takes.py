@@ -8,7 +8,7 @@ from copy import deepcopy
 import pytest
 import torch
 from support.cuda_stand_in import Cuda
-from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
+from support.scripted_models import GREEDY, WAYS, Ends, any_conditions, assert_same
 from support.small_models import WIDER_LELM as SMALL
 from support.small_models import filled
 from torch import Tensor
@@ -35,7 +35,7 @@ def lelm() -> LeLM:
 
 def plainly(model: LeLM, frames: int, how: Sampling, seed: int, banned: tuple[int, ...] = ()) -> Tensor:
     """The raw song [3, frames] by a loop with growing caches and lists that looks at every code."""
-    conditions, delays = asked(model.config, banned), model.config.delays
+    conditions, delays = any_conditions(model.config, banned), model.config.delays
     steps = delay.steps_for(frames, delays)
     chances = torch.rand(steps + 1, generator=torch.Generator().manual_seed(seed))
     prefix = model.condition(conditions)
@@ -62,13 +62,13 @@ def plainly(model: LeLM, frames: int, how: Sampling, seed: int, banned: tuple[in
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_fixed_step_sings_what_a_plain_loop_sings(lelm: LeLM, way: str):
-    (song,) = compose(lelm, asked(SMALL, (3, 4)), 40, WAYS[way], [5], run_out=True)
+    (song,) = compose(lelm, any_conditions(SMALL, (3, 4)), 40, WAYS[way], [5], run_out=True)
     assert torch.equal(song.raw[0], plainly(lelm, 40, WAYS[way], 5, (3, 4)))
 
 
 def test_a_song_longer_than_a_span_is_the_plain_loops(lelm: LeLM):
     frames = 2 * SPAN
-    (song,) = compose(lelm, asked(SMALL), frames, Sampling(), [1], run_out=True)
+    (song,) = compose(lelm, any_conditions(SMALL), frames, Sampling(), [1], run_out=True)
     assert torch.equal(song.raw[0], plainly(lelm, frames, Sampling(), 1))
 
 
@@ -78,9 +78,9 @@ def test_a_song_longer_than_a_span_is_the_plain_loops(lelm: LeLM):
 @pytest.mark.parametrize("way", WAYS)
 def test_each_take_is_what_its_seed_gives_alone(lelm: LeLM, way: str):
     seeds = [3, 4, 0xFFFF_FFFF_FFFF_FFFF, 3]
-    takes = compose(lelm, asked(SMALL, (3, 4)), 20, WAYS[way], seeds)
+    takes = compose(lelm, any_conditions(SMALL, (3, 4)), 20, WAYS[way], seeds)
     for seed, take in zip(seeds, takes, strict=True):
-        assert_same(take, compose(lelm, asked(SMALL, (3, 4)), 20, WAYS[way], [seed])[0])
+        assert_same(take, compose(lelm, any_conditions(SMALL, (3, 4)), 20, WAYS[way], [seed])[0])
     if WAYS[way].temperature:
         assert not torch.equal(takes[0].raw, takes[1].raw)
     assert torch.equal(takes[0].raw, takes[3].raw)
@@ -88,7 +88,7 @@ def test_each_take_is_what_its_seed_gives_alone(lelm: LeLM, way: str):
 
 def test_takes_end_each_in_its_time_and_the_loop_with_the_last():
     script = Ends((None, 4, 1))
-    takes = compose(script, asked(script.config), 30, GREEDY, [1, 2, 3])
+    takes = compose(script, any_conditions(script.config), 30, GREEDY, [1, 2, 3])
     assert [take.codes.shape[2] for take in takes] == [30, 4, 1]
     assert [take.ended for take in takes] == [False, True, True]
     assert [take.steps for take in takes] == [33, 7, 4]
@@ -97,7 +97,7 @@ def test_takes_end_each_in_its_time_and_the_loop_with_the_last():
 
 def test_the_prefix_is_run_once_for_all_takes():
     script = Ends((None, None, None, None))
-    compose(script, asked(script.config), 5, GREEDY, [1, 2, 3, 4])
+    compose(script, any_conditions(script.config), 5, GREEDY, [1, 2, 3, 4])
     assert script.prefixes == 1
     assert len(script.inputs) == 8
 
@@ -142,7 +142,7 @@ class Reads(TorchFunctionMode):
 def one_step(model: LeLM, how: Sampling, kept: int = 0):
     """A step under way, with its takes and caches."""
     begun = torch.arange(3 * kept).view(1, 3, kept) if kept else None
-    run = ComposeRun(model, asked(SMALL, (3,)), 600, how, [1, 2], kept=begun)
+    run = ComposeRun(model, any_conditions(SMALL, (3,)), 600, how, [1, 2], kept=begun)
     assert run.step()
     takes, caches = run._takes, run._caches
     return takes, caches, lambda: takes.append_step(model(takes.last(), caches))
@@ -167,7 +167,7 @@ def test_a_step_never_waits_for_the_device_and_every_step_has_the_same_shapes(
 
 
 def test_a_step_of_songs_never_waits_for_the_device(lelm: LeLM):
-    songs = [SongInput(asked(SMALL, (3,)), 600), SongInput(asked(SMALL), 2)]
+    songs = [SongInput(any_conditions(SMALL, (3,)), 600), SongInput(any_conditions(SMALL), 2)]
     with BatchRun(lelm, songs, Sampling()) as run:
         while not run.done:
             run.step()
@@ -212,7 +212,7 @@ def test_a_fixed_cache_reads_no_more_than_the_span_it_needs():
 
 
 def captured_song(lelm: LeLM, residency: Residency) -> Composition:
-    (song,) = compose(lelm, asked(SMALL), 12, Sampling(), [5], execution=Execution(residency))
+    (song,) = compose(lelm, any_conditions(SMALL), 12, Sampling(), [5], execution=Execution(residency))
     return song
 
 
@@ -226,7 +226,7 @@ def test_a_step_runs_then_is_captured_then_replayed_for_each_shape(monkeypatch: 
 
 
 def test_replayed_steps_sing_what_plain_ones_do(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
-    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    plain = compose(lelm, any_conditions(SMALL), 12, Sampling(), [5])[0]
     cuda = Cuda().install(monkeypatch)
     assert_same(captured_song(lelm, Resident()), plain)
     assert cuda.events == ["capture", *["replay"] * 13]  # of 15 steps
@@ -236,7 +236,7 @@ def test_replayed_steps_sing_what_plain_ones_do(lelm: LeLM, monkeypatch: pytest.
 def test_a_refused_capture_is_said_once_and_the_song_goes_on(
     caplog: pytest.LogCaptureFixture, lelm: LeLM, monkeypatch: pytest.MonkeyPatch
 ):
-    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    plain = compose(lelm, any_conditions(SMALL), 12, Sampling(), [5])[0]
     cuda = Cuda("operation not permitted when stream is capturing\nmore").install(monkeypatch)
     with caplog.at_level(logging.WARNING, logger=cuda_graph.__name__):
         song = captured_song(lelm, Resident())
@@ -297,7 +297,7 @@ class Pages:
 def test_no_step_is_replayed_with_weights_that_have_moved(
     lelm: LeLM, monkeypatch: pytest.MonkeyPatch, away: set[int], moved: set[int]
 ):
-    plain = compose(lelm, asked(SMALL), 12, Sampling(), [5])[0]
+    plain = compose(lelm, any_conditions(SMALL), 12, Sampling(), [5])[0]
     cuda, model = Cuda().install(monkeypatch), deepcopy(lelm)
     pages = Pages(model, away, moved)
     assert_same(captured_song(model, pages), plain)
@@ -318,7 +318,7 @@ def test_weights_are_let_go_after_a_cancel(lelm: LeLM, monkeypatch: pytest.Monke
             raise error
 
     with pytest.raises(error):
-        compose(lelm, asked(SMALL), 12, execution=Execution(pages), on_step=stop)
+        compose(lelm, any_conditions(SMALL), 12, execution=Execution(pages), on_step=stop)
     assert pages.answers and not pages.held
     assert "replay" in cuda.events and cuda.alive == []
 
@@ -327,5 +327,5 @@ def test_the_loop_looks_at_the_device_only_now_and_then(lelm: LeLM, monkeypatch:
     looks = []
     over = TakeBatch.over
     monkeypatch.setattr(TakeBatch, "over", lambda self: looks.append(1) or over(self))
-    compose(lelm, asked(SMALL), 60, Sampling(temperature=0.0))
+    compose(lelm, any_conditions(SMALL), 60, Sampling(temperature=0.0))
     assert len(looks) <= 60 / POLL_STEPS + 3

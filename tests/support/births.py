@@ -20,9 +20,9 @@ class Births(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {id(x) for x in tree_leaves((args, kwargs))}
-        made = [x for x in tree_leaves(out) if isinstance(x, Tensor) and id(x) not in given]
-        self._made += map(weakref.ref, made)
+        inputs = {id(x) for x in tree_leaves((args, kwargs))}
+        created = [x for x in tree_leaves(out) if isinstance(x, Tensor) and id(x) not in inputs]
+        self._made += map(weakref.ref, created)
         return out
 
     def __len__(self) -> int:
@@ -31,9 +31,9 @@ class Births(TorchDispatchMode):
     def living(self, but: Iterable[Tensor] = ()) -> list[list[int]]:
         """Shapes of those that are alive and share no memory with the tensors `but`."""
         known = {x.untyped_storage().data_ptr() for x in but}
-        made = [ref() for ref in self._made]
+        created = [ref() for ref in self._made]
         return [
             list(x.shape)
-            for x in made
+            for x in created
             if x is not None and x.numel() and x.untyped_storage().data_ptr() not in known
         ]

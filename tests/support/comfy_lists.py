@@ -46,7 +46,7 @@ def folder_of(server: ComfyServer, path: Path) -> Path:
     return server.base / "output" / "lists" / path.stem
 
 
-def made(run: Run) -> list[str]:
+def saved_names(run: Run) -> list[str]:
     """Names of the files that a good run saved."""
     assert run.status == "success", run.error
     return [Path(entry["filename"]).stem for entry in run.outputs.get("save", {}).get("audio", [])]

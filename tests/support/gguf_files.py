@@ -89,11 +89,11 @@ def lelm_name(source: str) -> str | None:
     source = source.removeprefix("audiolm.")
     if source in LELM_NAMES:
         return LELM_NAMES[source]
-    found = re.fullmatch(r"(transformer2?)\.model\.layers\.(\d+)\.(.*)", source)
-    if not found:
+    match = re.fullmatch(r"(transformer2?)\.model\.layers\.(\d+)\.(.*)", source)
+    if not match:
         return None
-    tower = "main" if found[1] == "transformer" else "detail"
-    return f"{tower}.blk.{found[2]}.{LAYER_NAMES[found[3]]}"
+    tower = "main" if match[1] == "transformer" else "detail"
+    return f"{tower}.blk.{match[2]}.{LAYER_NAMES[match[3]]}"
 
 
 def flow_name(source: str) -> str | None:
@@ -103,11 +103,11 @@ def flow_name(source: str) -> str | None:
     if source.endswith(("weight_g", "stale_counter", "sum_target_x2", "kernel")) or ".in_proj." in source:
         return None
     source = source.replace("weight_v", "weight")
-    if found := re.fullmatch(r"cfm_wrapper\.estimator\.h\.(\d+)\.(.*)", source):
-        if found[2] == "scale_shift_table":
-            return f"flow.block.{found[1]}.modulation.weight"
-        layer, _, leaf = found[2].rpartition(".")
-        return f"flow.block.{found[1]}.{FLOW_LAYERS[layer]}.{leaf}"
+    if match := re.fullmatch(r"cfm_wrapper\.estimator\.h\.(\d+)\.(.*)", source):
+        if match[2] == "scale_shift_table":
+            return f"flow.block.{match[1]}.modulation.weight"
+        layer, _, leaf = match[2].rpartition(".")
+        return f"flow.block.{match[1]}.{FLOW_LAYERS[layer]}.{leaf}"
     begin = max((b for b in FLOW_NAMES if source == b or source.startswith(f"{b}.")), key=len)
     return FLOW_NAMES[begin] + source.removeprefix(begin)
 
@@ -197,7 +197,7 @@ def lelm_values(config: LelmConfig) -> dict[str, Any]:
 
 def flow_values(config: RendererConfig) -> dict[str, Any]:
     """The same of a `levo2_flow` file."""
-    said = {
+    values = {
         "hidden_size": config.width,
         "n_layer": config.layers,
         "n_head": config.heads,
@@ -214,12 +214,12 @@ def flow_values(config: RendererConfig) -> dict[str, Any]:
         "rope_theta": 10_000.0,
         "rvq_weight_norm_folded": True,
     }
-    return {"levo2.schema_version": 1} | {f"levo2.flow.{key}": value for key, value in said.items()}
+    return {"levo2.schema_version": 1} | {f"levo2.flow.{key}": value for key, value in values.items()}
 
 
 def vae_values(config: VaeConfig) -> dict[str, Any]:
     """The same of a `levo2_vae` file."""
-    said = {
+    values = {
         "sample_rate": 48_000,
         "audio_channels": 2,
         "latent_dim": config.latent,
@@ -232,7 +232,7 @@ def vae_values(config: VaeConfig) -> dict[str, Any]:
         "final_tanh": False,
         "weight_norm_folded": True,
     }
-    return {"levo2.schema_version": 1} | {f"levo2.vae.{key}": value for key, value in said.items()}
+    return {"levo2.schema_version": 1} | {f"levo2.vae.{key}": value for key, value in values.items()}
 
 
 def songgen_values(config: LelmConfig) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Written:
     kind: Kind
     model: Any  # builds it
     layout: released.Layout
-    given: dict[str, Tensor]  # released name -> what was to be written
+    originals: dict[str, Tensor]  # released name -> what was to be written
     floats: dict[str, Tensor]  # released name -> what the file's numbers stand for
     arrays: dict[str, np.ndarray]  # the file's name -> what was to be written
 
@@ -59,29 +59,30 @@ def lelm_tensors(config: LelmConfig) -> dict[str, Tensor]:
 
 
 def write_lelm(
-    path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2", **said: object
+    path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2", **changes: object
 ) -> Written:
     """LeLM; tables of K types are wide. Metadata may be `said` otherwise."""
     config = config or (WIDE_LELM if "K" in kind else LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
-    given = lelm_tensors(config)
+    originals = lelm_tensors(config)
     if dialect == "levo2":
-        names = {source: gguf_files.lelm_name(source) for source in given}
+        names = {source: gguf_files.lelm_name(source) for source in originals}
         values = gguf_files.lelm_values(config)
     else:
-        names = {source: source for source in given}
+        names = {source: source for source in originals}
         values = gguf_files.songgen_values(config)
         for name in ("transformer2.lm_head.weight", "layer2_emb.0.weight"):  # of no use to anybody
-            names[name], given[name] = name, random(name, (8, config.width))
-    values |= said
-    arrays = {names[source]: tensor.numpy() for source, tensor in given.items()}
+            names[name], originals[name] = name, random(name, (8, config.width))
+    values |= changes
+    arrays = {names[source]: tensor.numpy() for source, tensor in originals.items()}
     if dialect != "levo2":
         arrays |= {name: array[0] for name, array in arrays.items() if "EOT_emb" in name}
     floats = gguf_files.write(path, dialect, values, arrays, gguf_files.profile(kind))
-    found = {
-        source: torch.from_numpy(floats[name]).view(given[source].shape) for source, name in names.items()
+    stored_floats = {
+        source: torch.from_numpy(floats[name]).view(originals[source].shape)
+        for source, name in names.items()
     }
-    return Written(path, Kind.LELM, model, layout, given, found, arrays)
+    return Written(path, Kind.LELM, model, layout, originals, stored_floats, arrays)
 
 
 def gains(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -92,41 +93,43 @@ def gains(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def write_flow(path: Path, kind: str, config: RendererConfig = tiny.RENDERER) -> Written:
     model, layout = partial(Renderer, config), released.renderer_layout(config)
-    given = released_tensors(model(device="meta"), layout, random)
-    given["normfeat.counts"] = torch.tensor([1e3])
-    given["normfeat.sum_x2"] = 1e3 * (1 + given["normfeat.sum_x2"].abs())
-    given["zero_cond_embedding1"] = random("zero", (config.condition,))
-    given |= gains(given)
-    names = {source: name for source in given if (name := gguf_files.flow_name(source))}
+    originals = released_tensors(model(device="meta"), layout, random)
+    originals["normfeat.counts"] = torch.tensor([1e3])
+    originals["normfeat.sum_x2"] = 1e3 * (1 + originals["normfeat.sum_x2"].abs())
+    originals["zero_cond_embedding1"] = random("zero", (config.condition,))
+    originals |= gains(originals)
+    names = {source: name for source in originals if (name := gguf_files.flow_name(source))}
     turned = {name for source, name in names.items() if gguf_files.FLOW_MATRICES.fullmatch(name)}
     arrays = {
-        name: np.ascontiguousarray(given[source].T if name in turned else given[source].numpy())
+        name: np.ascontiguousarray(originals[source].T if name in turned else originals[source].numpy())
         for source, name in names.items()
     }
     arrays |= {name: array[:, :, 0] for name, array in arrays.items() if array.ndim == 3}
     floats = gguf_files.write(
         path, "levo2_flow", gguf_files.flow_values(config), arrays, gguf_files.flow_profile(kind)
     )
-    found = {
+    stored_floats = {
         source: torch.from_numpy(floats[name].T if name in turned else floats[name]).reshape(
-            given[source].shape
+            originals[source].shape
         )
         for source, name in names.items()
     }
-    return Written(path, Kind.RENDERER, model, layout, given, found | gains(found), arrays)
+    return Written(
+        path, Kind.RENDERER, model, layout, originals, stored_floats | gains(stored_floats), arrays
+    )
 
 
 def write_vae(path: Path, kind: str, config: VaeConfig = tiny.VAE) -> Written:
     model, layout = partial(Vae, config, encodes=False), released.vae_layout(config, encodes=False)
-    given = released_tensors(model(device="meta"), layout, random)
-    given |= gains(given)
-    names = {source: name for source in given if (name := gguf_files.vae_name(source))}
-    arrays = {name: given[source].numpy() for source, name in names.items()}
+    originals = released_tensors(model(device="meta"), layout, random)
+    originals |= gains(originals)
+    names = {source: name for source in originals if (name := gguf_files.vae_name(source))}
+    arrays = {name: originals[source].numpy() for source, name in names.items()}
     floats = gguf_files.write(
         path, "levo2_vae", gguf_files.vae_values(config), arrays, gguf_files.profile(kind)
     )
-    found = {source: torch.from_numpy(floats[name]) for source, name in names.items()}
-    return Written(path, Kind.VAE, model, layout, given, found | gains(found), arrays)
+    stored_floats = {source: torch.from_numpy(floats[name]) for source, name in names.items()}
+    return Written(path, Kind.VAE, model, layout, originals, stored_floats | gains(stored_floats), arrays)
 
 
 def arrays_of(write: Callable[[Path, str], Written]) -> dict[str, np.ndarray]:

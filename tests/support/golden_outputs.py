@@ -81,8 +81,8 @@ def build_lelm(file: GoldenFile, config: LelmConfig, attention: Attention = sdpa
     return model
 
 
-def run_prefix(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) -> Iterator[Result]:
-    lyric, prompt1, prompt2, style = model.conditioner.parts(asked)
+def run_prefix(file: GoldenFile, model: LeLM, conditions: lelm_conditions.Conditions) -> Iterator[Result]:
+    lyric, prompt1, prompt2, style = model.conditioner.parts(conditions)
     for name, part in (
         ("description.stage1", lyric),
         ("prompt_audio.stage1", prompt1),
@@ -93,10 +93,10 @@ def run_prefix(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions)
             yield close(f"prefix.{name}", part[:, ::7], file.tensors[f"prefix.{name}"], 3e-4)
 
 
-def run_probe(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) -> Iterator[Result]:
+def run_probe(file: GoldenFile, model: LeLM, conditions: lelm_conditions.Conditions) -> Iterator[Result]:
     if "probe.sequence" not in file.tensors:
         return
-    prefix = model.condition(asked)
+    prefix = model.condition(conditions)
     sequence = file.tensors["probe.sequence"].expand(2, -1, -1)
     caches = model.caches(2, model.config.prefix_length + sequence.shape[2], prefix.stage1)
     for step in range(sequence.shape[2]):
@@ -107,7 +107,7 @@ def run_probe(file: GoldenFile, model: LeLM, asked: lelm_conditions.Conditions) 
     yield close("probe.logits", logits, file.tensors["probe.logits"], 3e-4)
 
 
-def asked(file: GoldenFile, config: LelmConfig) -> tuple[lelm_conditions.Conditions, int]:
+def song_conditions(file: GoldenFile, config: LelmConfig) -> tuple[lelm_conditions.Conditions, int]:
     """What the song of a file is asked to be, and its limit in frames."""
     lyric, style = lelm_conditions.song_text(file.meta["lyric"]), file.meta["style"]
     text, frames = tokenizer(config.version), round(float(file.meta["seconds"]) * 25)
@@ -127,7 +127,7 @@ def run_lelm(file: GoldenFile) -> Iterator[Result]:
 
 def sing(file: GoldenFile, model: LeLM, **how: Any) -> list[Composition]:
     """Compose the file's song; `how` goes to `compose`."""
-    conditions, frames = asked(file, model.config)
+    conditions, frames = song_conditions(file, model.config)
     return compose(model, conditions, frames, GREEDY, run_out=True, **how)
 
 

@@ -131,13 +131,13 @@ class Hub:
         self.requests.clear()
         self.faults = Faults()
 
-    def asked(self, method: str, end: str = "") -> list[Request]:
+    def requests_by(self, method: str, end: str = "") -> list[Request]:
         """The requests by a method, those to the CDN and the cache included, for paths ending so."""
         return [each for each in self.requests if each.method == method and each.path.endswith(end)]
 
     def ranges(self) -> list[str]:
         """What was asked of the CDN, as Range headers have it."""
-        return [each.headers["range"] for each in self.asked("GET") if each.path.startswith("/cdn/")]
+        return [each.headers["range"] for each in self.requests_by("GET") if each.path.startswith("/cdn/")]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -63,7 +63,7 @@ class WrittenMlx:
     path: Path  # of what is chosen
     model: Any  # builds it
     layout: released.Layout
-    given: dict[str, Tensor]  # released name -> what was to be written
+    originals: dict[str, Tensor]  # released name -> what was to be written
     floats: dict[str, Tensor]  # released name -> what the numbers stand for
 
 
@@ -123,24 +123,24 @@ def config_json(config: LelmConfig, kind: str) -> dict[str, Any]:
         "rope_theta_sub": float(config.rope_theta_sub),
         "cfg_coef": 1.5,
     }
-    said: dict[str, Any] = {
+    config_values: dict[str, Any] = {
         "format": "songgeneration-mlx-audiolm",
         "variant": "v2-medium",
         "runtime": runtime,
     }
     if kind not in DTYPES:
-        said["quantization"] = {"bits": int(kind[0]), "group_size": 64, "mode": "affine"}
-    return said
+        config_values["quantization"] = {"bits": int(kind[0]), "group_size": 64, "mode": "affine"}
+    return config_values
 
 
 def write(folder: Path, kind: str, config: LelmConfig | None = None, shards: bool = True) -> WrittenMlx:
     """A small LeLM in a type: bf16, fp16, fp32, 8-bit or 4-bit."""
     config = config or (gguf_models.LELM if kind in DTYPES else GROUPED_LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
-    given = gguf_models.lelm_tensors(config)
-    given["layer2_emb.0.weight"] = gguf_models.random("unused", (8, config.width))
+    originals = gguf_models.lelm_tensors(config)
+    originals["layer2_emb.0.weight"] = gguf_models.random("unused", (8, config.width))
     stored, floats = {}, {}
-    for source, tensor in given.items():
+    for source, tensor in originals.items():
         name = mlx_name(source)
         assert name
         parts, floats[source] = packed_tensors(name, tensor, kind)
@@ -150,7 +150,7 @@ def write(folder: Path, kind: str, config: LelmConfig | None = None, shards: boo
     path = write_shards(folder, stored) if shards else folder / "model.safetensors"
     if not shards:
         save_file(stored, path, {"format": "mlx"})
-    return WrittenMlx(path, model, layout, given, floats)
+    return WrittenMlx(path, model, layout, originals, floats)
 
 
 def write_shards(folder: Path, tensors: dict[str, Tensor]) -> Path:
@@ -165,8 +165,11 @@ def write_shards(folder: Path, tensors: dict[str, Tensor]) -> Path:
         file = f"model-{number:05}-of-{len(parts):05}.safetensors"
         save_file(part, folder / file, {"format": "mlx"})
         places |= dict.fromkeys(part, file)
-    said = {"metadata": {"total_size": sum(t.nbytes for t in tensors.values())}, "weight_map": places}
-    (folder / INDEX).write_text(json.dumps(said))
+    index = {
+        "metadata": {"total_size": sum(t.nbytes for t in tensors.values())},
+        "weight_map": places,
+    }
+    (folder / INDEX).write_text(json.dumps(index))
     return folder / INDEX
 
 

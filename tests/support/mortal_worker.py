@@ -11,7 +11,7 @@ from levo.batch.song_list import Song
 from levo.command.backend import Failed
 from levo.command.job import Engine, SongOptions
 from levo.command.make import FinishedSong, Order
-from support.written_songs import made
+from support.written_songs import finished_song
 
 
 class MortalWorker:
@@ -33,4 +33,4 @@ class MortalWorker:
             raise RuntimeError("Something is odd.")
         if song.idx == "refused":
             return Failed("It is refused.")
-        return made(Planned(song, Path(), song.idx, ()))
+        return finished_song(Planned(song, Path(), song.idx, ()))

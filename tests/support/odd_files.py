@@ -25,8 +25,8 @@ def safetensors(header: bytes, data: bytes = b"") -> bytes:
 
 def entry(**changes: Any) -> bytes:
     """A file of one tensor, some of what is said of it changed."""
-    said = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | changes
-    return safetensors(json.dumps({"a": said}).encode(), b"\0" * 8)
+    described = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} | changes
+    return safetensors(json.dumps({"a": described}).encode(), b"\0" * 8)
 
 
 def zipped(path: Path, pickled: bytes, compressed: bool = False, count: int = 0) -> None:

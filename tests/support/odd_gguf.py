@@ -15,11 +15,11 @@ def text(value: str | bytes) -> bytes:
     return number("Q", len(data)) + data
 
 
-def said(name: str | bytes, kind: int, value: bytes) -> bytes:
+def metadata_entry(name: str | bytes, kind: int, value: bytes) -> bytes:
     return text(name) + number("I", kind) + value
 
 
-VAE = said("general.architecture", 8, text("levo2_vae"))
+VAE = metadata_entry("general.architecture", 8, text("levo2_vae"))
 
 
 def header(
@@ -52,14 +52,14 @@ BROKEN: dict[str, bytes] = {
     "2**63 tensors": header(VAE, counts=(2**63, 1)),
     "2**63 values": header(VAE, counts=(0, 2**63)),
     "more values than there are": header(VAE, counts=(0, 9)),
-    "a text of 2**60": header(VAE, said("a", 8, number("Q", 2**60))),
+    "a text of 2**60": header(VAE, metadata_entry("a", 8, number("Q", 2**60))),
     "a name of 2**60": header(VAE, number("Q", 2**60)),
-    "a name of nothing": header(VAE, said("", 4, number("I", 1))),
-    "a name that is no text": header(VAE, said(b"\xff\xfe", 4, number("I", 1))),
-    "a list of 2**60": header(VAE, said("a", 9, number("IQ", 4, 2**60))),
-    "texts without end": header(VAE, said("a", 9, number("IQ", 8, 2**31))),
-    "a list of lists": header(VAE, said("a", 9, number("IQ", 9, 1) * 100)),
-    "a value of no type": header(VAE, said("a", 77, b"")),
+    "a name of nothing": header(VAE, metadata_entry("", 4, number("I", 1))),
+    "a name that is no text": header(VAE, metadata_entry(b"\xff\xfe", 4, number("I", 1))),
+    "a list of 2**60": header(VAE, metadata_entry("a", 9, number("IQ", 4, 2**60))),
+    "texts without end": header(VAE, metadata_entry("a", 9, number("IQ", 8, 2**31))),
+    "a list of lists": header(VAE, metadata_entry("a", 9, number("IQ", 9, 1) * 100)),
+    "a value of no type": header(VAE, metadata_entry("a", 77, b"")),
     "a value twice": header(VAE, VAE),
     "a tensor twice": with_data(header(VAE, tensors=tensor() + tensor(offset=32), counts=(2, 1))),
     "tensors that overlap": with_data(header(VAE, tensors=tensor() + tensor("b"), counts=(2, 1))),
@@ -73,13 +73,13 @@ BROKEN: dict[str, bytes] = {
     "a place beyond sense": with_data(header(VAE, tensors=tensor(offset=2**64 - 32))),
     "rows that are no blocks": with_data(header(VAE, tensors=tensor(shape=(33,), kind=8))),
     "an alignment of nothing": with_data(
-        header(VAE, said("general.alignment", 4, number("I", 0)), tensors=tensor())
+        header(VAE, metadata_entry("general.alignment", 4, number("I", 0)), tensors=tensor())
     ),
     "an alignment of three": with_data(
-        header(VAE, said("general.alignment", 4, number("I", 3)), tensors=tensor())
+        header(VAE, metadata_entry("general.alignment", 4, number("I", 3)), tensors=tensor())
     ),
     "an alignment that is a text": with_data(
-        header(VAE, said("general.alignment", 8, text("32")), tensors=tensor())
+        header(VAE, metadata_entry("general.alignment", 8, text("32")), tensors=tensor())
     ),
     "a type that is not read": with_data(header(VAE, tensors=tensor(shape=(32,), kind=20))),
     "a type of nobody": with_data(header(VAE, tensors=tensor(shape=(32,), kind=99))),
@@ -87,11 +87,19 @@ BROKEN: dict[str, bytes] = {
 # Whole files that hold nothing of ours.
 FOREIGN: dict[str, bytes] = {
     "no values": header(),
-    "another model": with_data(header(said("general.architecture", 8, text("llama")), tensors=tensor())),
-    "another model in a type that is not read": with_data(
-        header(said("general.architecture", 8, text("flux")), tensors=tensor(shape=(32,), kind=23))
+    "another model": with_data(
+        header(metadata_entry("general.architecture", 8, text("llama")), tensors=tensor())
     ),
-    "an architecture that is a number": header(said("general.architecture", 4, number("I", 7))),
-    "an architecture that is a list": header(said("general.architecture", 9, number("IQI", 4, 1, 7))),
-    "an architecture of 20,000 letters": header(said("general.architecture", 8, text("levo2" * 4_000))),
+    "another model in a type that is not read": with_data(
+        header(
+            metadata_entry("general.architecture", 8, text("flux")), tensors=tensor(shape=(32,), kind=23)
+        )
+    ),
+    "an architecture that is a number": header(metadata_entry("general.architecture", 4, number("I", 7))),
+    "an architecture that is a list": header(
+        metadata_entry("general.architecture", 9, number("IQI", 4, 1, 7))
+    ),
+    "an architecture of 20,000 letters": header(
+        metadata_entry("general.architecture", 8, text("levo2" * 4_000))
+    ),
 }

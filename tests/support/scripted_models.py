@@ -28,7 +28,7 @@ WAYS = {
 }
 
 
-def asked(config: LelmConfig, banned: tuple[int, ...] = ()) -> Conditions:
+def any_conditions(config: LelmConfig, banned: tuple[int, ...] = ()) -> Conditions:
     """Conditions that stand for any text; `banned` codes make up the style prompt of the mixed stream."""
     prompt = torch.full((2, 3, PROMPT_FRAMES + 1), EMPTY)
     if banned:

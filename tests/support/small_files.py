@@ -48,7 +48,7 @@ def assert_loaded_as_floats(file: Written) -> None:
 
 def assert_near(file: Written, error: float) -> None:
     """A model's weights are as near as that to what the file was made of, as a part of the largest."""
-    ours, right = loaded(file, torch.float32), expected(file, torch.float32, file.given)
+    ours, right = loaded(file, torch.float32), expected(file, torch.float32, file.originals)
     for name in right:
         away = (ours[name] - right[name]).abs().max() / right[name].abs().max()
         assert away <= error + 1e-6, name

@@ -18,14 +18,14 @@ from levo.song.tokens import Composer, SongRequest, SongTokens
 LINE = '{{"idx": "{idx}", "gt_lyric": "[verse] {words}", "descriptions": "pop"}}\n'
 
 
-def listed(folder: Path, *names: str, words: str = "Hello there") -> Path:
+def write_song_list(folder: Path, *names: str, words: str = "Hello there") -> Path:
     """A list of songs."""
     path = folder / "songs.jsonl"
     path.write_text("".join(LINE.format(idx=name, words=words) for name in names), "utf-8")
     return path
 
 
-def made(
+def finished_song(
     planned: Planned, takes: int = 1, tracks: Sequence[str] = ("mix",), text: str = ""
 ) -> FinishedSong:
     """A song whose files hold its idx, the take's number, the track and a text."""
@@ -39,17 +39,17 @@ def made(
     return FinishedSong(tokens, tuple(Take(1.0, each) for each in files), (), {"vae": "tiny"})
 
 
-class Written:
-    """Makes songs as `made` does, but those that shall fail; remembers which were asked for."""
+class ScriptedBackend:
+    """Makes songs as `finished_song` does, but those that shall fail; remembers which were requested."""
 
     def __init__(
         self, failing: Sequence[str] = (), takes: int = 1, tracks: Sequence[str] = ("mix",), text: str = ""
     ):
         self.failing, self.takes, self.tracks, self.text = failing, takes, tracks, text
         self.engine: Engine | None = None
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
-    def __call__(self, engine: Engine, options: SongOptions) -> Written:
+    def __call__(self, engine: Engine, options: SongOptions) -> ScriptedBackend:
         self.engine = engine
         return self
 
@@ -57,13 +57,16 @@ class Written:
         self, planned: Iterable[Planned], order: Ordering, watch: Watch
     ) -> Iterator[tuple[Planned, FinishedSong | Failed]]:
         for each in planned:
-            self.asked.append(order(each).song.idx)
+            self.requested.append(order(each).song.idx)
             failed = each.song.idx in self.failing
-            yield each, Failed("It failed.") if failed else made(each, self.takes, self.tracks, self.text)
+            yield (
+                each,
+                Failed("It failed.") if failed else finished_song(each, self.takes, self.tracks, self.text),
+            )
 
 
 def run_with(
-    backend: Written,
+    backend: ScriptedBackend,
     songs: Path,
     out: Path,
     options: SongOptions = SongOptions(),

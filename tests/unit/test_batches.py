@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.scripted_models import GREEDY, WAYS, Ends, asked, assert_same
+from support.scripted_models import GREEDY, WAYS, Ends, any_conditions, assert_same
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import filled
 from torch import Tensor
@@ -35,7 +35,7 @@ COMPOSER = Composer("tiny", "v2", "0" * 64)
 
 def texts(number: int, banned: tuple[int, ...] = ()) -> Conditions:
     """Conditions of their own for each number."""
-    plain = asked(SMALL, banned)
+    plain = any_conditions(SMALL, banned)
     return replace(plain, lyric=plain.lyric + 100 * number, style=plain.style + 50 * number)
 
 
@@ -170,7 +170,7 @@ def test_tokens_say_how_each_song_was_made(lelm: LeLM):
 def scripted(ends: tuple[int | None, ...], limits: tuple[int, ...]) -> tuple[Ends, BatchRun]:
     """Songs of one take that end at frames of their own, under way."""
     script = Ends(ends)
-    songs = [SongInput(asked(script.config), frames) for frames in limits]
+    songs = [SongInput(any_conditions(script.config), frames) for frames in limits]
     return script, BatchRun(script, songs, GREEDY)
 
 
@@ -203,7 +203,7 @@ def test_no_frame_beyond_a_songs_own_limit_is_told_under_way():
 
 def test_a_song_without_a_frame_leaves_the_others():
     script = Ends((None, 0, 5, 5))
-    songs = [replace(wanted(n, 8), conditions=asked(script.config)) for n in range(3)]
+    songs = [replace(wanted(n, 8), conditions=any_conditions(script.config)) for n in range(3)]
     first, second, third = compose_songs(script, songs, 4, GREEDY, COMPOSER)
     assert (first.lengths, third.lengths) == ((8,), (5,))
     assert isinstance(second, ValueError) and "before its first frame" in str(second)
@@ -222,10 +222,14 @@ def test_the_prefill_of_each_song_can_be_stopped(lelm: LeLM):
 def test_songs_that_would_not_go_the_same_steps_are_refused(lelm: LeLM):
     longer = replace(SMALL, lyric_length=9)
     with pytest.raises(ValueError, match="prefixes differ in length"):
-        BatchRun(lelm, [SongInput(asked(SMALL), 8), SongInput(asked(longer), 8)])
+        BatchRun(lelm, [SongInput(any_conditions(SMALL), 8), SongInput(any_conditions(longer), 8)])
     with pytest.raises(ValueError, match="different numbers of frames"):
         BatchRun(
-            lelm, [SongInput(asked(SMALL), 8), SongInput(asked(SMALL), 8, kept=torch.zeros(1, 3, 2).long())]
+            lelm,
+            [
+                SongInput(any_conditions(SMALL), 8),
+                SongInput(any_conditions(SMALL), 8, kept=torch.zeros(1, 3, 2).long()),
+            ],
         )
 
 

@@ -9,7 +9,7 @@ from math import inf, nan
 import pytest
 import torch
 from support import separators
-from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, Script, asked, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, Script, any_conditions, song_script
 from support.sentences import assert_one_sentence
 from support.short_runs import render_song
 from support.small_models import SMALL_LELM, SMALL_RENDERER, filled, random
@@ -71,13 +71,13 @@ def broken_at(step: int, value: float, stream: int = 0) -> Script:
 @pytest.mark.parametrize("sampling", WAYS.values(), ids=WAYS.keys())
 def test_logits_that_are_none_end_a_song(value: float, stream: int, sampling: Sampling):
     with pytest.raises(LogitsError) as error:
-        compose(broken_at(4, value, stream), asked(SMALL_LELM), FRAMES, sampling, [1, 2])
+        compose(broken_at(4, value, stream), any_conditions(SMALL_LELM), FRAMES, sampling, [1, 2])
     assert_told(error, "LeLM")
 
 
 def test_they_are_noticed_at_the_next_look_and_not_at_the_end():
     model = broken_at(20, nan)
-    with pytest.raises(LogitsError), ComposeRun(model, asked(SMALL_LELM), 1_000, GREEDY) as run:
+    with pytest.raises(LogitsError), ComposeRun(model, any_conditions(SMALL_LELM), 1_000, GREEDY) as run:
         while run.step():
             pass
     assert 20 <= len(model.inputs) <= 20 + POLL_STEPS
@@ -86,7 +86,7 @@ def test_they_are_noticed_at_the_next_look_and_not_at_the_end():
 @pytest.mark.parametrize("guidance", [-100.0, 0.0, 1.0, 100.0])
 def test_guidance_hides_no_wrong_number(guidance: float):
     with pytest.raises(LogitsError):
-        compose(broken_at(2, nan), asked(SMALL_LELM), FRAMES, Sampling(guidance=guidance))
+        compose(broken_at(2, nan), any_conditions(SMALL_LELM), FRAMES, Sampling(guidance=guidance))
 
 
 @VALUES
@@ -94,7 +94,7 @@ def test_guidance_hides_no_wrong_number(guidance: float):
 def test_one_wrong_weight_of_lelm_is_told(part: str, value: float):
     model = one_wrong(filled(LeLM(SMALL_LELM)), part, value)
     with pytest.raises(LogitsError) as error:
-        compose(model, asked(SMALL_LELM), FRAMES, Sampling())
+        compose(model, any_conditions(SMALL_LELM), FRAMES, Sampling())
     assert_told(error, "LeLM")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.listed_songs import song
-from support.written_songs import made
+from support.written_songs import finished_song
 
 from levo.batch.saving import Planned
 from levo.command import backend
@@ -31,7 +31,7 @@ class Maker:
             raise RuntimeError("It broke.")
         for place in reversed(range(len(orders))):
             refused = names[place] == "refused"
-            yield place, ValueError("No.") if refused else made(planned(names[place]))
+            yield place, ValueError("No.") if refused else finished_song(planned(names[place]))
 
 
 def planned(name: str) -> Planned:

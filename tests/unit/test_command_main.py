@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import pack
 from support.listed_songs import lines
-from support.written_songs import listed
+from support.written_songs import write_song_list
 
 from levo.batch import results
 from levo.command import backend
@@ -25,7 +25,7 @@ TINY = [*MODELS, "--max-seconds", "0.2", "--steps", "1", "--render-guidance", "1
 def test_a_list_becomes_songs_and_what_is_said_is_on_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    songs, out = listed(tmp_path, "one"), tmp_path / "out"
+    songs, out = write_song_list(tmp_path, "one"), tmp_path / "out"
     assert command.main([str(songs), str(out), *TINY]) == 0
     said = capsys.readouterr()
     assert said.out == ""
@@ -42,7 +42,7 @@ def test_a_list_becomes_songs_and_what_is_said_is_on_stderr(
 def test_what_is_wrong_is_one_sentence_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert command.main([str(tmp_path / "gone.jsonl"), str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("levo: The list ")
-    long = [str(listed(tmp_path, "one")), str(tmp_path / "out"), "--max-seconds=600"]
+    long = [str(write_song_list(tmp_path, "one")), str(tmp_path / "out"), "--max-seconds=600"]
     assert command.main(long) == 2
     assert "levo: --max-seconds 600 cannot be met" in capsys.readouterr().err
     file = tmp_path / "file"
@@ -75,7 +75,7 @@ def test_a_signal_ends_it_cleanly(
 
     monkeypatch.setattr(backend.SongMaker, "make", make)
     before = signal.getsignal(signal.SIGTERM)
-    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == status
+    assert command.main([str(write_song_list(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == status
     assert capsys.readouterr().err.endswith("Stopped; the same command goes on where it was.\n")
     assert list((tmp_path / "out").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
@@ -117,7 +117,7 @@ def test_what_a_song_dies_of_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(backend.SongMaker, "make", make)
-    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 1
+    assert command.main([str(write_song_list(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 1
     assert lines(tmp_path / "out")[0]["error"].startswith("RAM ran out; use fewer --takes")
 
 
@@ -128,7 +128,7 @@ def test_what_keeps_models_from_being_loaded_is_one_line(
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(backend, "Models", load)
-    assert command.main([str(listed(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 2
+    assert command.main([str(write_song_list(tmp_path, "one")), str(tmp_path / "out"), *TINY]) == 2
     assert (
         capsys.readouterr()
         .err.splitlines()[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.scripted_models import asked
+from support.scripted_models import any_conditions
 from support.small_models import SMALL_LELM, SMALL_RENDERER
 from torch import nn
 
@@ -33,7 +33,7 @@ def test_lelm_composes_in_every_format(dtype: str):
     model = LeLM(SMALL_LELM, how.operations, how.attention, device="meta", dtype=how.dtype)
     load_weights(model, None, released.lelm_layout(SMALL_LELM), CPU)
     with torch.inference_mode():
-        (song,) = compose(model, asked(SMALL_LELM), 2)
+        (song,) = compose(model, any_conditions(SMALL_LELM), 2)
     assert song.codes.shape == (1, 3, 2)
 
 

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 import torch
-from support.scripted_models import DELAYS, FRAMES, GREEDY, Script, asked, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, Script, any_conditions, song_script
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import filled
 from torch import Tensor
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("inference")
 
 
 def run(script: Script, frames: int = FRAMES, sampling: Sampling = GREEDY, **options) -> Composition:
-    options.setdefault("conditions", asked(script.config))
+    options.setdefault("conditions", any_conditions(script.config))
     (song,) = compose(script, options.pop("conditions"), frames, sampling, **options)
     return song
 
@@ -144,7 +144,7 @@ def test_prompt_codes_are_banned_from_the_mixed_stream_alone(temperature):
         script,
         frames=30,
         sampling=replace(GREEDY, temperature=temperature, top_k=CODES + 1),
-        conditions=asked(script.config, banned=(7, 9)),
+        conditions=any_conditions(script.config, banned=(7, 9)),
     )
     assert not torch.isin(song.codes[0, 0], torch.tensor([7, 9])).any()
     assert song.codes[0, 1:].unique().tolist() == [7]
@@ -168,7 +168,7 @@ def lelm() -> LeLM:
 
 
 def composed(model: LeLM, seed: int, frames: int = 12, sampling: Sampling = Sampling()) -> Tensor:
-    (song,) = compose(model, asked(SMALL), frames, sampling, [seed])
+    (song,) = compose(model, any_conditions(SMALL), frames, sampling, [seed])
     return song.codes
 
 

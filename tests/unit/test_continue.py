@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 from support.peak_memory import peak
-from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, asked, assert_same, song_script
+from support.scripted_models import DELAYS, FRAMES, GREEDY, WAYS, any_conditions, assert_same, song_script
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import WIDER_LELM, filled
 from torch import Tensor
@@ -40,20 +40,26 @@ def frames_of(song: Composition) -> list[int]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_going_on_from_any_frame_with_the_same_seed_makes_the_same_song(lelm: LeLM, way: str):
-    (song,) = compose(lelm, asked(SMALL, (3, 4)), 25, WAYS[way], [5], run_out=True)
+    (song,) = compose(lelm, any_conditions(SMALL, (3, 4)), 25, WAYS[way], [5], run_out=True)
     for kept in frames_of(song):
         again = compose(
-            lelm, asked(SMALL, (3, 4)), 25, WAYS[way], [5], run_out=True, kept=song.codes[..., :kept]
+            lelm,
+            any_conditions(SMALL, (3, 4)),
+            25,
+            WAYS[way],
+            [5],
+            run_out=True,
+            kept=song.codes[..., :kept],
         )
         assert_same(again[0], song)
 
 
 def test_a_prefill_longer_than_a_span_makes_the_same_song(lelm: LeLM):
     frames = SPAN + 30
-    (song,) = compose(lelm, asked(SMALL), frames, Sampling(), [1])
+    (song,) = compose(lelm, any_conditions(SMALL), frames, Sampling(), [1])
     assert song.codes.shape[2] == frames
     for kept in (SPAN - SMALL.prefix_length % SPAN - 1, SPAN, frames):
-        again = compose(lelm, asked(SMALL), frames, Sampling(), [1], kept=song.codes[..., :kept])
+        again = compose(lelm, any_conditions(SMALL), frames, Sampling(), [1], kept=song.codes[..., :kept])
         assert_same(again[0], song)
 
 
@@ -61,27 +67,27 @@ def test_a_prefill_longer_than_a_span_makes_the_same_song(lelm: LeLM):
 
 
 def test_other_seeds_keep_the_beginning_and_go_on_each_in_its_way(lelm: LeLM):
-    (song,) = compose(lelm, asked(SMALL), 40, Sampling(), [5])
+    (song,) = compose(lelm, any_conditions(SMALL), 40, Sampling(), [5])
     kept, seeds = song.codes[..., :15], [5, 6, 7]
-    takes = compose(lelm, asked(SMALL), 40, Sampling(), seeds, kept=kept)
+    takes = compose(lelm, any_conditions(SMALL), 40, Sampling(), seeds, kept=kept)
     assert torch.equal(takes[0].codes, song.codes)
     for seed, take in zip(seeds, takes, strict=True):
         assert torch.equal(take.codes[..., :15], kept)
-        assert_same(take, compose(lelm, asked(SMALL), 40, Sampling(), [seed], kept=kept)[0])
+        assert_same(take, compose(lelm, any_conditions(SMALL), 40, Sampling(), [seed], kept=kept)[0])
     assert len({tuple(take.codes[0, 0, 15:].tolist()) for take in takes}) == 3
 
 
 def test_other_conditions_change_what_comes_after(lelm: LeLM):
-    (song,) = compose(lelm, asked(SMALL), 40, Sampling(), [5])
+    (song,) = compose(lelm, any_conditions(SMALL), 40, Sampling(), [5])
     kept = song.codes[..., :15]
-    (other,) = compose(lelm, asked(SMALL, (1, 2)), 40, Sampling(), [5], kept=kept)
+    (other,) = compose(lelm, any_conditions(SMALL, (1, 2)), 40, Sampling(), [5], kept=kept)
     assert torch.equal(other.codes[..., :15], kept)
     assert not torch.equal(other.codes, song.codes)
 
 
 def test_a_song_at_its_limit_goes_on_beyond_it(lelm: LeLM):
-    (song,) = compose(lelm, asked(SMALL), 20, Sampling(), [5])
-    (longer,) = compose(lelm, asked(SMALL), 40, Sampling(), [5], kept=song.codes)
+    (song,) = compose(lelm, any_conditions(SMALL), 20, Sampling(), [5])
+    (longer,) = compose(lelm, any_conditions(SMALL), 40, Sampling(), [5], kept=song.codes)
     assert torch.equal(longer.codes[..., :20], song.codes)
     assert longer.codes.shape[2] > 20
 
@@ -96,7 +102,7 @@ def kept_of(frames: int) -> Tensor:
 
 def go_on(ends: tuple[int | None, ...], kept: int, **options) -> tuple[Composition, list[Tensor], int]:
     script = song_script(ends)
-    (song,) = compose(script, asked(script.config), FRAMES, GREEDY, kept=kept_of(kept), **options)
+    (song,) = compose(script, any_conditions(script.config), FRAMES, GREEDY, kept=kept_of(kept), **options)
     return song, script.inputs, script.prefixes
 
 
@@ -145,7 +151,7 @@ def test_the_repetition_rule_hears_what_is_kept():
         script.logits = lambda step: torch.zeros(3, END + 1).index_fill(1, torch.tensor([7]), 1.0)
         how = Sampling(temperature=0.0, repetition_window=window, repetition_divisor=-1.0)
         kept = torch.full((1, 3, 2), 7)
-        (song,) = compose(script, asked(script.config), 3, how, kept=kept)
+        (song,) = compose(script, any_conditions(script.config), 3, how, kept=kept)
         return song.codes[0, :, 2].tolist()
 
     assert sung(0) == [7, 7, 7]
@@ -159,6 +165,6 @@ def test_going_on_asks_for_what_the_prefill_takes(takes: int):
     seeds = list(range(takes))
 
     def run() -> None:
-        compose(model, asked(WIDER_LELM), 3_001, Sampling(), seeds, kept=kept)
+        compose(model, any_conditions(WIDER_LELM), 3_001, Sampling(), seeds, kept=kept)
 
     assert compose_bytes(WIDER_LELM, 3_001, 4, takes, 3_000) == pytest.approx(peak(run), rel=0.15)

@@ -7,7 +7,7 @@ import logging
 import pytest
 import torch
 from support.compiled_blocks import Counting
-from support.scripted_models import asked
+from support.scripted_models import any_conditions
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import filled
 from torch import nn
@@ -27,8 +27,8 @@ def small(operations=nn) -> LeLM:
 
 def test_blocks_with_other_matrices_run_as_they_are():
     model, blocks = small(quantised.operations(nn, int8.Int8Linear)), Counting()
-    (plain,) = compose(model, asked(SMALL), 8)
-    (song,) = compose(model, asked(SMALL), 8, execution=Execution(run=Run(blocks)))
+    (plain,) = compose(model, any_conditions(SMALL), 8)
+    (song,) = compose(model, any_conditions(SMALL), 8, execution=Execution(run=Run(blocks)))
     assert torch.equal(song.raw, plain.raw)
     assert blocks.count == 0
 
@@ -44,9 +44,9 @@ def test_where_compiling_fails_that_is_said_once_and_the_song_goes_on(
     halves[half] = fail
     monkeypatch.setattr(fused, "_compiled", lambda: halves)
     model = small()
-    (plain,) = compose(model, asked(SMALL), 8)
+    (plain,) = compose(model, any_conditions(SMALL), 8)
     with caplog.at_level(logging.WARNING, logger=fused.__name__):
-        (song,) = compose(model, asked(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
+        (song,) = compose(model, any_conditions(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
     assert torch.equal(song.raw, plain.raw)
     assert caplog.messages == ["LeLM runs without compiled steps (no compiler found)."]
 
@@ -57,4 +57,4 @@ def test_memory_that_runs_out_is_not_taken_for_a_compilers_fault(monkeypatch: py
 
     monkeypatch.setattr(fused, "_compiled", lambda: (exhaust, exhaust))
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        compose(small(), asked(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
+        compose(small(), any_conditions(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))

@@ -101,8 +101,8 @@ def test_the_time_of_the_first_download_stays(hub: Hub, tmp_path: Path):
 
 def test_a_branch_is_pinned_to_the_commit_that_was_asked_about(hub: Hub, tmp_path: Path):
     fetch(hub, tmp_path)
-    assert [request.path for request in hub.asked("HEAD")] == [f"/{SONGS}/resolve/main/{WEIGHTS}"]
-    assert all(f"/resolve/{COMMIT}/" in request.path for request in hub.asked("GET"))
+    assert [request.path for request in hub.requests_by("HEAD")] == [f"/{SONGS}/resolve/main/{WEIGHTS}"]
+    assert all(f"/resolve/{COMMIT}/" in request.path for request in hub.requests_by("GET"))
 
 
 def test_every_chunk_is_counted_towards_all_bytes(hub: Hub, tmp_path: Path):
@@ -139,7 +139,7 @@ def test_a_file_from_elsewhere_is_checked_once_and_kept(hub: Hub, tmp_path: Path
     assert fetch(hub, tmp_path, on_step=lambda *step: seen.append(step))[0].kept
     assert seen[-1] == (SIZE, SIZE, "checking model.safetensors")
     assert fetch(hub, tmp_path, on_step=lambda *step: again.append(step))[0].kept
-    assert (again, hub.asked("GET")) == ([], [])
+    assert (again, hub.requests_by("GET")) == ([], [])
 
 
 def test_a_file_that_changed_since_its_download_is_replaced(hub: Hub, tmp_path: Path):
@@ -177,7 +177,7 @@ def test_sound_weights_of_another_kind_are_left_alone(hub: Hub, tmp_path: Path):
     mine = put(tmp_path / PLACE, content)
     sentence = refusal(hub, tmp_path)
     assert sentence == f"{mine} is there already and is another file; move it away to download this one."
-    assert (mine.read_bytes(), hub.asked("GET")) == (content, [])
+    assert (mine.read_bytes(), hub.requests_by("GET")) == (content, [])
 
 
 TEXTS = [(EDIT, {}, True), (TEXT, RIGHT, True), (EDIT, RIGHT, False), (b"", {}, False)]
@@ -190,7 +190,7 @@ def test_text_is_never_replaced(hub: Hub, tmp_path: Path, content: bytes, known:
         assert fetch(hub, tmp_path, remote(CONFIG, **known))[0].kept
     else:
         assert "is another file; move it away" in refusal(hub, tmp_path, remote(CONFIG, **known))
-    assert (path.read_bytes(), hub.asked("GET")) == (content, [])
+    assert (path.read_bytes(), hub.requests_by("GET")) == (content, [])
 
 
 @pytest.mark.parametrize(("size", "content"), [(5, CONTENT), (SIZE, OTHER)], ids=["size", "hash"])
@@ -198,7 +198,7 @@ def test_another_file_than_published_is_refused(hub: Hub, tmp_path: Path, size: 
     sentence = refusal(hub, tmp_path, remote(size=size, sha256=sha256_of(content)))
     assert f"{hub.url} offers another {PLACE} than was published ({SIZE:,} bytes" in sentence
     assert f"not {size:,} bytes, sha256 {sha256_of(content)})" in sentence
-    assert hub.asked("GET") == []
+    assert hub.requests_by("GET") == []
 
 
 KNOWN = {"size": SIZE, "sha256": sha256_of(CONTENT)}
@@ -226,7 +226,7 @@ def test_weights_that_changed_on_the_hub_are_not_downloaded_again(hub: Hub, tmp_
     sentence = refusal(hub, tmp_path)
     assert "has changed since it was first downloaded here" in sentence
     assert f"{sha256_of(CONTENT)} on {recorded(tmp_path)['time']}, {sha256_of(OTHER)} on " in sentence
-    assert hub.asked("GET") == []
+    assert hub.requests_by("GET") == []
     (tmp_path / "downloads.json").unlink()
     assert fetch(hub, tmp_path)[0].path.read_bytes() == OTHER
 
@@ -349,7 +349,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_download(hub: Hub, tmp_path
     assert sentence.startswith(f"1000000001.0 GB are needed in {tmp_path} and ")
     free = float(sentence.split(" and ")[1].split()[0])
     assert free == pytest.approx(shutil.disk_usage(tmp_path).free / 1e9, rel=0.2)
-    assert hub.asked("GET") == []
+    assert hub.requests_by("GET") == []
 
 
 def test_a_part_needs_no_more_room(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -82,7 +82,7 @@ def test_a_copy_that_is_another_file_is_refused_before_a_byte_is_fetched(hub, tm
     sentence = refusal(hub, tmp_path, COPY)
     assert "offers another common/model.safetensors in others/Songs than was published" in sentence
     assert sentence.endswith("; take it from another source.")
-    assert hub.asked("GET") == [] and files_in(tmp_path) == []
+    assert hub.requests_by("GET") == [] and files_in(tmp_path) == []
 
 
 def test_a_copy_that_turns_out_to_be_another_file_leaves_nothing(hub: Hub, tmp_path: Path):

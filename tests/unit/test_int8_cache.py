@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from support.scripted_models import asked
+from support.scripted_models import any_conditions
 from support.small_models import SMALL_LELM, filled
 from torch import Tensor
 
@@ -89,7 +89,7 @@ def test_keys_far_from_zero_keep_their_differences():
 @pytest.mark.parametrize("takes", [1, 2])
 def test_a_song_is_composed_with_bytes(takes: int):
     model = filled(LeLM(SMALL_LELM))
-    conditions = asked(SMALL_LELM)
+    conditions = any_conditions(SMALL_LELM)
     songs = compose(model, conditions, 40, seeds=range(takes), execution=Execution(small_cache=True))
     assert len(songs) == takes and all(song.codes.shape[1] == 3 for song in songs)
     again = compose(model, conditions, 40, seeds=range(takes), execution=Execution(small_cache=True))

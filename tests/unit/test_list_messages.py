@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.listed_songs import song
-from support.written_songs import made
+from support.written_songs import finished_song
 
 from levo.batch.clips import require_clip
 from levo.batch.messages import refusal, summary
@@ -45,7 +45,7 @@ def test_a_summary_says_what_comes_and_what_does_not():
 
 def test_a_result_holds_what_the_take_was_made_of():
     planned = Planned(song("one"), Path(), "one", ())
-    tokens = made(planned, takes=2).tokens
+    tokens = finished_song(planned, takes=2).tokens
     record = record_of(planned.song, tokens, 1, 2.5, "then", {"kind": "mixed"})
     assert (record["idx"], record["seed"], record["seconds"]) == ("one", 1, 2.5)
     assert (record["started"], record["settings"]) == ("then", {"kind": "mixed"})

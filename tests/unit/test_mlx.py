@@ -54,7 +54,7 @@ def test_a_folder_is_loaded_as_the_floats_that_it_stands_for(folders, kind: str)
     assert len(list(file.path.parent.glob("model-*"))) > 1
     assert fitting_config(open_checkpoint(file.path), Kind.LELM) == file.model.args[0]
     ours, right = loaded(file, torch.float32), expected(file, torch.float32, file.floats)
-    near = expected(file, torch.float32, file.given)
+    near = expected(file, torch.float32, file.originals)
     for tensor in right:
         assert torch.equal(ours[tensor], right[tensor]), tensor
         error = (ours[tensor] - near[tensor]).abs().max() / near[tensor].abs().max()

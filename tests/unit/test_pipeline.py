@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from support.scripted_models import GREEDY, Ends, asked, song_script
+from support.scripted_models import GREEDY, Ends, any_conditions, song_script
 from support.short_runs import compose_and_render
 from support.small_models import SMALL_LELM as SMALL
 from support.small_models import SMALL_RENDERER as FLOW
@@ -48,7 +48,7 @@ def scripted(ends: tuple[int | None, ...], frames: int) -> Run:
 
     def run(kind: type[ComposeRun] = ComposeRun) -> ComposeRun:
         script = Ends(ends)  # knows how far it is: another one for each run
-        return kind(script, asked(script.config), frames, GREEDY, range(len(ends)))
+        return kind(script, any_conditions(script.config), frames, GREEDY, range(len(ends)))
 
     return run
 
@@ -125,7 +125,7 @@ def test_a_drawn_song_of_a_real_model_is_the_one_of_separate_runs(renderer, seed
     tiny.init_weights(model)
     for head in model.heads:
         head.weight[-1] *= 3  # ends by itself, each stream where it likes
-    run = partial(ComposeRun, model, asked(SMALL), 70, Sampling(), [seed, seed + 10])
+    run = partial(ComposeRun, model, any_conditions(SMALL), 70, Sampling(), [seed, seed + 10])
     assert_same(together(run, renderer), one_by_one(run, renderer))
 
 
@@ -133,7 +133,7 @@ def test_a_drawn_song_of_a_real_model_is_the_one_of_separate_runs(renderer, seed
 def test_an_end_in_any_stream_comes_too_late_to_change_a_window_that_is_made(renderer, ends):
     def run() -> ComposeRun:
         script = song_script(ends)
-        return ComposeRun(script, asked(script.config), 50, GREEDY, [0])
+        return ComposeRun(script, any_conditions(script.config), 50, GREEDY, [0])
 
     assert_same(together(run, renderer), one_by_one(run, renderer))
 
