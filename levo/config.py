@@ -36,6 +36,12 @@ def described(value: object) -> str:
     return repr(value) if isinstance(value, (int, float)) else f"of type {type(value).__name__}"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, for a message, without a full stop; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 class SettingError(ValueError):
     """A setting that nothing can be made with, in one sentence."""
 

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from ..batch.saving import Planned
+from ..config import first_line
 from ..layers.choices import AUTO
 from .arguments import Cluster
 from .backend import Failed, Ordering, batches, failed_or, ordered, reason_of
@@ -106,7 +107,7 @@ class RayBackend:
                 f"{STARTING} s; ask for fewer --workers, or give it more machines."
             ) from error
         except ray.exceptions.RayError as error:
-            raise ValueError(f"A worker could not be started: {_first(error)}.") from error
+            raise ValueError(f"A worker could not be started: {first_line(error)}.") from error
         if any(refusals):
             raise ValueError(f"A worker could not load its models: {max(refusals)}")
         return workers
@@ -159,7 +160,7 @@ class RayBackend:
             cause = error.cause
             failed = Failed(reason_of(cause if isinstance(cause, Exception) else error))
         except ray.exceptions.RayError as error:
-            failed = Failed(f"The worker that made it died, twice ({_first(error)}).")
+            failed = Failed(f"The worker that made it died, twice ({first_line(error)}).")
         return [failed] if count == 1 else None
 
 
@@ -205,7 +206,7 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
             _require_answer(cluster.address)
             ray.init(address=cluster.address, **quietly)
     except ray.exceptions.AuthenticationError as error:
-        reason = _first(error).split(". ")[0]
+        reason = first_line(error).split(". ")[0]
         raise ValueError(
             f"The Ray cluster cannot be used ({reason}); make a token by ray get-auth-token --generate, "
             "or copy that of the cluster: see RAY_AUTH_MODE in Ray's *Token authentication*."
@@ -213,8 +214,8 @@ def _connect(ray: ModuleType, cluster: Cluster, threads: int) -> None:
     except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
         where = cluster.address or "on this machine"
         raise ValueError(
-            f"The Ray cluster {where} cannot be used ({_first(error)}); start it by ray start --head, with "
-            "the same RAY_AUTH_MODE and token as here."
+            f"The Ray cluster {where} cannot be used ({first_line(error)}); start it by ray start --head, "
+            "with the same RAY_AUTH_MODE and token as here."
         ) from error
     signal.signal(signal.SIGTERM, ends)  # Ray has put its own there
 
@@ -248,8 +249,3 @@ def _room(ray: ModuleType, gpus: float, threads: int) -> int:
     available = ray.cluster_resources()
     by_cpu = available.get("CPU", 0) / threads
     return max(1, int(min(by_cpu, available.get("GPU", 0) / gpus) if gpus else by_cpu))
-
-
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..config import first_line
 from ..layers import fbgemm, fp8, quantised
 from ..layers.attention import Attention, Flash, flash_package, matmul_attention, sdpa
 from ..layers.choices import (
@@ -61,8 +62,9 @@ def device_of(choice: str) -> torch.device:
         device = torch.device(choice)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ValueError(f"The device {choice!r} cannot be used ({reason}); choose another.") from error
+        raise ValueError(
+            f"The device {choice!r} cannot be used ({first_line(error)}); choose another."
+        ) from error
     return device
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config import first_line
 from .operations import Device
 
 CACHED_BYTES = 8_000_000  # of a matrix that a GPU dequantises at a time: they stay in its cache until used
@@ -91,7 +92,7 @@ def refusal(is_right: Callable[[], bool]) -> str | None:
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # kernels and the compilers behind them raise errors of every kind
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return first_line(error)
 
 
 def by_blocks(

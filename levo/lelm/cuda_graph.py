@@ -14,6 +14,8 @@ from typing import Protocol
 
 import torch
 
+from ..config import first_line
+
 log = logging.getLogger(__name__)
 
 
@@ -133,7 +135,7 @@ class Replay:
                     graph.capture_end()
         except RuntimeError as error:
             if not self._refused:
-                log.warning("LeLM runs without a CUDA graph (%s).", str(error).splitlines()[0])
+                log.warning("LeLM runs without a CUDA graph (%s).", first_line(error))
             self._refused.add(shape)
             return None
         current.wait_stream(self._stream)

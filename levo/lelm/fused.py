@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config import first_line
 from .kv_cache import FixedCache, Pass
 from .model import NORM_EPS, Block, plainly, rotate
 
@@ -68,7 +69,7 @@ class FusedBlocks:
                 self._run(block, x, shared, layer, store)
                 return
             except CompilerError as error:
-                log.warning("LeLM runs without compiled steps (%s).", str(error.__cause__).splitlines()[0])
+                log.warning("LeLM runs without compiled steps (%s).", error)
                 self._refused = True
         plainly(block, x, shared, layer, store)
 
@@ -86,7 +87,7 @@ class FusedBlocks:
 
 
 class CompilerError(RuntimeError):
-    """Nothing was computed, because a half could not be compiled; `__cause__` says why."""
+    """Nothing was computed, because a half could not be compiled; says why in a line."""
 
 
 def _call(half: int, *arguments: Any) -> Any:
@@ -96,4 +97,4 @@ def _call(half: int, *arguments: Any) -> Any:
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # compilers, and what they call, raise errors of every kind
-        raise CompilerError from error
+        raise CompilerError(first_line(error)) from error

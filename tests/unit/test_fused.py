@@ -34,11 +34,23 @@ def test_blocks_with_other_matrices_run_as_they_are():
 
 
 @pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ImportError("no compiler found.\nat all"), "no compiler found"),
+        (AssertionError(), "AssertionError"),
+    ],
+    ids=repr,
+)
 def test_where_compiling_fails_that_is_said_once_and_the_song_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, half: int
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    half: int,
+    error: Exception,
+    reason: str,
 ):
     def fail(*_: object) -> None:
-        raise ImportError("no compiler found\nat all")
+        raise error
 
     halves = [fused.project, fused.finish]
     halves[half] = fail
@@ -48,7 +60,7 @@ def test_where_compiling_fails_that_is_said_once_and_the_song_goes_on(
     with caplog.at_level(logging.WARNING, logger=fused.__name__):
         (song,) = compose(model, any_conditions(SMALL), 8, execution=Execution(run=Run(FusedBlocks())))
     assert torch.equal(song.raw, plain.raw)
-    assert caplog.messages == ["LeLM runs without compiled steps (no compiler found)."]
+    assert caplog.messages == [f"LeLM runs without compiled steps ({reason})."]
 
 
 def test_memory_that_runs_out_is_not_taken_for_a_compilers_fault(monkeypatch: pytest.MonkeyPatch):
