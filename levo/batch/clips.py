@@ -10,9 +10,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..audio.sound import is_sound
+from ..audio.sound import sound_of
 from ..style_encoder.clip import Recording, choose
-from .song_list import SongListError
 
 
 def require_clip(path: Path, waveform: Tensor, rate: int, starts: Iterable[float | None]) -> None:
@@ -24,7 +23,7 @@ def require_clip(path: Path, waveform: Tensor, rate: int, starts: Iterable[float
         rate: of the waveform.
         starts: where the 10 s are to be taken, in seconds; None for the loudest.
     """
-    if not is_sound(waveform):
-        raise SongListError(f"{path} has samples that are no numbers; convert it to FLAC.")
+    name = f"clip {path.name!r}"
+    sound = sound_of({"waveform": waveform, "sample_rate": rate}, name)
     for start in starts:
-        choose(Recording(waveform, rate, f"clip {path.name!r}"), start)
+        choose(Recording(sound.waveform, sound.rate, name), start)

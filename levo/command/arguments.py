@@ -387,6 +387,6 @@ def _share(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not (0 <= value < 1 or (value >= 1 and value == int(value))):
+    if not (0 <= value < 1 or (value >= 1 and value.is_integer())):
         raise argparse.ArgumentTypeError(f"{text!r} is no share of a card; give 0, a fraction, or 1, 2 ...")
     return value

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..audio.loudness import NOTHING, integrated_loudness, true_peak_db
+from ..audio.sound import sound_of
 from ..batch import results
 from ..batch.song_list import IDX, SongListError
 from ..text.lyrics import Lyrics, LyricsError, parse
@@ -127,6 +128,7 @@ def _row(folder: Path, record: dict) -> Row:
         return Row(idx, file, error="its file is gone; make the song again")
     try:
         samples, rate = decoded(folder / file)
+        sound_of({"waveform": samples, "sample_rate": rate}, "sound in it")
     except ValueError as error:
         return Row(idx, file, error=str(error))
     seconds, ended = samples.shape[-1] / rate, record.get("ended_by_itself") is True

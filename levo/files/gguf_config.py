@@ -261,8 +261,12 @@ def _require_constants(values: Values, prefixes: tuple[str, ...], constants: Map
         declared = _value(values, prefixes, key)
         if declared is None:
             continue
-        alike = isinstance(declared, (int, float)) and isinstance(declared, bool) == isinstance(
-            number, bool
-        )
-        if not alike or not math.isclose(declared, number, rel_tol=1e-4):
+        if not _is_same(declared, number):
             raise ValueError(f"{key} is {shown(declared)}, not {number}")
+
+
+def _is_same(declared: object, number: float) -> bool:
+    """Whether metadata say a number; fractions are rounded there, to float32."""
+    if not isinstance(declared, (int, float)) or isinstance(declared, bool) != isinstance(number, bool):
+        return False
+    return declared == number if isinstance(number, int) else math.isclose(declared, number, rel_tol=1e-4)

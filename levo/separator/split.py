@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -57,20 +58,23 @@ def split(
     Args:
         model: HTDemucs on `device`.
         config: of the model.
-        mix: [B, 1 or 2, T] at `rate`, T > 1.
+        mix: [B, 1 or 2, T] at `rate`, of two samples or more at the model's own rate, too.
         rate: samples a second, any.
         seed: decides where the windows lie.
         device: where the model runs.
         on_step: called with (windows done, in all).
 
     Raises:
-        ValueError: nothing to hear, or more than two channels.
+        ValueError: not two samples to hear, or more than two channels.
     """
     batch, channels, length = mix.shape
     if channels not in (1, 2):
         raise ValueError(f"Audio of {channels} channels cannot be split; give it mono or stereo.")
-    if batch == 0 or length < 2:
-        raise ValueError("The audio that shall be split is empty; give it a song.")
+    if batch == 0 or min(length, ceil(length * config.sample_rate / rate)) < 2:
+        raise ValueError(
+            f"The audio that shall be split is empty or too short ({batch} songs of {length} samples at "
+            f"{rate:,} Hz); give it a song."
+        )
     mix = mix.float().cpu()
     songs = resample(mix, rate, config.sample_rate).expand(-1, 2, -1)
     most = int(SHIFT_SECONDS * config.sample_rate)

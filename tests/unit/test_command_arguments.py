@@ -94,7 +94,7 @@ def test_an_mlx_folder_has_its_vocabulary_in_a_folder_of_its_own(tmp_path: Path,
         ["list", "out", "--kind=none"],
         ["list", "out", "--takes=0"],
         ["list", "out", "--prompt-start=soon"],
-        ["list", "out", "--ray", "--gpus-per-worker=1.5"],
+        *(["list", "out", "--ray", f"--gpus-per-worker={share}"] for share in ("1.5", "-1", "inf", "nan")),
     ],
 )
 def test_a_wrong_line_ends_with_status_2(given: list[str], capsys: pytest.CaptureFixture[str]):

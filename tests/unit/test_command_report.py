@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from torch import Tensor
 
@@ -87,3 +88,25 @@ def test_songs_of_comfyui_have_no_lyrics_to_compare(tmp_path: Path, capsys: pyte
 def test_a_folder_without_results_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert command.main(["report", str(tmp_path)]) == 2
     assert "There is no results.jsonl in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate", "reason"),
+    [
+        (torch.full((4_800, 2), torch.nan), RATE, "has samples that are no numbers"),
+        (torch.zeros(40, 2), 5, "has a sample rate that is 5"),
+        (torch.zeros(0, 2), RATE, "is empty"),
+        (torch.zeros(4_800, 6), RATE, "has 6 channels"),
+    ],
+    ids=["NaN", "5 Hz", "empty", "6 channels"],
+)
+def test_a_file_that_cannot_be_measured_hides_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sound: Tensor, rate: int, reason: str
+):
+    soundfile.write(tmp_path / "odd.wav", sound.numpy(), rate, subtype="FLOAT")
+    results.write(tmp_path, {"idx": "odd", "file": "odd.wav"})
+    put(tmp_path, "well", tone(1))
+    assert command.main(["report", "--json", str(tmp_path)]) == 1
+    rows = {row["idx"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert reason in rows["odd"]["error"]
+    assert rows["well"]["error"] == ""

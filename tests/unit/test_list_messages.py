@@ -66,5 +66,7 @@ def test_a_clip_is_sound_and_long_enough():
     require_clip(Path("a.wav"), sound, 48_000, [0.0, None])
     with pytest.raises(ValueError, match=r"a\.wav.* lasts 2\.0 s, which leaves less than"):
         require_clip(Path("a.wav"), sound, 48_000, [1.5])
-    with pytest.raises(ValueError, match=r"a\.wav has samples that are no numbers"):
+    with pytest.raises(ValueError, match=r"a\.wav' has samples that are no numbers"):
         require_clip(Path("a.wav"), sound * torch.nan, 48_000, [])
+    with pytest.raises(ValueError, match=r"a\.wav' has a sample rate that is 5;"):
+        require_clip(Path("a.wav"), sound, 5, [None])

@@ -216,6 +216,8 @@ ABSURD: dict[str, Mapping[str, Any]] = {
     "delays beyond sense": {"levo2.pattern.delays": [0, 250, 2**30]},
     "delays that are a number": {"levo2.pattern.delays": 250},
     "another codebook": {"levo2.codebook.size": 1024},
+    "a codebook of one code more": {"levo2.codebook.size": 16_385},
+    "an end that is no end": {"levo2.token.eos_id": 16_385},
     "four codebooks": {"levo2.codebook.count": 4},
     "another rate": {"levo2.audio.sample_rate": 44_100},
     "another rate of frames": {"levo2.audio.frame_rate": 50},

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support import checkpoints, separators
+from support.sentences import assert_one_sentence
 from support.separators import PACKAGE, PLAIN, SAFE
 from torch import Tensor, nn
 
@@ -125,10 +126,18 @@ def test_silence_stays_silence(model: nn.Module):
     assert all(stem.abs().max() < 1e-5 for stem in vars(made).values())
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 100), (1, 2, 0), (1, 2, 1), (0, 2, 100)])
-def test_what_cannot_be_split_is_refused_in_a_sentence(model: nn.Module, shape: tuple[int, ...]):
-    with pytest.raises(ValueError, match=r"^[^.]+\.$"):
-        split(model, SHORT, torch.zeros(shape), RATE, 1)
+@pytest.mark.parametrize(
+    ("shape", "rate"),
+    [((1, 6, 100), RATE), ((1, 2, 0), RATE), ((1, 2, 1), RATE), ((0, 2, 100), RATE), ((1, 2, 2), 192_000)],
+)
+def test_what_cannot_be_split_is_refused_in_a_sentence(model: nn.Module, shape: tuple[int, ...], rate: int):
+    with pytest.raises(ValueError, match=r"^The audio that shall be split|^Audio of 6 channels") as error:
+        split(model, SHORT, torch.zeros(shape), rate, 1)
+    assert_one_sentence(str(error.value))
+
+
+def test_the_shortest_sound_is_split(model: nn.Module):
+    assert split(model, SHORT, torch.tensor([[[0.5, -0.5]]]), RATE, 1).vocals.shape == (1, 1, 2)
 
 
 def test_progress_goes_through_all_songs_and_cancel_stops_at_a_window(model: nn.Module):
