@@ -5,6 +5,7 @@ Knows nothing of folders and results, nor of which song comes next.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,7 +121,7 @@ class SongMaker:
                 style = self._style(order, watch)
                 songs.append((place, style, self._batched(order.song, style)))
             except Exception as error:
-                yield place, error
+                yield place, _without_locals(error)
         composed = self._composed([song for _, _, song in songs], watch)
         for (place, style, song), tokens in zip(songs, composed, strict=True):
             try:
@@ -130,7 +131,7 @@ class SongMaker:
                     orders[place].song, style, tokens, song, watch
                 )
             except Exception as error:
-                outcome = error
+                outcome = _without_locals(error)
             yield place, outcome
 
     def _finish(
@@ -265,6 +266,15 @@ class SongMaker:
             "checkpoint": tokens.composer.checkpoint,
             **self._models.says(),
         }
+
+
+def _without_locals(error: Exception) -> Exception:
+    """The same error without what was computed where it was raised: the next song needs the memory."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    return error
 
 
 def _notes(batched: BatchSong, tokens: SongTokens) -> tuple[str, ...]:

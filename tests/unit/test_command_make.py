@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import soundfile
 import torch
 from support.listed_songs import song
 from support.small_models import SMALL_LELM, filled
+from torch import Tensor
 
 from levo import tiny
 from levo.command.job import BGM, FLAC24, MIXED, SEPARATE, VOCAL, Engine, SongOptions
@@ -128,3 +130,25 @@ def test_a_limit_beyond_the_checkpoint_is_refused(models: Models):
 def test_a_clip_that_is_no_sound_is_told(models: Models, tmp_path: Path):
     with pytest.raises(ValueError, match="no audio that libsndfile can read"):
         make(models, Order(ASKED, clip=b"no sound"))
+
+
+def test_a_song_that_failed_holds_no_memory_while_the_next_is_made(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+):
+    held: list[weakref.ref[Tensor]] = []
+    alive: list[bool] = []
+
+    def render(self: SongMaker, *_: object) -> None:
+        alive.extend(tensor() is not None for tensor in held)
+        large = torch.zeros(1_000)
+        held.append(weakref.ref(large))
+        try:
+            raise RuntimeError("out of memory")
+        except RuntimeError as error:
+            raise ValueError("It is too large.") from error
+
+    monkeypatch.setattr(SongMaker, "_rendered", render)
+    made = outcomes(models, [Order(ASKED), Order(song("two", "la la"))], batch=2)
+    assert [str(outcome) for _, outcome in made] == ["It is too large."] * 2
+    assert alive == [False]
+    assert [tensor() for tensor in held] == [None, None]
