@@ -54,15 +54,14 @@ def mixed(faders: Sequence[Fader]) -> Sound:
     """
     _require_alike({fader.name: fader.sound for fader in faders})
     waveforms = [fader.sound.waveform for fader in faders]
-    device = waveforms[0].device
     dtype = reduce(torch.promote_types, (waveform.dtype for waveform in waveforms), torch.float32)
     shape = torch.broadcast_shapes(*(waveform.shape for waveform in waveforms))
-    total = torch.zeros(shape, dtype=dtype, device=device)
+    total = torch.zeros(shape, dtype=dtype)
     audible = [
         (waveform, fader.gain) for waveform, fader in zip(waveforms, faders, strict=True) if fader.gain
     ]
     for number, (waveform, gain) in enumerate(audible):
-        part = waveform.to(device, dtype)
+        part = waveform.to(dtype)
         part = part if gain == 1 else part * gain
         total = total + part if number else part.expand(shape)
     return Sound(total.contiguous(), faders[0].sound.rate)

@@ -28,7 +28,8 @@ class SoundError(ValueError):
 class Sound:
     """Songs, one or more, of one length and rate; not empty."""
 
-    waveform: Tensor  # [B, 1 or 2, samples] of FLOATS, contiguous; none NaN, infinite or above LARGEST
+    # [B, 1 or 2, samples] of FLOATS, contiguous, on the CPU; none NaN, infinite or above LARGEST
+    waveform: Tensor
     rate: int  # Hz
 
     def rows(self) -> list[Sound]:
@@ -103,7 +104,7 @@ def _waveform(waveform: object, name: str) -> Tensor:
         )
     if waveform.shape[1] not in (MONO, STEREO):
         raise SoundError(f"The {name} has {waveform.shape[1]} channels; make it mono or stereo first.")
-    return waveform.detach().contiguous()  # as writers of sound files want it
+    return waveform.detach().cpu().contiguous()  # as writers of sound files want it
 
 
 def _storage(tensor: Tensor) -> str:

@@ -34,6 +34,13 @@ def with_one(value: float, at: int = 1_000, dtype: torch.dtype = torch.float32) 
     return sound
 
 
+class OnCard(Tensor):
+    """As other nodes leave it where ComfyUI keeps everything on the card; here there need be none."""
+
+    def cpu(self, *_: Any, **__: Any) -> Tensor:
+        return self.as_subclass(Tensor)
+
+
 class Lazy(Mapping):
     """As packs for video have it: nothing is there before it is asked for."""
 
@@ -81,6 +88,12 @@ def test_every_sound_is_taken_as_it_is(given: Mapping[str, Any]):
     assert sound.waveform.dtype == given["waveform"].dtype
     assert not sound.waveform.requires_grad
     assert sound.waveform.is_contiguous()
+
+
+def test_a_sound_that_lies_on_a_card_comes_to_the_cpu_where_levels_and_fades_are_computed():
+    sound = sound_of(audio(TONE.as_subclass(OnCard)), "audio")
+    assert type(sound.waveform) is Tensor
+    assert torch.equal(sound.waveform, TONE)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
