@@ -18,6 +18,7 @@ from ..levo.batch.messages import refusal, summary
 from ..levo.batch.record import style_of
 from ..levo.batch.saving import Planned
 from ..levo.batch.song_list import Hear, Song, SongList, SongListError
+from ..levo.files.plain_data import shown
 from ..levo.files.style_library import Entries, read_library
 from ..levo.kinds import Kind
 from . import list_runs
@@ -91,9 +92,23 @@ class LeVoSongsFromJSONL(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, file: str, skip_faulty: bool, skip_finished: bool, folder: str, library: str, **_: object
-    ) -> tuple:
+        cls,
+        file: str | None = None,
+        skip_faulty: bool | None = None,
+        skip_finished: bool | None = None,
+        folder: str | None = None,
+        library: str | None = None,
+        **_: object,
+    ) -> tuple | float:
         list_runs.settle()
+        if (
+            file is None
+            or skip_faulty is None
+            or skip_finished is None
+            or folder is None
+            or library is None
+        ):
+            return float("nan")  # comes from another node; equal to nothing, so that the node runs
         where = place(folder)
         # What was composed before a run failed is still of use, unless its song is to be passed over.
         saved = results.state(where, failures=skip_faulty) if skip_finished else None
@@ -175,7 +190,7 @@ def choices() -> list[str]:
     return [*sorted(path.relative_to(folder).as_posix() for path in folder.rglob(f"*{SUFFIX}")), EXAMPLE]
 
 
-def path_of(choice: str) -> Path | None:
+def path_of(choice: object) -> Path | None:
     """The file of a combo's choice; None for the built-in list.
 
     Raises:
@@ -183,11 +198,13 @@ def path_of(choice: str) -> Path | None:
     """
     if choice == EXAMPLE:
         return None
+    if not isinstance(choice, str):
+        raise SongListError(f"{NAME} takes the name of a file, not {shown(choice)}; choose one.")
     folder = Path(os.path.abspath(folder_paths.get_input_directory()))
     path = Path(os.path.abspath(folder / choice))
-    if folder not in path.parents or not path.is_file():
+    if folder not in path.parents or not os.path.isfile(path):  # false, too, for names that cannot be
         raise SongListError(
-            f"{NAME} found no file {choice!r} in {folder}; put your list there and press R."
+            f"{NAME} found no file {shown(choice)} in {folder}; put your list there and press R."
         )
     return path
 
@@ -202,14 +219,12 @@ def read_list(choice: str, styles: Collection[str] = (), hear: Hear | None = Non
     try:
         data = song_list.EXAMPLE.encode() if path is None else path.read_bytes()
     except OSError as error:
-        raise SongListError(
-            f"{NAME} cannot read {choice!r} ({error.strerror}); change its rights."
-        ) from error
+        raise SongListError(_unreadable(choice, error)) from error
     return song_list.read(data, Path(folder_paths.get_input_directory()), styles, hear)
 
 
 def _unreadable(choice: str, error: OSError) -> str:
-    return f"{NAME} cannot read {choice!r} ({error.strerror}); change its rights."
+    return f"{NAME} cannot read {shown(choice)} ({error.strerror}); change its rights."
 
 
 def place(folder: str) -> Path:

@@ -103,8 +103,8 @@ class LeVoLoadLeLM(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(
         cls,
-        checkpoint: str,
-        dtype: str,
+        checkpoint: str | None = None,
+        dtype: str | None = None,
         attention: str = AUTO,
         compile: str = graphs.AUTO,
         cache: str = AS_WEIGHTS,
@@ -157,7 +157,13 @@ class LeVoLoadRenderer(io.ComfyNode):
         return folders.choice_error(Kind.RENDERER, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str, attention: str = AUTO, **_: object) -> tuple:
+    def fingerprint_inputs(
+        cls,
+        checkpoint: str | None = None,
+        dtype: str | None = None,
+        attention: str = AUTO,
+        **_: object,
+    ) -> tuple:
         return folders.fingerprint(Kind.RENDERER, checkpoint), dtype, attention
 
     @classmethod
@@ -191,7 +197,9 @@ class LeVoLoadVAE(io.ComfyNode):
         return folders.choice_error(Kind.VAE, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, dtype: str, **_: object) -> tuple:
+    def fingerprint_inputs(
+        cls, checkpoint: str | None = None, dtype: str | None = None, **_: object
+    ) -> tuple:
         return folders.fingerprint(Kind.VAE, checkpoint), dtype
 
     @classmethod
@@ -224,7 +232,7 @@ class LeVoLoadSeparator(io.ComfyNode):
         return folders.choice_error(Kind.SEPARATOR, checkpoint) or True
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, **_: object) -> tuple:
+    def fingerprint_inputs(cls, checkpoint: str | None = None, **_: object) -> tuple:
         return folders.fingerprint(Kind.SEPARATOR, checkpoint)
 
     @classmethod
@@ -269,7 +277,9 @@ class LeVoLoadStyleEncoder(io.ComfyNode):
         return folders.choice_error(Kind.TRACK_ENCODER, septoken) or True
 
     @classmethod
-    def fingerprint_inputs(cls, septoken: str, one_rvq: str, **_: object) -> tuple:
+    def fingerprint_inputs(
+        cls, septoken: str | None = None, one_rvq: str | None = None, **_: object
+    ) -> tuple:
         chosen = ((Kind.TRACK_ENCODER, septoken), (Kind.MIXED_ENCODER, one_rvq))
         return tuple(folders.fingerprint(kind, choice) for kind, choice in chosen)
 

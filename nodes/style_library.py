@@ -83,8 +83,8 @@ class LeVoStyleFromLibrary(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, style: str, **_: object) -> tuple:
-        path, _name = place_of(style)
+    def fingerprint_inputs(cls, style: str | None = None, **_: object) -> tuple:
+        path, _name = (None, None) if style is None else place_of(style)  # None comes from another node
         return style, path and folders.states(path)
 
     @classmethod

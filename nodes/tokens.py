@@ -112,8 +112,8 @@ class LeVoLoadTokens(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> tuple:
-        return file, *_state(path_of(file))
+    def fingerprint_inputs(cls, file: str | None = None) -> tuple:
+        return () if file is None else (file, *_state(path_of(file)))  # None comes from another node
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

@@ -116,9 +116,12 @@ def path_of(kind: Kind, choice: str) -> Path | None:
     return path
 
 
-def fingerprint(kind: Kind, choice: str) -> tuple:
-    """Changes when a file of the choice does, so that a new download is picked up."""
-    path = path_of(kind, choice)
+def fingerprint(kind: Kind, choice: str | None) -> tuple:
+    """Changes when a file of the choice does, so that a new download is picked up.
+
+    What another node chooses is not known yet: ComfyUI itself sees when that gives another choice.
+    """
+    path = None if choice is None else path_of(kind, choice)
     return (choice,) if path is None else (choice, *states(path))
 
 

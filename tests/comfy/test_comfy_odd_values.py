@@ -284,3 +284,28 @@ def test_saved_and_loaded_latents_sound_the_same(odd: ComfyServer, seconds: int,
     wanted = saved_sound(odd, direct, songs.SAVE)
     assert np.array_equal(saved_sound(odd, loaded, "out"), wanted)
     assert len(wanted) > songs.SAMPLE_RATE // 10
+
+
+# Choices of other nodes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loader", ["LeLM", "Renderer", "VAE", "Separator"])
+def test_a_model_that_another_node_chooses_is_loaded_once(odd: ComfyServer, loader: str):
+    dtype = {} if loader == "Separator" else {"dtype": "fp32"}
+    prompt = {
+        "name": node("PrimitiveString", value=TINY),
+        "in": node("Pass", of=["name", 0]),
+        "x": node(f"LeVoLoad{loader}", checkpoint=["in", 0], **dtype),
+        "out": node("PreviewAny", source=["x", 0]),
+    }
+    done(odd, prompt)
+    assert "x" in done(odd, prompt).cached
+    assert "missing 1 required positional argument" not in odd.log()
+
+
+@pytest.mark.parametrize("name", ["None", "list", "NaN"])
+def test_what_is_no_list_of_songs_is_one_sentence(odd: ComfyServer, name: str):
+    settings = {"skip_faulty": False, "skip_finished": True, "songs_a_run": 1, "library": "none"}
+    listed = node("LeVoSongsFromJSONL", file=["in", 0], folder="odd", **settings)
+    prompt = {"in": value(name), "x": listed, "out": node("PreviewAny", source=["x", 1])}
+    assert refused(odd, prompt, "x").startswith("LeVo Songs from JSONL takes the name of a file, not ")
