@@ -23,7 +23,7 @@ SILENT_VOCAL = 3_142  # the code that stands for no voice
 SILENT_ACCOMPANIMENT = 9_670  # the code that stands for no band
 
 MOST_GUIDANCE = 100.0  # beyond it logits and velocities are no numbers any more
-COLDEST, HOTTEST = 1e-6, 100.0  # temperatures above 0 that logits can be divided by
+COLDEST, HOTTEST = 1e-6, 100.0  # temperatures above 0, and other numbers, that logits can be divided by
 
 RENDER_STEPS = 10  # as released since March 2026; 50 before
 RENDER_GUIDANCE = 1.5
@@ -211,6 +211,7 @@ class Sampling:
         require_number("top_p", self.top_p, 0, 1)
         require_number("repetition_window", self.repetition_window, 0, 1 << 20, whole=True)
         require_number("repetition_divisor", self.repetition_divisor, -100, 100)
+        require_number("repetition_divisor, without its sign,", abs(self.repetition_divisor), COLDEST, 100)
 
 
 CUSTOM = "custom"  # the preset that stands for any numbers

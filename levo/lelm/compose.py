@@ -195,7 +195,7 @@ def compose(
     """Compose takes of a song in one go; see `ComposeRun`, whose arguments these are.
 
     Args:
-        model, conditions, frames, how, more: of the run.
+        model, conditions, frames, settings, more: of the run.
         on_step: called with (steps done, steps at most); may raise to stop.
     """
     with ComposeRun(model, conditions, frames, *settings, **more) as run:

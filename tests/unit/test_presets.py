@@ -55,3 +55,13 @@ def test_what_is_no_preset_is_refused(preset: object):
 def test_numbers_that_are_none_are_told_before_the_preset():
     with pytest.raises(SettingError, match="The temperature is nan"):
         preset_sampling("released", NUMBERS | {"temperature": float("nan")})
+
+
+@pytest.mark.parametrize("divisor", [0, 0.0, -0.0, 1e-9, -1e-9, 101, float("nan")])
+def test_a_divisor_that_makes_no_logits_is_refused(divisor: float):
+    with pytest.raises(SettingError, match=r"^The repetition_divisor.* is .*; set it to a number from"):
+        Sampling(repetition_divisor=divisor)
+
+
+def test_a_divisor_may_be_negative():
+    assert Sampling(repetition_divisor=-1.0).repetition_divisor == -1
