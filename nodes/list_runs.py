@@ -17,8 +17,9 @@ SAVE_NODE = "LeVoSaveSong"  # whose failures, such as a full disk, are no song's
 SENTENCE = 300  # characters of an error
 
 log = logging.getLogger(__name__)
-attempts = Attempts()
-_nodes: dict[str, tuple[str, prompts.Prompt]] = {}  # by run: the node that gave out songs, and its graph
+attempts: Attempts[tuple[str, str]] = Attempts()
+# Graphs by run and node that gave out songs: a graph may have two such nodes.
+_graphs: dict[tuple[str, str], prompts.Prompt] = {}
 _settling = threading.Lock()
 
 
@@ -27,20 +28,21 @@ def begin(songs: list[Planned], node: str, prompt: prompts.Prompt) -> None:
     run = outcomes.this_run()
     if run is None:
         return
-    _nodes[run] = node, prompt
-    attempts.begin(run, songs[0].folder, [planned.song for planned in songs])
+    _graphs[run, node] = prompt
+    attempts.begin((run, node), songs[0].folder, [planned.song for planned in songs])
     outcomes.when_ended(run, settle)
 
 
 def settle() -> None:
     """Record the songs whose run has failed meanwhile."""
     with _settling:
-        for run in attempts.open():
+        for begun in attempts.open():
+            run, node = begun
             if outcomes.is_running(run):
                 continue
-            failure = _failure(outcomes.error_of(run), *_nodes.pop(run))
+            failure = _failure(outcomes.error_of(run), node, _graphs.pop(begun))
             try:
-                if fault := attempts.end(run, failure):
+                if fault := attempts.end(begun, failure):
                     log.warning("%s", fault)
             except (ValueError, OSError) as error:  # the results cannot be read or written
                 log.warning("A song that could not be made is not recorded: %s", error)

@@ -6,11 +6,14 @@ Knows nothing of how a run fails, nor of the sentence that says it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from . import results
 from .song_list import Fault, Song
+
+Run = TypeVar("Run", bound=Hashable)  # what tells the runs of a program apart
 
 
 def unfinished(songs: Sequence[Song], folder: Path, pass_over: bool) -> tuple[list[Song], list[Fault]]:
@@ -25,11 +28,11 @@ def unfinished(songs: Sequence[Song], folder: Path, pass_over: bool) -> tuple[li
     return [song for song in missing if song.line not in lines], failed
 
 
-class Attempts:
+class Attempts(Generic[Run]):
     """What was given to which run, for as long as the program runs."""
 
     def __init__(self) -> None:
-        self._begun: dict[str, tuple[Path, list[Song]]] = {}
+        self._begun: dict[Run, tuple[Path, list[Song]]] = {}
         self._suspects: set[tuple[Path, str, str]] = set()
         self.failed = 0  # runs, so that one can see whether another one did
 
@@ -39,15 +42,15 @@ class Attempts:
         end = 1 if alone[:1] == [True] else alone.index(True) if True in alone else len(songs)
         return list(songs[: min(most or end, end)])
 
-    def begin(self, run: str, folder: Path, songs: Sequence[Song]) -> None:
+    def begin(self, run: Run, folder: Path, songs: Sequence[Song]) -> None:
         """Remember what a run makes; see `end`."""
         self._begun[run] = folder, list(songs)
 
-    def open(self) -> list[str]:
+    def open(self) -> list[Run]:
         """Runs that have not ended as far as we know."""
         return list(self._begun)
 
-    def end(self, run: str, failure: str | None) -> Fault | None:
+    def end(self, run: Run, failure: str | None) -> Fault | None:
         """Take note of how a run ended; of a song that failed alone in results.jsonl.
 
         Args:

@@ -125,6 +125,16 @@ def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: Com
     assert told.startswith("No song is left to make, and 1 could not be made.\nSkipped: Line 2: idx 'bad'")
 
 
+def test_of_two_lists_in_one_graph_each_keeps_account_of_its_songs(server: ComfyServer, song_list: Path):
+    prompt = breaking_prompt(song_list, songs_a_run=1)
+    assert made(server.run(prompt)) == ["one"]
+    another = {"file": "example (built in, two songs)", "folder": ["list", 6]}  # so that it comes second
+    prompt["another"] = {"class_type": "LeVoSongsFromJSONL", "inputs": prompt["list"]["inputs"] | another}
+    prompt["conditioning"]["inputs"]["description"] = ["another", 2]
+    assert server.run(prompt).status == "error"
+    wait_for(lambda: [line["idx"] for line in results(folder_of(server, song_list))] == ["one", "bad"])
+
+
 def wait_for(condition: Any) -> None:
     end = time.monotonic() + 10
     while not condition():
