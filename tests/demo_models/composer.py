@@ -85,7 +85,7 @@ def compose(sections: list[tuple[str, list[str]]], style: words.Style, rng: np.r
     for bar in bars:
         sung, pitch = _melody(bar, pitch, rng)
         for slot in range(codes.SLOTS):
-            rows += _slot(bar, slot, sung, style.band, tempo)
+            rows += _slot(bar, slot, sung, style, tempo)
     table = {f.name: np.array([row[f.name] for row in rows]) for f in fields(Frames)}
     return Song(strict(sections), style, tuple(bars), Frames(**table))
 
@@ -152,8 +152,9 @@ def _told(note: tuple) -> int:
     return codes.NEW + (int(hard) * codes.REGISTER + pitch % codes.REGISTER) * len(codes.VOWELS) + vowel
 
 
-def _slot(bar: Bar, slot: int, sung: list[tuple], band: str, tempo: int) -> list[dict[str, int]]:
+def _slot(bar: Bar, slot: int, sung: list[tuple], style: words.Style, tempo: int) -> list[dict[str, int]]:
     """All that is known of the frames of one eighth."""
+    band = style.band
     length = slot_length(band, tempo, slot)
     loud = int(bar.kind in LOUD)
     drum = DRUM_OF[PATTERNS[band][loud][slot]] if bar.kind in DRUMMED else codes.NONE
@@ -164,7 +165,7 @@ def _slot(bar: Bar, slot: int, sung: list[tuple], band: str, tempo: int) -> list
         "pitch": pitch,
         "vowel": vowel if pitch >= 0 else 0,
         "chord": codes.CHORDS.index(bar.chord),
-        "band": codes.BANDS.index(band),
+        "band": codes.BANDS.index(style.instrument),
         "density": loud,
         "section": bar.section,
         "kind": codes.KINDS.index(bar.kind),

@@ -28,7 +28,9 @@ from .vae_training import crop_seed
 NULL_SHARE, PROMPT_SHARE, STRANGE_SHARE, MISLED_SHARE = 0.12, 0.1, 0.01, 0.5
 MISLED_FRAMES = 40  # how long a wrong voice or band lasts, on average
 IGNORED = -100  # of cross-entropy
+PITCH_WAVES = 5  # a pitch as so many cosines: near pitches are alike
 DECISIVE, DECISIVE_FRAMES = 25, 8  # the weight of a song's first frames
+MELODY = 6  # the weight of a new note in the score: one code in ten, and the hardest to tell
 BYTES = range(256)
 SPECIALS = range(151_643, 151_659)
 
@@ -96,8 +98,34 @@ class SmallLeLM(nn.Module):
             for table in self.tables.values():
                 if table.shape[0] > 3:
                     table[:, -1] = 1.0
+            self._begin_melody()
             self.bridge_out.weight[-1] = 0
             self.bridge_out.bias[-1] = 1.0
+
+    def _begin_melody(self) -> None:
+        """The last head of the first layer looks at the latest new note and makes its pitch likely again.
+
+        One channel of the width says which codes are new notes, the PITCH_WAVES before it of what pitch.
+        """
+        notes = torch.arange(codes.SUNG + codes.NEW, codes.LEFT)
+        pitch = (notes - notes[0]) // len(codes.VOWELS) % codes.REGISTER
+        wave = torch.arange(1, PITCH_WAVES + 1)
+        pitches = (torch.pi / codes.REGISTER * (pitch[:, None] + 0.5) * wave).cos()
+        is_note, kept = -2, slice(-2 - PITCH_WAVES, -2)
+        for name, table in self.tables.items():
+            if not name.startswith("heads"):
+                table[:, kept.start : -1] = 0
+        in_codes, in_heads = (self.rows[name].place[notes] for name in ("codes.0", "heads.0"))
+        self.tables["codes_0"][in_codes, is_note] = 1.0
+        self.tables["codes_0"][in_codes, kept] = pitches
+        self.tables["heads_0"][in_heads, kept] = pitches
+        head, block = self.config.heads - 1, self.stage1.blocks[0]
+        look_back(self.stage1, head, 0, self.config, channel=is_note)
+        qkv = block.qkv.weight.view(3, self.config.heads, self.config.head_width, -1)  # type: ignore[operator]
+        qkv[2, head, :PITCH_WAVES] = 0
+        qkv[2, head, range(PITCH_WAVES), range(*kept.indices(self.config.width))] = 1.0
+        start = head * self.config.head_width
+        block.out.weight[kept, start : start + PITCH_WAVES] += torch.eye(PITCH_WAVES)  # type: ignore[operator]
 
     def look_up(self, name: str, ids: Tensor) -> Tensor:
         return F.embedding(self.rows[name].place[ids], self.tables[name.replace(".", "_")])
@@ -135,15 +163,17 @@ class SmallLeLM(nn.Module):
         ]
 
 
-def look_back(stage: Stage, head: int, offset: int, config: LelmConfig, strength: float = 3.0) -> None:
-    """Let a head of a first layer begin as one that looks so many places back, whatever stands there."""
+def look_back(
+    stage: Stage, head: int, offset: int, config: LelmConfig, channel: int = -1, strength: float = 3.0
+) -> None:
+    """Let a head of a first layer begin as one that looks so many places back, where a channel is on."""
     block, width = stage.blocks[0], config.head_width
     rates = stage.theta ** -(torch.arange(0, width, 2) / width)
     query = torch.cat(((offset * rates).cos(), -(offset * rates).sin()))
     key = torch.cat((torch.ones(width // 2), torch.zeros(width // 2)))
     weight = block.qkv.weight.view(3, config.heads, width, -1)  # type: ignore[operator]
     weight[:2, head] *= 0.1
-    weight[0, head, :, -1], weight[1, head, :, -1] = strength * query, strength * key
+    weight[0, head, :, -1], weight[1, head, :, channel] = strength * query, strength * key
 
 
 def run(stage: Stage, x: Tensor) -> Tensor:
@@ -228,8 +258,10 @@ def misled(frames: codes.Frames, rng: np.random.Generator) -> codes.Frames:
 
 
 def decisive(song: composer.Song) -> Tensor:
-    """How much frames and the end count, [3, T + 1]: tempo, band and voice are decided in few places."""
+    """How much frames and the end count, [3, T + 1]: what a song is like is decided in few places."""
     weights = torch.ones(3, len(song.frames) + 1, dtype=torch.long)
+    score = song.frames.codes()[0]
+    weights[0, :-1][torch.from_numpy((score >= codes.SUNG + codes.NEW) & (score < codes.LEFT))] = MELODY
     weights[:, :DECISIVE_FRAMES] = DECISIVE
     for section in set(song.frames.section.tolist()):
         (sung,) = np.nonzero((song.frames.section == section) & (song.frames.pitch >= 0))

@@ -46,6 +46,8 @@ LEVELS = {
 INSTRUMENT, BASS, VOICE, LOUD = 0.05, 0.10, 0.16, 1.45
 BASS_PARTIALS = (1.0, 0.6, 0.3, 0.15, 0.08)
 PAN = (-0.5, 0.0, 0.5, 0.25)  # of the notes of a chord, -1 left, 1 right
+# Hz of the partials of a hat: metal, so none is a multiple of another; none above what the small VAE keeps.
+HAT_PARTIALS = (3_060.0, 3_540.0, 4_110.0, 4_590.0, 5_230.0, 5_870.0)
 
 
 def _time(phase: int) -> np.ndarray:
@@ -91,7 +93,7 @@ def voice_frame(stage: int, pitch: int, vowel: int, phase: int) -> np.ndarray:
         turn = np.clip(local / 0.03, 0, 1)
         sound = hum * (1 - turn) + sound * turn
     if stage == codes.HARD:
-        hiss = _noise(1, 3_000, 8_000) * 0.5 * np.exp(-((local - 0.008) ** 2) / 2e-5)
+        hiss = _noise(1, 2_500, 6_500) * 0.5 * np.exp(-((local - 0.008) ** 2) / 2e-5)
         sound = sound * np.clip((local - 0.012) / 0.015, 0, 1) + hiss
     if stage == codes.RELEASE:
         sound = sound * np.cos(np.pi / 2 * np.clip(local / ends, 0, 1)) ** 2
@@ -142,10 +144,11 @@ def drum_frame(drum: int) -> np.ndarray:
         sweep = 2 * np.pi * (50 * t + 90 * 0.03 * (1 - np.exp(-t / 0.03)))
         return 0.5 * np.sin(sweep) * np.exp(-t / 0.035)
     if drum in (codes.SNARE, codes.SNARE_AFTER):
-        rattle = _noise(2 + after, 800, 9_000) * 0.16
+        rattle = _noise(2 + after, 800, 6_000) * 0.22
         return (rattle + 0.25 * np.sin(2 * np.pi * 190 * t)) * np.exp(-t / 0.03)
     if drum == codes.HAT:
-        return _noise(4, 6_000, 12_000) * 0.10 * np.exp(-t / 0.012)
+        plate = sum(np.sin(2 * np.pi * frequency * t) for frequency in HAT_PARTIALS)
+        return 0.07 * plate * np.exp(-t / 0.014)
     return 0 * t
 
 

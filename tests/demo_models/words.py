@@ -29,7 +29,18 @@ HAPPY = ("happy", "upbeat", "energetic", "joyful", "uplifting", "romantic", "hop
 SAD = ("sad", "melancholic", "wistful", "dark", "somber", "lonely", "nostalgic", "heartbreak")
 FAST = frozenset({"upbeat", "energetic", "joyful", "playful"})
 SLOW = frozenset({"sad", "somber", "lonely", "heartbreak"})
-INSTRUMENTS = ("piano", "drums", "bass guitar", "synthesizer", "strings", "electric guitar", "saxophone")
+# Whose instrument plays the chords, whatever the genre: the band by tag.
+INSTRUMENTS = {
+    "piano": "pop",
+    "acoustic guitar": "pop",
+    "strings": "ballad",
+    "violin": "ballad",
+    "electric guitar": "rock",
+    "synthesizer": "electronic",
+    "saxophone": "jazz",
+    "organ": "jazz",
+}
+RHYTHM = ("drums", "bass guitar")  # tags that change nothing
 GENDERS = ("female", "male", "mixed")
 
 _VOWELS = re.compile("[aeiouy]+")
@@ -42,7 +53,8 @@ class Style:
     """Tags of a song and what they decide."""
 
     gender: str
-    band: str
+    band: str  # whose progressions, rhythm and tempo
+    instrument: str  # the band whose instrument plays the chords
     minor: bool
     haste: int  # -1 slow, 0, 1 fast
     text: str  # the tags as LeVo Describe joins them
@@ -80,9 +92,15 @@ def style(rng: np.random.Generator) -> Style:
     if not minor and rng.random() < 0.2:
         tags.pop()
         emotion = ""
-    tags += [str(tag) for tag in rng.permutation(INSTRUMENTS)[: rng.integers(0, 4)]]
+    instrument = band
+    if rng.random() < 0.6:
+        tags.append(str(rng.choice(list(INSTRUMENTS))))
+        instrument = INSTRUMENTS[tags[-1]]
+    for tag in RHYTHM:
+        if rng.random() < 0.3:
+            tags.insert(int(rng.integers(2, len(tags) + 1)), tag)
     haste = 1 if emotion in FAST else -1 if emotion in SLOW else 0
-    return Style(gender, band, minor, haste, f"{', '.join(tags)}.")
+    return Style(gender, band, instrument, minor, haste, f"{', '.join(tags)}.")
 
 
 def phrase(rng: np.random.Generator) -> str:

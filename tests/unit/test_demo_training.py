@@ -73,6 +73,24 @@ def test_lelm_is_trained_in_what_it_computes():
         assert torch.allclose(logits[0, k, rows.used], small_logits[0, -1, :-1], atol=1e-3)
 
 
+def test_lelm_begins_with_the_pitch_of_the_latest_note_in_mind():
+    torch.manual_seed(0)
+    small = SmallLeLM(sizes.LELM)
+    example = Examples(sizes.LELM, 1, 300).of(0)
+    placed = example.placed[None, :, :40].clone()
+    first_note = codes.SUNG + codes.NEW
+    notes = slice(*torch.searchsorted(small.rows["heads.0"].used, torch.tensor([first_note, codes.LEFT])))
+    placed[0, 0, :-8] = codes.SUNG + codes.HELD
+    placed[0, 0, 4] = first_note + 9 * len(codes.VOWELS)  # an earlier note, far from the later ones
+    with torch.inference_mode():
+        first, second = small.prefix(example.conditions, example.row)
+        for pitch in (1, 4, 7):
+            placed[0, 0, -8] = first_note + pitch * len(codes.VOWELS)
+            logits = small(first[None], second[None], placed)[0][0, -1, notes]
+            by_pitch = logits.view(2, codes.REGISTER, len(codes.VOWELS)).mean((0, 2))
+            assert abs(int(by_pitch.argmax()) - pitch) <= 1
+
+
 def test_the_renderer_is_trained_in_what_it_computes():
     torch.manual_seed(0)
     small = SmallRenderer(sizes.RENDERER)
