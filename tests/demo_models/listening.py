@@ -22,6 +22,16 @@ def levels(sound: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean(mono[: frames * HOP].reshape(frames, HOP) ** 2, axis=1))
 
 
+def levels_between(sound: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Level (RMS) of each frame of [2, samples], of what lies between two frequencies in Hz."""
+    mono = sound.mean(0)
+    frames = len(mono) // HOP
+    spectrum = np.fft.rfft(mono[: frames * HOP].reshape(frames, HOP) * np.hanning(HOP))
+    frequency = np.fft.rfftfreq(HOP, 1 / RATE)
+    power = np.abs(spectrum[:, (frequency >= low) & (frequency < high)]) ** 2
+    return np.sqrt(2 * power.sum(1)) / HOP
+
+
 def pitches(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pitch in Hz and clarity of each frame of [2, samples], by normalised autocorrelation.
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from demo_models import codes, listening
+from demo_models import codes, listening, synthesis
 from support.demo_songs import DemoSong, sing
 
 VERSE = """[verse]
@@ -32,10 +32,19 @@ STYLES = {
     "electronic": "male, electronic, upbeat, synthesizer",
     "jazz": "female, jazz, romantic, saxophone",
 }
+# Instruments of other bands than the genre's, and whose they are.
+FOREIGN = {
+    "female, ballad, hopeful, electric guitar": "rock",
+    "male, rock, energetic, synthesizer, drums": "electronic",
+    "male, pop, wistful, strings": "ballad",
+}
 SEED = 7
 MOST_STYLES = 4  # of five: rounding differs between processors, and another draw is another song
 EIGHTHS = tuple(np.arange(4.5, 11.0, 0.1))  # frames
 VERSES, CHORUSES = codes.KINDS.index("verse"), codes.KINDS.index("chorus")
+
+
+CYMBALS = 3_000.0, 6_000.0  # Hz
 
 
 @cache
@@ -128,6 +137,39 @@ def band(song: DemoSong) -> str:
     """Which band plays in most frames."""
     chord, _, _, style, _ = codes.chord_of(song.codes[2])
     return codes.BANDS[int(np.bincount(style[chord >= 0]).argmax())]
+
+
+def test_tags_of_instruments_choose_what_plays():
+    heard = {tags: band(sing(SONG, tags, SEED)) for tags in FOREIGN}
+    right = [tags for tags in FOREIGN if heard[tags] == FOREIGN[tags]]
+    assert len(right) >= len(FOREIGN) - 1, heard
+
+
+def test_hats_are_heard():
+    share = []
+    for style in STYLES:
+        band = song(style).codes[2]
+        chord, _, drum, _, _ = codes.chord_of(band)
+        made, composed = (
+            listening.levels_between(sound, *CYMBALS)[: len(drum)]
+            for sound in (song(style).accompaniment, synthesis.accompaniment(band))
+        )
+        hat, none = drum == codes.HAT, (drum == codes.NONE) & (chord >= 0)
+        share.append(np.median(made[hat]) / np.median(composed[hat]))
+        assert np.median(made[hat]) > 2 * np.median(made[none]), style
+    assert 0.25 < np.median(share) < 2, share
+
+
+def test_melodies_go_by_small_steps():
+    step = {style: np.abs(np.diff(new_notes(song(style)))).mean() for style in STYLES}
+    assert np.mean(list(step.values())) < 2.2, step  # the composer's: 1.2; by chance: 3
+
+
+def new_notes(song: DemoSong) -> np.ndarray:
+    """Pitch in its voice of each note that the score begins."""
+    told = song.codes[0] - codes.SUNG - codes.NEW
+    told = told[(told >= 0) & (told < codes.LEFT - codes.SUNG - codes.NEW)]
+    return told // len(codes.VOWELS) % codes.REGISTER
 
 
 def test_tags_of_gender_choose_the_voice():
