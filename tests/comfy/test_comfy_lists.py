@@ -127,7 +127,7 @@ def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: Com
 
 def test_of_two_lists_in_one_graph_each_keeps_account_of_its_songs(server: ComfyServer, song_list: Path):
     prompt = breaking_prompt(song_list, songs_a_run=1)
-    assert made(server.run(prompt)) == ["one"]
+    assert saved_names(server.run(prompt)) == ["one"]
     another = {"file": "example (built in, two songs)", "folder": ["list", 6]}  # so that it comes second
     prompt["another"] = {"class_type": "LeVoSongsFromJSONL", "inputs": prompt["list"]["inputs"] | another}
     prompt["conditioning"]["inputs"]["description"] = ["another", 2]
