@@ -12,6 +12,7 @@ import numpy as np
 
 from . import codes, theory, words
 from .codes import Frames
+from .words import Style
 
 BARS = {"short": 2, "medium": 4, "long": 6}
 SPEED = {"pop": 2, "ballad": 4, "rock": 1, "electronic": 1, "jazz": 2}  # index into TEMPOS
@@ -53,7 +54,7 @@ class Song:
     """A training song: texts that LeLM is given, and all that is known of its sound."""
 
     lyric: str  # strict text
-    style: words.Style
+    style: Style
     bars: tuple[Bar, ...]
     frames: Frames
 
@@ -69,7 +70,7 @@ def strict(sections: list[tuple[str, list[str]]]) -> str:
     return " ; ".join(f"[{tag}] {'. '.join(lines)}." if lines else f"[{tag}]" for tag, lines in sections)
 
 
-def compose(sections: list[tuple[str, list[str]]], style: words.Style, rng: np.random.Generator) -> Song:
+def compose(sections: list[tuple[str, list[str]]], style: Style, rng: np.random.Generator) -> Song:
     """Write a song.
 
     Args:
@@ -90,7 +91,7 @@ def compose(sections: list[tuple[str, list[str]]], style: words.Style, rng: np.r
     return Song(strict(sections), style, tuple(bars), Frames(**table))
 
 
-def _bars(sections: list, style: words.Style, rng: np.random.Generator) -> list[Bar]:
+def _bars(sections: list, style: Style, rng: np.random.Generator) -> list[Bar]:
     offered = theory.PROGRESSIONS[style.band][style.minor]
     verse, chorus = (str(rng.choice(offered)).split() for _ in range(2))
     bars = []
@@ -152,13 +153,12 @@ def _told(note: tuple) -> int:
     return codes.NEW + (int(hard) * codes.REGISTER + pitch % codes.REGISTER) * len(codes.VOWELS) + vowel
 
 
-def _slot(bar: Bar, slot: int, sung: list[tuple], style: words.Style, tempo: int) -> list[dict[str, int]]:
+def _slot(bar: Bar, slot: int, sung: list[tuple], style: Style, tempo: int) -> list[dict[str, int]]:
     """All that is known of the frames of one eighth."""
-    band = style.band
-    length = slot_length(band, tempo, slot)
+    length = slot_length(style.band, tempo, slot)
     loud = int(bar.kind in LOUD)
-    drum = DRUM_OF[PATTERNS[band][loud][slot]] if bar.kind in DRUMMED else codes.NONE
-    strikes = (0,) if bar.kind == "end" else STRUCK[band]
+    drum = DRUM_OF[PATTERNS[style.band][loud][slot]] if bar.kind in DRUMMED else codes.NONE
+    strikes = (0,) if bar.kind == "end" else STRUCK[style.band]
     since = min(slot - start for start in (*strikes, -8) if start <= slot)
     pitch, vowel, hard, begins, ends = sung[slot]
     known = {
