@@ -102,6 +102,12 @@ def note_of(code: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return stage, np.where(is_note, pitch, -1), vowel
 
 
+def new_note_of(score: np.ndarray) -> np.ndarray:
+    """Pitch in its voice of the notes that mixed codes begin, -1 for all other codes."""
+    new = score - SUNG - NEW
+    return np.where((new >= 0) & (score < LEFT), new // len(VOWELS) % REGISTER, -1)
+
+
 def chord_of(code: np.ndarray) -> tuple[np.ndarray, ...]:
     """Chord (-1 for silence), stage, drum, band and density of accompaniment codes."""
     number = code - ACCOMPANIMENT

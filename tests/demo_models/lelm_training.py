@@ -108,7 +108,7 @@ class SmallLeLM(nn.Module):
         One channel of the width says which codes are new notes, the PITCH_WAVES before it of what pitch.
         """
         notes = torch.arange(codes.SUNG + codes.NEW, codes.LEFT)
-        pitch = (notes - notes[0]) // len(codes.VOWELS) % codes.REGISTER
+        pitch = torch.from_numpy(codes.new_note_of(notes.numpy()))
         wave = torch.arange(1, PITCH_WAVES + 1)
         pitches = (torch.pi / codes.REGISTER * (pitch[:, None] + 0.5) * wave).cos()
         is_note, kept = -2, slice(-2 - PITCH_WAVES, -2)
@@ -260,8 +260,7 @@ def misled(frames: codes.Frames, rng: np.random.Generator) -> codes.Frames:
 def decisive(song: composer.Song) -> Tensor:
     """How much frames and the end count, [3, T + 1]: what a song is like is decided in few places."""
     weights = torch.ones(3, len(song.frames) + 1, dtype=torch.long)
-    score = song.frames.codes()[0]
-    weights[0, :-1][torch.from_numpy((score >= codes.SUNG + codes.NEW) & (score < codes.LEFT))] = MELODY
+    weights[0, :-1][torch.from_numpy(codes.new_note_of(song.frames.codes()[0]) >= 0)] = MELODY
     weights[:, :DECISIVE_FRAMES] = DECISIVE
     for section in set(song.frames.section.tolist()):
         (sung,) = np.nonzero((song.frames.section == section) & (song.frames.pitch >= 0))

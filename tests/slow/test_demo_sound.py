@@ -167,9 +167,8 @@ def test_melodies_go_by_small_steps():
 
 def new_notes(song: DemoSong) -> np.ndarray:
     """Pitch in its voice of each note that the score begins."""
-    told = song.codes[0] - codes.SUNG - codes.NEW
-    told = told[(told >= 0) & (told < codes.LEFT - codes.SUNG - codes.NEW)]
-    return told // len(codes.VOWELS) % codes.REGISTER
+    pitch = codes.new_note_of(song.codes[0])
+    return pitch[pitch >= 0]
 
 
 def test_tags_of_gender_choose_the_voice():
