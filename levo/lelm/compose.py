@@ -137,7 +137,8 @@ class BatchRun:
         takes.append_step(torch.cat(self._first_logits, dim=1).flatten(0, 1))
         self._first_logits.clear()
         self.done = takes.first
-        self._advance = _stepper(partial(_decode, model, takes, self._caches), self._execution)
+        decode = partial(_decode, model, takes, self._caches)
+        self._advance = _stepper(decode, self._execution, takes.placed.device)
 
     def _prefill(self, song: SongInput) -> Tensor:
         """Run the prefix and all known steps of a song once for its takes: logits [2, takes, 3, CODES + 1].
@@ -208,12 +209,12 @@ def _decode(model: LeLM, takes: TakeBatch, caches: Sequence[FixedCache], run: Ru
     takes.append_step(model(takes.last(), caches, run=run))
 
 
-def _stepper(decode: Callable[[Run], None], execution: Execution) -> Eager | Replay:
+def _stepper(decode: Callable[[Run], None], execution: Execution, device: torch.device) -> Eager | Replay:
     """What takes the steps of a run."""
     anywhere = partial(decode, execution.run)
     if execution.residency is None:
         return Eager(anywhere)
-    return Replay(partial(decode, Run(execution.run.block)), execution.residency, anywhere)
+    return Replay(partial(decode, Run(execution.run.block)), execution.residency, anywhere, device)
 
 
 def _finish(placed: Tensor, steps: int, frames: int, delays: Sequence[int]) -> Composition:

@@ -71,19 +71,27 @@ class Replay:
     A step whose weights are not all on the device is run another way, as often as that is so.
     """
 
-    def __init__(self, step: Callable[[], None], residency: Residency, otherwise: Callable[[], None]):
+    def __init__(
+        self,
+        step: Callable[[], None],
+        residency: Residency,
+        otherwise: Callable[[], None],
+        device: torch.device,
+    ):
         """Start with nothing captured.
 
         Args:
             step: takes one step with weights that are on the device.
             residency: asked before each step.
             otherwise: takes one step with weights that may be elsewhere.
+            device: that steps run on; it need not be the current one.
         """
         self._step, self._residency, self._otherwise = step, residency, otherwise
         self._captured: dict[Hashable, Captured] = {}
         self._warm: set[Hashable] = set()  # shapes that were run once
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream()
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
         self._refused: set[Hashable] = set()  # shapes that could not be captured
 
     def __call__(self, shape: Hashable) -> None:
@@ -123,10 +131,11 @@ class Replay:
         """Capture without running; None where that is refused, for the shape once and for all."""
         if shape in self._captured:  # then all were captured elsewhere
             self.close()
-        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         try:
             # Not torch.cuda.graph, which gives all cached memory back first: a song captures often.
+            # The stream's device is the current one meanwhile, which is what a capture begins on.
             with torch.cuda.stream(self._stream):
                 graph.capture_begin(self._pool, capture_error_mode="thread_local")
                 try:

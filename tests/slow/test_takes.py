@@ -26,6 +26,8 @@ from levo.lelm.takes import SongInput, TakeBatch
 
 pytestmark = pytest.mark.usefixtures("inference")
 
+SECOND_CARD = torch.device("cuda", 1)
+
 
 @pytest.fixture(scope="module")
 def lelm() -> LeLM:
@@ -218,11 +220,14 @@ def captured_song(lelm: LeLM, residency: Residency) -> Composition:
 
 def test_a_step_runs_then_is_captured_then_replayed_for_each_shape(monkeypatch: pytest.MonkeyPatch):
     cuda, steps = Cuda().install(monkeypatch), []
-    replay = Replay(lambda: cuda.events.append("step"), Resident(), lambda: steps.append("elsewhere"))
+    replay = Replay(
+        lambda: cuda.events.append("step"), Resident(), lambda: steps.append("elsewhere"), SECOND_CARD
+    )
     for shape in (256, 256, 256, 512, 512, 512):
         replay(shape)
     assert cuda.events == ["step", "capture", "step", "replay", "replay"] * 2
     assert steps == []
+    assert cuda.captured_on == [SECOND_CARD] * 2  # whichever card is the current one
 
 
 def test_replayed_steps_sing_what_plain_ones_do(lelm: LeLM, monkeypatch: pytest.MonkeyPatch):
@@ -230,6 +235,7 @@ def test_replayed_steps_sing_what_plain_ones_do(lelm: LeLM, monkeypatch: pytest.
     cuda = Cuda().install(monkeypatch)
     assert_same(captured_song(lelm, Resident()), plain)
     assert cuda.events == ["capture", *["replay"] * 13]  # of 15 steps
+    assert cuda.captured_on == [torch.device("cpu")]  # where the song's buffers are
     assert cuda.alive == []
 
 
@@ -250,7 +256,7 @@ def test_a_shape_that_is_refused_is_not_tried_again_and_others_are(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     cuda = Cuda("out of memory").install(monkeypatch)
-    replay = Replay(lambda: torch.zeros(1), Resident(), lambda: None)
+    replay = Replay(lambda: torch.zeros(1), Resident(), lambda: None, SECOND_CARD)
     with caplog.at_level(logging.WARNING, logger=cuda_graph.__name__):
         for shape in (256, 256, 256, 512, 512):
             replay(shape)

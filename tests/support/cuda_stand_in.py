@@ -6,7 +6,7 @@ cannot capture without computing; so the first replay after a capture does nothi
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -47,8 +47,11 @@ def _tensors(results: Any) -> list[Tensor]:
 class Stream:
     """Takes what streams are told."""
 
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
     def wait_stream(self, other: Stream) -> None:
-        pass
+        assert other.device == self.device
 
 
 class Cuda:
@@ -58,6 +61,7 @@ class Cuda:
         self.events: list[str] = []
         self.alive: list[Graph] = []
         self.refusal = refusal  # with which operations fail that are captured
+        self.captured_on: list[torch.device] = []
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Cuda:
         """Take the place of torch.cuda's graphs."""
@@ -65,12 +69,16 @@ class Cuda:
             "CUDAGraph": lambda: Graph(self),
             "Stream": Stream,
             "current_stream": Stream,
-            "stream": lambda stream: nullcontext(),
+            "stream": self._enter,
             "graph_pool_handle": lambda: "pool",
         }
         for name, part in parts.items():
             monkeypatch.setattr(torch.cuda, name, part)
         return self
+
+    def _enter(self, stream: Stream) -> AbstractContextManager[None]:
+        self.captured_on.append(stream.device)
+        return nullcontext()
 
 
 class Graph:
