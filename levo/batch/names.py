@@ -11,6 +11,8 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from ..files.names import is_device
+
 LENGTH = 100  # characters of a name without number and ending
 # File systems take 255 bytes, and what is put around a name takes up to 33: " (99999)" with "." and
 # ".partial_00001_.flac", as ComfyUI writes, or with "." and "_00001_.safetensors.part".
@@ -18,7 +20,6 @@ NAME_BYTES = 215
 LONGEST = 1_000  # characters of a text that are looked at: normalising takes time
 JOINERS = "\u200c\u200d"  # which letters of some scripts need between them
 ENDS = f". {JOINERS}"  # which are invisible, or lost on Windows
-DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)", re.IGNORECASE)  # of Windows
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff<>:"|?*\\]')  # on Windows, or on every system
 FIELD = re.compile(r"%([A-Za-z_][\w.]*(?::[^%/\\]*)?)%")
 TIMES = {  # ComfyUI's own
@@ -106,7 +107,7 @@ def _safe_part(part: str) -> str:
 
 
 def _no_device(name: str) -> str:
-    return f"_{name}" if DEVICE.match(name) else name
+    return f"_{name}" if is_device(name) else name
 
 
 def _stays(character: str) -> bool:

@@ -15,9 +15,10 @@ FOLDERS = 32
 SHOWN = 60  # characters of a name in a sentence
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 SEPARATORS = re.compile(r"[/\\]" if os.name == "nt" else "/")
-ON_WINDOWS = re.compile(
-    r'[<>:"|?*]|[ .]$|^(con|prn|aux|nul|com[1-9¹²³]|lpt[1-9¹²³]) *(\.|$)', re.IGNORECASE
-)
+FORBIDDEN = re.compile(r'[<>:"|?*]|[ .]$')  # on Windows
+DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)", re.IGNORECASE
+)  # of Windows
 
 
 def fault(name: str, suffix: str = "") -> str | None:
@@ -43,9 +44,15 @@ def fault(name: str, suffix: str = "") -> str | None:
         )
     if len(folders) > FOLDERS:
         return f"which lies {len(folders)} folders deep; use at most {FOLDERS}"
-    if os.name == "nt" and any(ON_WINDOWS.search(part) for part in parts if part not in (".", "..")):
+    named = [part for part in parts if part not in (".", "..")]
+    if os.name == "nt" and any(FORBIDDEN.search(part) or is_device(part) for part in named):
         return "which Windows cannot have; choose another"
     return None
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes the name of a file for a device, whatever its ending."""
+    return DEVICE.match(name) is not None
 
 
 def shown(name: str) -> str:

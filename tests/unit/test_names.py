@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from support.sentences import assert_one_sentence
 
+from levo.batch.names import file_name, safe_path
 from levo.files import names
 
+DEVICES = "CON con.txt PRN Aux CONIN$ conout$.wav COM0 com9 COM¹ com² COM³ LPT0 lpt9 LPT¹ LPT² lpt³".split()
 SUFFIX = ".safetensors"
 IMPOSSIBLE = {
     "null": ("a\0b", "a character that no file name can have"),
@@ -64,11 +66,15 @@ def test_links_in_a_circle_are_refused(tmp_path: Path):
         names.file_below("Node", "a/x", tmp_path, SUFFIX)
 
 
-@pytest.mark.parametrize(
-    "name", ["CON", "con.txt", "a/aux/b", "lpt³", "a:b", 'say "x"', "trailing.", "b /c"]
-)
+@pytest.mark.parametrize("name", [*DEVICES, "nul .x", "a/aux/b", "a:b", 'say "x"', "trailing.", "b /c"])
 def test_what_windows_cannot_have_is_refused_there(name: str, monkeypatch: pytest.MonkeyPatch):
     assert names.fault(name) is None
     monkeypatch.setattr(names.os, "name", "nt")
     assert names.fault(name) == "which Windows cannot have; choose another"
-    assert names.fault("console/a.b") is None
+    assert names.fault("console/a.b/com/com10/conin/../.") is None
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_name_that_comes_from_a_text_is_no_device(name: str):
+    assert safe_path(f"a/{name}") == f"a/_{name}"
+    assert not names.is_device(file_name(name))
