@@ -57,8 +57,10 @@ def loudest(recording: Recording) -> float:
     window = SECONDS * STEPS
     if count <= window:
         return 0.0
-    blocks = recording.waveform[0, :, : count * step].double().square().sum(dim=0).view(count, step)
-    total = torch.cat((torch.zeros(1, dtype=torch.float64), blocks.sum(dim=1).cpu().cumsum(dim=0)))
+    steps = recording.waveform[0, :, : count * step].unflatten(1, (count, step))
+    # A window's steps at a time: as float64 all of a recording would take twice its memory or more.
+    energies = [part.double().square().sum(dim=(0, 2)).cpu() for part in steps.split(window, dim=1)]
+    total = torch.cat((torch.zeros(1, dtype=torch.float64), *energies)).cumsum(dim=0)
     return int((total[window:] - total[:-window]).argmax()) * step / recording.rate
 
 

@@ -6,13 +6,14 @@ from functools import partial
 
 import pytest
 import torch
+from support.peak_memory import peak
 from support.small_models import random
 from torch import Tensor
 
 from levo import tiny
 from levo.config import CODES, EMPTY, SAMPLE_RATE, StyleEncoderConfig
 from levo.style_encoder import musicfm
-from levo.style_encoder.clip import SAMPLES, ClipError, Recording, both_stems, choose, stem
+from levo.style_encoder.clip import SAMPLES, ClipError, Recording, both_stems, choose, loudest, stem
 from levo.style_encoder.encode import CONTEXT, StyleEncoder, encode_clips, encode_style, prompt_codes
 
 
@@ -164,6 +165,15 @@ def test_auto_takes_the_ten_seconds_with_the_most_energy():
     audio[:, :, 31 * rate : 41 * rate] *= 50
     start, _ = choose(Recording(audio, rate, "audio"), None)
     assert start == pytest.approx(31.0)
+
+
+@pytest.mark.parametrize("rate", [4_000, 11_025])
+def test_auto_takes_no_more_memory_than_a_part_of_a_long_recording(rate: int):
+    audio = noise(600 * rate)
+    audio[:, :, 405 * rate : 415 * rate] *= 2
+    recording = Recording(audio, rate, "audio")
+    assert loudest(recording) == pytest.approx(405.0, abs=0.2)
+    assert peak(lambda: loudest(recording)) < audio.nbytes / 10
 
 
 def test_auto_takes_a_short_recording_from_its_start():
