@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 from .. import VERSION, demo
 from ..config import PRESETS, RENDER_GUIDANCE, Sampling
+from ..files.shards import ShardError, file_in
 from ..kinds import Kind
 from ..layers.choices import AUTO, INT8
 from ..song.stems import MODES, SUM
@@ -124,13 +125,13 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "weights",
-        "Paths or file:// addresses, or `tiny` for random weights; of the first three `demo`, too. With "
-        "--ray each machine needs them in the same place.",
+        "Paths or file:// addresses; of the first three also `demo`, or `tiny` for random weights, which "
+        "need no others for prompt audio. With --ray each machine needs them in the same place.",
     )
     for name, what in (
         (
             "--lelm",
-            "LeLM: model.pt of a release, the index.json of an MLX folder, GGUF, or saved by LeVo Save "
+            "LeLM: model.pt of a release, an MLX folder or its index.json, GGUF, or saved by LeVo Save "
             "Checkpoint",
         ),
         ("--renderer", "model_2.safetensors of model_septoken, or GGUF"),
@@ -291,6 +292,11 @@ def _path(option: str, value: str | None, kind: Kind | None = None) -> Path | No
         return demo.path(kind)
     address = urlsplit(value)
     path = Path(url2pathname(address.path)) if address.scheme == "file" else Path(value)
+    if kind is Kind.LELM and value and path.is_dir():
+        try:
+            path = file_in(path)
+        except ShardError as error:
+            raise ValueError(f"{option}: the folder {value} {error}; name the file itself.") from error
     if not path.is_file():
         raise ValueError(f"{option}: there is no file {value}; name the file itself.")
     return path.absolute()

@@ -64,6 +64,23 @@ def files_of(path: Path) -> list[Path]:
     return [path.parent / name for name in sorted(set(places(path).values()))]
 
 
+def file_in(folder: Path) -> Path:
+    """What the weights in a folder are loaded by: their index, or the only safetensors file.
+
+    Raises:
+        ShardError: neither is there, or there are several.
+    """
+    indexes = sorted(folder.glob(f"*{INDEX}"))
+    found = indexes or sorted(folder.glob(f"*{SHARD}"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ShardError(f"holds neither model{INDEX} nor model{SHARD}")
+    raise ShardError(
+        f"holds {len(found)} {'indexes of shards' if indexes else 'safetensors files and no index'}"
+    )
+
+
 def named_by(path: Path) -> list[Path]:
     """The files that a file names; none where it is no index or a broken one."""
     try:

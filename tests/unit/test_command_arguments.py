@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,56 @@ def test_an_mlx_folder_has_its_vocabulary_in_a_folder_of_its_own(tmp_path: Path,
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).rename(inner / name)
     assert arguments.read(["s", "o", *weights]).engine.files.vocabulary == inner
+
+
+@pytest.mark.parametrize("way", [str, Path.as_uri])
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["model-00001-of-00002", "model-00002-of-00002", "model.index"], "model.safetensors.index.json"),
+        (["model"], "model.safetensors"),
+    ],
+)
+def test_lelm_may_be_an_mlx_folder(
+    tmp_path: Path, weights: list[str], names: list[str], chosen: str, way: Callable[[Path], str]
+):
+    inner = tmp_path / "mlx" / "qwen2_tokenizer"
+    inner.mkdir(parents=True)
+    for name in ("vocab.json", "merges.txt"):
+        (inner / name).touch()
+    write_weights(tmp_path / "mlx", names)
+    files = arguments.read(["s", "o", *weights[1:], f"--lelm={way(tmp_path / 'mlx')}"]).engine.files
+    assert (files.lelm, files.vocabulary) == (tmp_path / "mlx" / chosen, inner)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "holds neither model.safetensors.index.json nor model.safetensors"),
+        (["model-00001-of-00002", "model-00002-of-00002"], "holds 2 safetensors files and no index"),
+        (["a.index", "b.index", "a"], "holds 2 indexes of shards"),
+    ],
+)
+def test_a_folder_without_one_lelm_is_told(tmp_path: Path, weights: list[str], names: list[str], told: str):
+    write_weights(tmp_path / "mlx", names)
+    with pytest.raises(ValueError) as error:
+        arguments.read(["s", "o", *weights[1:], f"--lelm={tmp_path / 'mlx'}"])
+    assert str(error.value) == f"--lelm: the folder {tmp_path / 'mlx'} {told}; name the file itself."
+
+
+def test_nothing_and_folders_for_other_models_are_no_files(tmp_path: Path, weights: list[str]):
+    with pytest.raises(ValueError, match="^--lelm: there is no file ; name"):
+        arguments.read(["s", "o", *weights[1:], "--lelm="])
+    with pytest.raises(ValueError, match="^--vae: there is no file .*; name the file itself"):
+        arguments.read(["s", "o", *weights[:2], f"--vae={tmp_path}"])
+
+
+def write_weights(folder: Path, names: list[str]) -> None:
+    """Empty safetensors files, and indexes where the name says so."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        index = name.endswith(".index")
+        (folder / f"{name.removesuffix('.index')}.safetensors{'.index.json' if index else ''}").touch()
 
 
 @pytest.mark.parametrize(
