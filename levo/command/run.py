@@ -140,10 +140,17 @@ def _hold(folder: Path, stack: ExitStack) -> None:
 
 def _require_encoders(files: Files) -> None:
     """Raise a ValueError where styles cannot be made of prompt audio; built-in models need none."""
-    needed = {"--style-encoder": files.style_encoder, "--separator": files.separator}
+    needed = {
+        "--style-encoder": files.style_encoder,
+        "--track-encoder": files.track_encoder,
+        "--separator": files.separator,
+    }
     absent = [option for option, path in needed.items() if path is None]
     if absent and not files.are_built_in:
-        raise ValueError(f"The list has prompt audio; give {' and '.join(absent)}, too: see --help.")
+        raise ValueError(
+            "The list has prompt audio, and a style by random weights is none for models from files; give "
+            f"files as {' and '.join(absent)}, too: see --help."
+        )
 
 
 def _work(place: Place, listed: SongList, library: dict[str, Entries]) -> Work:

@@ -122,9 +122,14 @@ def test_prompt_audio_wants_encoders_unless_all_is_tiny(tmp_path: Path):
     soundfile.write(tmp_path / "clip.wav", noise.numpy(), 48_000)
     songs = tmp_path / "songs.jsonl"
     songs.write_text('{"idx": "one", "gt_lyric": "[verse] La", "prompt_audio_path": "clip.wav"}')
-    weights = Files(songs, songs, songs)
-    with pytest.raises(ValueError, match="give --style-encoder and --separator, too"):
-        run_with(ScriptedBackend(), songs, tmp_path / "out", engine=Engine(weights))
+    absent = {
+        "--style-encoder and --track-encoder and --separator": Files(songs, songs, songs),
+        "--style-encoder and --separator": Files(songs, songs, songs, track_encoder=songs),
+        "--track-encoder": Files(songs, None, songs, songs, separator=songs),
+    }
+    for options, weights in absent.items():
+        with pytest.raises(ValueError, match=f"has prompt audio, .*; give files as {options}, too"):
+            run_with(ScriptedBackend(), songs, tmp_path / "out", engine=Engine(weights))
     hearing = ScriptedBackend()
     assert run_with(hearing, songs, tmp_path / "out") == ALL_MADE
     assert hearing.engine.encodes_clips

@@ -10,7 +10,8 @@ from support.sentences import assert_one_sentence
 from levo.batch.names import file_name, safe_path
 from levo.files import names
 
-DEVICES = "CON con.txt PRN Aux CONIN$ conout$.wav COM0 com9 COM¹ com² COM³ LPT0 lpt9 LPT¹ LPT² lpt³".split()
+PORTS = ["COM0", "com9", "COM¹", "com²", "COM³", "LPT0", "lpt9", "LPT¹", "LPT²", "lpt³"]
+DEVICES = ["CON", "con.txt", "PRN", "Aux", "nul", "CONIN$", "conout$.wav", *PORTS]
 SUFFIX = ".safetensors"
 IMPOSSIBLE = {
     "null": ("a\0b", "a character that no file name can have"),
