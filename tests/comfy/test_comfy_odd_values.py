@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from support import pack, songs
 from support.comfy_server import ComfyServer, Run
 from support.odd_prompts import (
@@ -28,6 +29,11 @@ from support.odd_prompts import (
     styling,
     value,
 )
+
+from levo.config import Sampling
+from levo.files.style_library import save_style
+from levo.song import token_file
+from levo.song.tokens import Composer, SongRequest, SongTokens
 
 
 @pytest.fixture(scope="module")
@@ -289,18 +295,82 @@ def test_saved_and_loaded_latents_sound_the_same(odd: ComfyServer, seconds: int,
 # Choices of other nodes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loader", ["LeLM", "Renderer", "VAE", "Separator"])
-def test_a_model_that_another_node_chooses_is_loaded_once(odd: ComfyServer, loader: str):
-    dtype = {} if loader == "Separator" else {"dtype": "fp32"}
-    prompt = {
-        "name": node("PrimitiveString", value=TINY),
-        "in": node("Pass", of=["name", 0]),
-        "x": node(f"LeVoLoad{loader}", checkpoint=["in", 0], **dtype),
+TINY_STYLE = "tiny (built in, random codes: stands for no style)"
+SONG = "chosen.safetensors"
+# Node, what chooses a file in it, the choice, and the other inputs.
+CHOOSERS: dict[str, tuple[str, list[str], str, dict[str, Any]]] = {
+    **{
+        name: (f"LeVoLoad{name}", ["checkpoint"], TINY, {"dtype": "fp32"})
+        for name in ("LeLM", "Renderer", "VAE")
+    },
+    "Separator": ("LeVoLoadSeparator", ["checkpoint"], TINY, {}),
+    "both encoders": ("LeVoLoadStyleEncoder", ["septoken", "one_rvq"], TINY, {}),
+    "one encoder": ("LeVoLoadStyleEncoder", ["septoken"], TINY, {"one_rvq": TINY}),
+    "the other encoder": ("LeVoLoadStyleEncoder", ["one_rvq"], TINY, {"septoken": TINY}),
+    "style": ("LeVoStyleFromLibrary", ["style"], TINY_STYLE, {"language": "en", "seed": 1}),
+    "tokens": ("LeVoLoadTokens", ["file"], SONG, {}),
+}
+
+
+def choosing(chooser: str, linked: bool) -> Prompt:
+    """A node whose file another node chooses, or the node itself."""
+    class_type, inputs, choice, more = CHOOSERS[chooser]
+    chosen = dict.fromkeys(inputs, ["in", 0] if linked else choice)
+    source = {"name": node("PrimitiveString", value=choice), "in": node("Pass", of=["name", 0])}
+    return {
+        **(source if linked else {}),
+        "x": node(class_type, **chosen, **more),
         "out": node("PreviewAny", source=["x", 0]),
     }
+
+
+def save_song(server: ComfyServer, frames: int) -> None:
+    codes = torch.zeros(1, 3, frames, dtype=torch.int64)
+    request, composer = SongRequest("[verse] La.", "pop.", False), Composer("tiny", "v2", "0" * 64)
+    song = SongTokens(codes, (frames,), (0,), (True,), request, Sampling(), composer)
+    token_file.save(server.base / "input" / SONG, song)
+
+
+@pytest.mark.parametrize("chooser", CHOOSERS)
+def test_a_file_that_another_node_chooses_is_loaded_once(odd: ComfyServer, chooser: str):
+    save_song(odd, 25)
+    prompt = choosing(chooser, linked=True)
+    done(odd, prompt)
+    said = len(odd.log())
+    assert "x" in done(odd, prompt).cached
+    assert "WARNING" not in odd.log()[said:]
+
+
+def test_another_choice_of_another_node_is_loaded(odd: ComfyServer):
+    save_song(odd, 25)
+    shutil.copy(odd.base / "input" / SONG, odd.base / "input" / "other.safetensors")
+    prompt = choosing("tokens", linked=True)
+    done(odd, prompt)
+    prompt["name"]["inputs"]["value"] = "other.safetensors"
+    assert "x" not in done(odd, prompt).cached
+
+
+def test_a_file_that_changes_is_loaded_anew(odd: ComfyServer):
+    save_song(odd, 25)
+    prompt = choosing("tokens", linked=False)
     done(odd, prompt)
     assert "x" in done(odd, prompt).cached
-    assert "missing 1 required positional argument" not in odd.log()
+    save_song(odd, 50)
+    assert "x" not in done(odd, prompt).cached
+
+
+def test_a_saved_style_that_changes_is_drawn_anew(odd: ComfyServer):
+    place = odd.base / "models" / "levo" / "styles" / "mine.safetensors"
+    place.parent.mkdir(parents=True)
+    codes = torch.zeros(1, 3, 250, dtype=torch.int64)
+    save_style(place, codes, "one")
+    prompt = choosing("style", linked=False)
+    prompt["x"]["inputs"]["style"] = "mine (saved style)"
+    done(odd, prompt)
+    assert "x" in done(odd, prompt).cached
+    place.unlink()
+    save_style(place, codes, "another")
+    assert "x" not in done(odd, prompt).cached
 
 
 @pytest.mark.parametrize("name", ["None", "list", "NaN"])
