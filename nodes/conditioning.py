@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..levo.text import lyrics as lyric_text
 from ..levo.text import style as tags_text
+from ..levo.text.editing import MAX_CHARACTERS
 from .host import reporting
 from .sockets import ConditioningSocket, SongRequest, Style, StyleSocket
 
@@ -60,6 +61,8 @@ class LeVoLyrics(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text: str | None = None) -> bool | str:
         if text is None:  # comes from another node: checked when it is known
+            return True
+        if len(text) > MAX_CHARACTERS:  # checked when it runs: all of ComfyUI waits for this answer
             return True
         try:
             lyric_text.parse(text)

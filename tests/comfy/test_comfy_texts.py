@@ -46,6 +46,16 @@ def test_what_is_no_text_is_told_in_a_sentence_where_it_matters(findings: dict[s
             assert_one_sentence(said)
 
 
+def test_lyrics_of_any_length_are_checked_and_very_long_ones_not_before_they_run(
+    findings: dict[str, Any],
+):
+    checks = findings["checks"]
+    ((_, sentence),) = {tuple(checks[name]) for name in ("short", "longest")}
+    assert sentence.startswith("Lyrics line 1: [zzz] is not a section")
+    assert checks["short"] == [sentence, sentence]
+    assert checks["too long"] == [True, sentence]
+
+
 def test_nothing_that_is_wrong_with_a_checkpoint_reaches_the_lyrics_panel(findings: dict[str, Any]):
     limits = findings["limits"]
     assert limits.pop("good") == 150

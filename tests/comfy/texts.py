@@ -45,6 +45,15 @@ def outcome(node: Callable[[Any], Any], odd: Any) -> str:
     return made if isinstance(made, str) else f"lyrics {made.lyrics!r}, tags {made.tags!r}"
 
 
+def checks() -> dict[str, list[Any]]:
+    """What LeVo Lyrics says of a wrong heading before a prompt runs and while it does."""
+    texts = {"short": "[zzz]", "longest": f"[zzz]{' ' * 19_995}", "too long": f"[zzz]{' ' * 19_996}"}
+    return {
+        name: [LeVoLyrics.validate_inputs(text), outcome(NODES["lyrics"], text)]
+        for name, text in texts.items()
+    }
+
+
 def limit_of(found: Any, config: Any) -> float:
     """What the lyrics panel takes for the limit of a checkpoint."""
 
@@ -100,7 +109,8 @@ async def slow() -> dict[str, Any]:
 
 def main() -> None:
     made = {name: {kind: outcome(node, odd) for kind, odd in ODD.items()} for name, node in NODES.items()}
-    json.dump({"nodes": made, "limits": limits(), "slow": asyncio.run(slow())}, sys.stdout)
+    answers = {"nodes": made, "checks": checks(), "limits": limits(), "slow": asyncio.run(slow())}
+    json.dump(answers, sys.stdout)
 
 
 if __name__ == "__main__":
