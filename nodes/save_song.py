@@ -8,7 +8,7 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..levo.audio.encode import FORMATS, encode
+from ..levo.audio.encode import FORMATS, encode, holds
 from ..levo.audio.file_tags import FileTags
 from ..levo.audio.sound import Sound, sound_of
 from ..levo.batch import saving, song_list
@@ -54,8 +54,13 @@ class LeVoSaveSong(io.ComfyNode):
 
     @classmethod
     def execute(cls, song: list[ListedSong], audio: list[dict], **inputs: list) -> io.NodeOutput:
-        files = save_all(song, audio, inputs["tokens"], inputs.get("format") or [FORMAT], cls)
+        formats = inputs.get("format") or [FORMAT]
+        forms = [format_at(number, formats, NAME) for number in range(len(song))]
+        workflow = embedded(cls)
+        fits = all(holds(form, FileTags(more=workflow)) for form in forms)
+        files = save_all(song, audio, inputs["tokens"], forms, workflow if fits else {}, cls)
         lines = [f"Saved {below_output(file.parent)}/{file.name}." for file in files[-SHOWN_SONGS:]]
+        lines += [] if fits else ["The workflow is not in the file: it is more than a FLAC holds."]
         reporting.show_text(cls.hidden.unique_id, "\n".join(lines))
         entries = [entry_of(file) for file in files]
         return io.NodeOutput([str(file) for file in files], ui={"audio": entries})
@@ -65,7 +70,8 @@ def save_all(
     songs: list[ListedSong],
     audio: list[dict],
     tokens: list[SongTokens],
-    formats: list[str],
+    forms: list[str],
+    workflow: Mapping[str, str],
     node: type[io.ComfyNode],
 ) -> list[Path]:
     """Save all sounds that can be saved; gives their files.
@@ -74,7 +80,8 @@ def save_all(
         songs: of a list.
         audio: of all of them, one or more in each.
         tokens: of all of them, in the same order.
-        formats: of each of the songs; the last goes for all that follow.
+        forms: FORMATS of each of the songs.
+        workflow: the graph as texts, which go into the files.
         node: that saves.
 
     Raises:
@@ -83,8 +90,7 @@ def save_all(
     sounds = [sound for each in audio for sound in _rows(each)]
     tokens = [checked_tokens(one, NAME) for one in tokens]
     takes = [len(one.lengths) for one in tokens]
-    settings, workflow = upstream(node.hidden.prompt or {}, node.hidden.unique_id), embedded(node)
-    forms = [format_at(number, formats, NAME) for number in range(len(songs))]
+    settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
     files, errors = [], []
     for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
         listed, song_tokens = songs[number], tokens[min(number, len(tokens) - 1)]

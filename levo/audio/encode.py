@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .file_tags import FileTags, comments, id3, with_chunk, with_picture
+from .file_tags import BLOCK_BYTES, FileTags, block_bytes, comments, id3, with_chunk, with_picture
 
 CHUNK = 1 << 16  # samples that are given to an encoder at once
 LEAST_SECONDS = 0.1  # of what MP3 and Opus can hold: less is lost in their first frame
 OPUS_RATE = 48_000
+FLAC = ".flac"
+MOST_TEXT = BLOCK_BYTES - 1_000  # bytes of what a FLAC says, beside what libav says of itself
 LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -47,8 +49,8 @@ MP3 = Format(
 OPUS = Format(".opus", "libopus", "flt", rates=(OPUS_RATE,))
 V0 = (("flags", "+qscale"), ("global_quality", "0"))
 FORMATS = {
-    "FLAC 24-bit": Format(".flac", "flac", "s32", 24),
-    "FLAC 16-bit": Format(".flac", "flac", "s16", 16),
+    "FLAC 24-bit": Format(FLAC, "flac", "s32", 24),
+    "FLAC 16-bit": Format(FLAC, "flac", "s16", 16),
     "WAV 24-bit": Format(".wav", "pcm_s24le", "s32", 24),
     "WAV 16-bit": Format(".wav", "pcm_s16le", "s16", 16),
     "MP3 320 kbps": replace(MP3, bit_rate=320_000),
@@ -56,6 +58,11 @@ FORMATS = {
     "Opus 192 kbps": replace(OPUS, bit_rate=192_000),
     "Opus 128 kbps": replace(OPUS, bit_rate=128_000),
 }
+
+
+def holds(name: str, tags: FileTags) -> bool:
+    """Whether a format, of FORMATS, has room for what a file should say of its song."""
+    return FORMATS[name].suffix != FLAC or block_bytes(tags) <= MOST_TEXT
 
 
 def clipped_samples(waveform: Tensor) -> int:
@@ -77,12 +84,18 @@ def encode(waveform: Tensor, rate: int, name: str, tags: FileTags | None = None)
         tags: of the song.
 
     Raises:
-        EncodeError: the sound is too short for this format, or there is no `av` that makes it.
+        EncodeError: the sound is too short for this format, its texts too long, or there is no `av` that
+            makes it.
     """
     target, tags = FORMATS[name], tags or FileTags()
     samples, seconds = waveform.detach().float().cpu().clamp(-1, 1), waveform.shape[-1] / rate
     if not target.bits and seconds < LEAST_SECONDS:
         raise EncodeError(f"{name} cannot hold a sound of {seconds:.3f} s; choose FLAC or WAV.")
+    if not holds(name, tags):
+        raise EncodeError(
+            f"{name} holds {MOST_TEXT / 1e6:.1f} MB of texts, and the song's (title, lyrics, workflow and "
+            f"so on) take {block_bytes(tags) / 1e6:.1f} MB; leave the workflow out, or choose MP3 or Opus."
+        )
     try:
         import av
     except ImportError as error:
@@ -157,4 +170,4 @@ def _tagged(file: bytes, target: Format, tags: FileTags) -> bytes:
         return id3(tags) + file
     if target.suffix == ".wav":
         return with_chunk(file, tags)
-    return with_picture(file, tags.cover) if tags.cover and target.suffix == ".flac" else file
+    return with_picture(file, tags.cover) if tags.cover and target.suffix == FLAC else file

@@ -66,6 +66,11 @@ def comments(tags: FileTags, pictured: bool = False) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
+def block_bytes(tags: FileTags) -> int:
+    """What texts take in a FLAC, where all of them share a block of BLOCK_BYTES."""
+    return sum(len(f"{name}={text}".encode()) + 4 for name, text in comments(tags).items())
+
+
 def clean(text: str) -> str:
     """A text without what no tag holds: half characters, and the zero that ends one."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "").strip()

@@ -16,6 +16,7 @@ from support.comfy_lists import LYRICS, batch_prompt, folder_of, list_path, resu
 from support.comfy_server import ComfyServer, Message, Run
 from support.node_texts import texts_of
 from support.sentences import assert_one_sentence
+from support.sound_tags import tags_of
 
 TINY_ENCODER = "tiny (built in, random weights: sounds like noise)"
 TONE = 0.3 * np.sin(np.arange(3 * 48_000) / 20)
@@ -102,6 +103,18 @@ def test_what_was_composed_before_a_run_failed_is_kept(server: ComfyServer, song
     done = server.run(prompt)
     assert saved_names(done) == ["one"]
     assert {"list", "compose", "render"} <= done.cached
+
+
+def test_a_workflow_that_no_flac_holds_costs_no_song(server: ComfyServer, song_list: Path):
+    write(song_list, [song("one")])
+    prompt = batch_prompt(f"lists/{song_list.name}", f"lists/{song_list.stem}")
+    done = server.run(prompt, workflow={"picture": "x" * 17_000_000})
+    assert saved_names(done) == ["one"]
+    said = done.outputs["save"]["levo_said"][0].splitlines()
+    assert said[1:] == ["The workflow is not in the file: it is more than a FLAC holds."]
+    tags, _ = tags_of(folder_of(server, song_list) / "one.flac")
+    assert "workflow" not in tags
+    assert tags["title"] == "one"
 
 
 def test_a_song_that_cannot_be_made_is_told_recorded_and_passed_over(server: ComfyServer, song_list: Path):

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from support.sentences import assert_one_sentence
 
 from levo.audio import cover, encode, file_tags
+from levo.audio.encode import EncodeError
 from levo.audio.file_tags import Cover, FileTags
 
 av = pytest.importorskip("av")
@@ -229,3 +231,21 @@ def test_a_block_of_a_picture_is_as_flac_defines_it():
     block = file_tags.picture(Cover(b"jpeg", 3, 2))
     numbers = [0, 0, 0, 3, 0, 0, 0, 10, *b"image/jpeg", 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 24]
     assert block == bytes([*numbers, 0, 0, 0, 0, 0, 0, 0, 4]) + b"jpeg"
+
+
+@pytest.mark.parametrize("name", encode.FORMATS)
+def test_texts_that_a_format_cannot_hold_are_told(name: str):
+    sound = noise(2, RATE // 10)
+    most = encode.MOST_TEXT - len("workflow=") - 4
+    full, more = (FileTags(more={"workflow": "x" * size}) for size in (most, most + 1))
+    assert len(encode.encode(sound, RATE, name, full)) > most
+    if encode.FORMATS[name].suffix != ".flac":
+        assert encode.holds(name, more)
+        assert encode.encode(sound, RATE, name, more)
+        return
+    assert encode.holds(name, full)
+    assert not encode.holds(name, more)
+    with pytest.raises(EncodeError) as error:
+        encode.encode(sound, RATE, name, more)
+    assert_one_sentence(str(error.value).replace("16.8 MB", "enough"))
+    assert "leave the workflow out" in str(error.value)
