@@ -182,13 +182,18 @@ def _close_on_windows(file: BinaryIO) -> None:
 
 
 def _claimed(path: Path) -> tuple[Path, BinaryIO]:
-    """The first partial file that nobody else is writing, empty, and the handle that keeps it locked."""
-    number = 1
-    while (file := open_locked(_hidden(path, number), "ab")) is None:
-        number += 1
-    hidden = _hidden(path, number)
-    os.truncate(hidden, 0)
-    return hidden, file
+    """The first partial file that nobody else is writing, empty, and the handle that keeps it locked.
+
+    What stands there as a link, a pipe or a folder is nobody's partial file: it may lead to another's file.
+    """
+    for number in itertools.count(1):
+        hidden = _hidden(path, number)
+        if os.path.lexists(hidden) and (hidden.is_symlink() or not hidden.is_file()):
+            continue
+        if file := open_locked(hidden, "ab"):
+            os.truncate(hidden, 0)
+            return hidden, file
+    raise AssertionError
 
 
 def _hidden(path: Path, number: int) -> Path:

@@ -243,6 +243,24 @@ def test_leftovers_of_every_version_go(tmp_path: Path, name: str, leftovers: lis
     assert names_in(tmp_path) == sorted((name, *others))
 
 
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "folder", "pipe"])
+def test_what_stands_in_the_place_of_a_partial_file_is_not_written_through(tmp_path: Path, kind: str):
+    precious, planted = tmp_path / "precious", tmp_path / f".{NAME}.part"
+    precious.write_bytes(b"precious")
+    if kind == "folder":
+        planted.mkdir()
+    elif kind == "pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("the system has no pipes with names")
+        os.mkfifo(planted)
+    else:
+        planted.symlink_to(precious if kind == "link" else tmp_path / "nothing")
+    write(tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == b"new"
+    assert precious.read_bytes() == b"precious"
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, planted.name, "precious"}
+
+
 def test_a_download_that_is_under_way_is_no_leftover(tmp_path: Path):
     part = unfinished(tmp_path / NAME)
     with atomic.locked(part):
