@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..files import atomic
 from ..files.claims import locked
+from ..files.names import fault
 from .names import file_name, key
 from .song_list import IDX, Fault, Song, SongListError
 
@@ -45,13 +46,17 @@ def read(folder: Path) -> Records:
     """
     path = folder / RESULTS
     try:
-        text = path.read_text("utf-8-sig") if path.exists() else ""
+        there = path.exists()
+        endless = there and not (path.is_file() or path.is_dir())
+        text = path.read_text("utf-8-sig") if there and not endless else ""
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # what could not be made is not there
             return {}
         raise SongListError(f"{path} cannot be read ({error.strerror}); move it away.") from error
     except ValueError as error:
         raise _damaged(path) from error
+    if endless:
+        raise SongListError(f"{path} is a pipe or a device, not a file; move it away.")
     records: Records = {}
     try:
         for line in text.split("\n"):
@@ -196,7 +201,8 @@ def file_of(record: dict) -> str:
 
 
 def _is_name(file: str) -> bool:
-    return Path(file).name == file and "\\" not in file and file.lower().endswith(SUFFIXES)
+    alone = Path(file).name == file and "\\" not in file
+    return alone and file.lower().endswith(SUFFIXES) and fault(file) is None
 
 
 def _key(record: dict) -> tuple[str, ...]:

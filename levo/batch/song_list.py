@@ -241,7 +241,7 @@ def _fields(line: str) -> dict[str, object]:
     try:
         fields = json.loads(line)
     except ValueError as error:
-        reason = str(error)  # Python refuses some numbers with an error of its own
+        reason = "it holds a number of thousands of digits"
         if isinstance(error, json.JSONDecodeError):
             reason = f"{error.msg.lower()} at character {error.pos + 1}"
         raise SongListError(f"no JSON ({reason}); write one object a line.") from error

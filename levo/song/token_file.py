@@ -113,11 +113,13 @@ def load(path: Path) -> SongTokens:
         raise TokenFileError(f"{path.name} holds no song; choose a file that LeVo Save Tokens wrote.")
     raise_if_newer(path.name, metadata.get("levo.format"), FORMAT, TokenFileError)
     try:
-        return _song(json.loads(metadata["levo.song"]), tensors)
+        description = json.loads(metadata["levo.song"])
+    except (KeyError, ValueError, RecursionError) as error:  # or a number of thousands of digits
+        raise _damaged(path, "its description cannot be read") from error
+    try:
+        return _song(description, tensors)
     except KeyError as error:
         raise _damaged(path, f"it lacks {error.args[0]}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise _damaged(path, "its description cannot be read") from error
     except (TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from error
 

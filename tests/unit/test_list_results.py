@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,6 +51,26 @@ def test_a_result_names_no_file_elsewhere(tmp_path: Path, file: str):
     assert results.missing([one], folder) == [one]
     assert make(folder, one) == ["one.flac"]
     assert (tmp_path / "one.flac").read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize("file", ["a\0.flac", "\ud83d.flac", "x" * 300 + ".flac", "\x1b.flac"])
+def test_a_result_names_no_file_that_cannot_be(tmp_path: Path, file: str):
+    one = song("one")
+    record = {IDX: "one", "file": file, "asked_sha256": one.request_hash, "saved": "2026-01-01"}
+    (tmp_path / "results.jsonl").write_text(json.dumps(record), "utf-8")
+    assert results.missing([one], tmp_path) == [one]
+    assert make(tmp_path, one) == ["one.flac"]
+    assert results.missing([one], tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_results_that_are_a_pipe_are_one_sentence(tmp_path: Path):
+    os.mkfifo(tmp_path / "results.jsonl")
+    with pytest.raises(
+        SongListError, match=r"results\.jsonl is a pipe or a device, not a file; move it away\."
+    ):
+        prepare(tmp_path, [song("one")])
+    assert "is a pipe" in results.state(tmp_path, failures=True)
 
 
 DAMAGED = [

@@ -68,6 +68,7 @@ def test_a_line_separator_within_lyrics_does_not_break_the_line(tmp_path: Path):
 
 FAULTS = {
     "no JSON": ('{"idx": "a"', "no JSON (expecting ',' delimiter at character 12)"),
+    "5,000 digits": (f'{{"idx": {"9" * 5_000}}}', "no JSON (it holds a number of thousands of digits)"),
     "no object": ("[1, 2]", "no JSON object"),
     "too deep": ("[" * 100_000, "nested too deeply"),
     "no idx": ({"gt_lyric": LYRICS}, "idx is missing"),

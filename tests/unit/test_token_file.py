@@ -210,6 +210,13 @@ def test_a_description_that_cannot_be_is_refused_with_its_reason(
     assert reason in refusal(path)
 
 
+def test_a_number_without_end_is_refused_in_words_of_ours(path: Path):
+    token_file.save(path, a_song())
+    tensors, metadata = contents(path)
+    save_file(tensors, path, metadata | {"levo.song": f'{{"takes": {"9" * 5_000}}}'})
+    assert "its description cannot be read" in refusal(path)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "[" * 100_000], ids=lambda text: text[:9])
 def test_a_description_that_is_none_is_refused(path: Path, text: str):
     token_file.save(path, a_song())
