@@ -1,4 +1,4 @@
-"""Triton kernels of attention to bytes: a position is stored, runs of positions are read, runs are merged.
+"""Triton kernels of attention to bytes: runs of positions are read, a new one is stored, runs are merged.
 
 Importing this needs Triton; `int8_attention_triton` does so when it is first asked. Tensors come as
 addresses; see `quantised_triton`.
@@ -19,55 +19,17 @@ LOWEST = tl.constexpr(-1e30)  # of scores, where nothing is seen
 
 
 @triton.jit
-def append(
-    both_address,
+def attend(
+    turned_address,
     numbers_address,
     scales_address,
     means_address,
-    at_address,
-    heads,
-    capacity,
-    width,
-    half_stride,
-    row_stride,
-    head_stride,
-    NUMBER: tl.constexpr,
-    WIDTH: tl.constexpr,
-):
-    """Store a position's key (program id 1 is 0) or value of a head; see `int8_attention.append`.
-
-    Args:
-        both_address: of NUMBER, whose numbers of a head lie side by side.
-        heads, capacity, width: of the cache.
-        half_stride, row_stride, head_stride: of `both`, in numbers.
-        WIDTH: the power of two that holds `width`.
-    """
-    head, half = tl.program_id(0), tl.program_id(1)
-    column = tl.arange(0, WIDTH)
-    inside = column < width
-    both = pointer(both_address, NUMBER, False)
-    both += half * half_stride + head // heads * row_stride + head % heads * head_stride
-    x = tl.load(both + column, mask=inside, other=0.0).to(tl.float32)
-    means = pointer(means_address, tl.float32, False) + head * width + column
-    x -= tl.load(means, mask=inside & (half == 0), other=0.0)
-    scale = tl.maximum(tl.max(tl.abs(x), 0) / LEVELS, SMALLEST)
-    at = tl.load(pointer(at_address, tl.int64, False))
-    place = (half.to(tl.int64) * tl.num_programs(0) + head) * capacity + at
-    number = tl.floor(x / scale + 0.5).to(tl.int8)
-    tl.store(pointer(numbers_address, tl.int8, False) + place * width + column, number, mask=inside)
-    tl.store(pointer(scales_address, tl.float32, False) + place, scale)
-
-
-@triton.jit
-def attend(
-    query_address,
-    numbers_address,
-    scales_address,
     lengths_address,
     sums_address,
     heads,
     capacity,
     width,
+    part_stride,
     row_stride,
     head_stride,
     factor,
@@ -79,31 +41,48 @@ def attend(
 ):
     """Attend with the query of a head (program id 0) to RUN positions (program id 1), BLOCK at a time.
 
+    The last position that a row sees is new: the program whose run it is in stores it, and attends to it as
+    it is stored.
+
     Args:
-        query_address: of NUMBER, whose numbers of a head lie side by side.
+        turned_address: of queries, keys and values in NUMBER; numbers of a head lie side by side.
         lengths_address: of [rows] int32, how many positions each row sees.
         sums_address: of [runs, rows * heads, WIDTH + 2] float32: values weighted by what the softmax raises
             to, the sum of these weights, and the largest score.
-        row_stride, head_stride: of the query, in numbers.
+        part_stride, row_stride, head_stride: of `turned`, in numbers.
         factor: of scores.
+        WIDTH: the power of two that holds `width`.
         ALIGNED: the cache begins at a multiple of ALIGNMENT bytes.
     """
     head, run = tl.program_id(0), tl.program_id(1)
-    q = _query(query_address, head, heads, width, row_stride, head_stride, NUMBER, WIDTH) * factor
-    length = tl.load(pointer(lengths_address, tl.int32, False) + head // heads)
+    turned = (
+        pointer(turned_address, NUMBER, False) + head // heads * row_stride + head % heads * head_stride
+    )
+    q = _row(turned, width, WIDTH) * factor
+    new = tl.load(pointer(lengths_address, tl.int32, False) + head // heads) - 1
+    first = head.to(tl.int64) * capacity
     half = tl.num_programs(0).to(tl.int64) * capacity  # from keys to values
     largest, weights = tl.full((), LOWEST, tl.float32), tl.zeros((), tl.float32)
     sums = tl.zeros((WIDTH,), tl.float32)
     for block in range(RUN // BLOCK):
         position = run * RUN + block * BLOCK + tl.arange(0, BLOCK)
-        seen, place = position < length, head.to(tl.int64) * capacity + position
-        keys, scale = _read(numbers_address, scales_address, place, seen, width, WIDTH, ALIGNED)
-        score = tl.where(seen, tl.sum(keys * q[None, :], 1) * scale, LOWEST)
+        seen, place = position < new, first + position
+        keys, key_scale = _read(numbers_address, scales_address, place, seen, width, WIDTH, ALIGNED)
         values, scale = _read(numbers_address, scales_address, half + place, seen, width, WIDTH, ALIGNED)
+        score = tl.where(seen, tl.sum(keys * q[None, :], 1) * key_scale, LOWEST)
         highest = tl.maximum(largest, tl.max(score, 0))
         weight, old = tl.where(seen, tl.exp(score - highest), 0.0), tl.exp(largest - highest)
         sums = sums * old + tl.sum((weight * scale)[:, None] * values, 0)
         weights, largest = weights * old + tl.sum(weight, 0), highest
+    if new // RUN == run:
+        key, value = _row(turned + part_stride, width, WIDTH), _row(turned + 2 * part_stride, width, WIDTH)
+        key -= _row(pointer(means_address, tl.float32, False) + head * width, width, WIDTH)
+        key = _stored(key, numbers_address, scales_address, first + new, width, WIDTH)
+        value = _stored(value, numbers_address, scales_address, half + first + new, width, WIDTH)
+        score = tl.sum(key * q, 0)
+        highest = tl.maximum(largest, score)
+        weight, old = tl.exp(score - highest), tl.exp(largest - highest)
+        sums, weights, largest = sums * old + weight * value, weights * old + weight, highest
     out = pointer(sums_address, tl.float32, False)
     out += (run.to(tl.int64) * tl.num_programs(0) + head) * (WIDTH + 2)
     tl.store(out + tl.arange(0, WIDTH), sums)
@@ -112,11 +91,22 @@ def attend(
 
 
 @triton.jit
-def _query(address, head, heads, width, row_stride, head_stride, NUMBER: tl.constexpr, WIDTH: tl.constexpr):
-    """The query [WIDTH] of a head, as floats."""
+def _row(start, width, WIDTH: tl.constexpr):
+    """`width` numbers as floats, and zeros up to WIDTH."""
     column = tl.arange(0, WIDTH)
-    query = pointer(address, NUMBER, False) + head // heads * row_stride + head % heads * head_stride
-    return tl.load(query + column, mask=column < width, other=0.0).to(tl.float32)
+    return tl.load(start + column, mask=column < width, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _stored(x, numbers_address, scales_address, place, width, WIDTH: tl.constexpr):
+    """What `x` [WIDTH] is as bytes with a scale, which are stored as a position of a head."""
+    scale = tl.maximum(tl.max(tl.abs(x), 0) / LEVELS, SMALLEST)
+    number = tl.floor(x / scale + 0.5)
+    column = tl.arange(0, WIDTH)
+    cells = pointer(numbers_address, tl.int8, False) + place * width + column
+    tl.store(cells, number.to(tl.int8), mask=column < width)
+    tl.store(pointer(scales_address, tl.float32, False) + place, scale)
+    return number * scale
 
 
 @triton.jit

@@ -44,58 +44,46 @@ def _is_right(device: torch.device, dtype: torch.dtype, width: int) -> bool:
     numbers, scales = (tensor.to(device) for tensor in int8_attention.quantise(past))
     means = torch.randn(rows, heads, width, generator=random).to(device)
     turned = torch.randn(3, rows, heads, 1, width, generator=random).to(device, dtype)
-    at = torch.tensor([length - 1], device=device)
     lengths = torch.full((rows,), length, dtype=torch.int32, device=device)
-    append(numbers, scales, means, at, turned[1:])
-    attended = attend(turned[0], numbers, scales, lengths, capacity).float()
+    attended = attend(turned, numbers, scales, means, lengths, capacity).float()
     seen = int8_attention.dequantise(numbers, scales, torch.float32)[..., :length, :]
     scores = turned[0].float() @ seen[0].transpose(2, 3) * width**-0.5
     exact = (scores.softmax(-1) @ seen[1]).transpose(1, 2).flatten(2)
     return bool((attended - exact).norm() / exact.norm() < ERROR)
 
 
-def append(numbers: Tensor, scales: Tensor, means: Tensor, at: Tensor, both: Tensor) -> None:
-    """As `int8_attention.append`, but halves are rounded up."""
-    _, rows, heads, capacity, width = numbers.shape
-    with torch.cuda.device_of(numbers):  # Triton launches on the current device
-        _kernels().append[(rows * heads, 2)](
-            *_addresses(both, numbers, scales, means, at),
-            heads,
-            capacity,
-            width,
-            *both.stride()[:3],
-            NUMBER=_number(both),
-            WIDTH=_power(width),
-        )
+def attend(
+    turned: Tensor, numbers: Tensor, scales: Tensor, means: Tensor, lengths: Tensor, span: int
+) -> Tensor:
+    """Store the keys and values of a position, and attend to it and all before it.
 
-
-def attend(query: Tensor, numbers: Tensor, scales: Tensor, lengths: Tensor, span: int) -> Tensor:
-    """Attend to the first positions of a cache.
-
-    Nothing waits for the device. Equal arguments give equal bits.
+    They are stored as by `int8_attention.append`, but halves are rounded up. Nothing waits for the device.
+    Equal arguments give equal bits.
 
     Args:
-        query: [rows, heads, 1, head width] fp16 or bf16, numbers of a head side by side.
-        numbers: [2, rows, heads, capacity, head width] int8, contiguous.
-        scales: [2, rows, heads, capacity] float32, contiguous.
-        lengths: [rows] int32, how many positions each row sees.
+        turned: [3, rows, heads, 1, head width] query, key and value in fp16 or bf16, numbers of a head side
+            by side.
+        numbers: [2, rows, heads, capacity, head width] int8, contiguous, changed.
+        scales: [2, rows, heads, capacity] float32, contiguous, changed.
+        means: [rows, heads, head width] float32, contiguous, taken off the keys.
+        lengths: [rows] int32, how many positions each row sees, the new one included.
         span: positions that are looked at, a multiple of RUN or the capacity.
 
     Returns:
-        [rows, 1, heads * head width] in the query's dtype.
+        [rows, 1, heads * head width] in the dtype of `turned`.
     """
     _, rows, heads, capacity, width = numbers.shape
     runs, padded = -(-span // RUN), _power(width)
-    sums = torch.empty(runs, rows * heads, padded + 2, dtype=torch.float32, device=query.device)
-    out = query.new_empty(rows, 1, heads * width)
-    shape = {"NUMBER": _number(query), "WIDTH": padded}
-    with torch.cuda.device_of(query):
+    sums = torch.empty(runs, rows * heads, padded + 2, dtype=torch.float32, device=turned.device)
+    out = turned.new_empty(rows, 1, heads * width)
+    shape = {"NUMBER": _number(turned), "WIDTH": padded}
+    with torch.cuda.device_of(turned):  # Triton launches on the current device
         _kernels().attend[(rows * heads, runs)](
-            *_addresses(query, numbers, scales, lengths, sums),
+            *_addresses(turned, numbers, scales, means, lengths, sums),
             heads,
             capacity,
             width,
-            *query.stride()[:2],
+            *turned.stride()[:3],
             width**-0.5,
             RUN=RUN,
             BLOCK=BLOCK,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -241,7 +240,7 @@ class Int8Cache(FixedCache):
             self._means[layer].unflatten(0, (rows, -1))[:, mine] = means.unsqueeze(1)
 
     def extend(self, layer: int, both: Tensor) -> tuple[Tensor, Tensor]:
-        self._store(int8_attention, layer, both)
+        int8_attention.append(*self._kept(layer), self._at, both)
         numbers, scales = self.store[layer][..., : self.span, :], self._scales[layer][..., : self.span]
         keys, values = int8_attention.dequantise(numbers, scales, both.dtype)
         return keys, values
@@ -249,12 +248,11 @@ class Int8Cache(FixedCache):
     def attend(self, layer: int, turned: Tensor, attention: Attention, mask: CacheMask | None) -> Tensor:
         if not self._by_kernel:
             return super().attend(layer, turned, attention, mask)
-        self._store(int8_attention_triton, layer, turned[1:])
-        kept = self.store[layer], self._scales[layer]
-        return int8_attention_triton.attend(turned[0], *kept, self._lengths, self.span)
+        return int8_attention_triton.attend(turned, *self._kept(layer), self._lengths, self.span)
 
-    def _store(self, kernel: Any, layer: int, both: Tensor) -> None:
-        kernel.append(self.store[layer], self._scales[layer], self._means[layer], self._at, both)
+    def _kept(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers, scales and means."""
+        return self.store[layer], self._scales[layer], self._means[layer]
 
 
 def require(positions: int, capacity: int) -> None:

@@ -152,15 +152,14 @@ def test_attention_to_bytes(rows: int, capacity: int, length: int, span: int, wi
     turned = torch.randn(rows, 1, 3, heads, width, generator=seed).half().permute(2, 0, 3, 1, 4)
     at, lengths = torch.tensor([length - 1]), torch.full((rows,), length, dtype=torch.int32)
     ours, torchs = (numbers, scales), (numbers.clone(), scales.clone())
-    int8_attention_triton.append(*ours, means, at, turned[1:])
+    attended = int8_attention_triton.attend(turned, *ours, means, lengths, span)
     int8_attention.append(*torchs, means, at, turned[1:])
     assert torch.equal(ours[1], torchs[1])
     assert (ours[0].int() - torchs[0]).abs().max() <= 1  # halves are rounded to even by torch alone
-    made = int8_attention_triton.attend(turned[0], *ours, lengths, span)
     keys, values = int8_attention.dequantise(*ours, torch.float64)[..., :length, :]
     scores = turned[0].double() @ keys.transpose(2, 3) * width**-0.5
     exact = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
-    assert made.dtype == torch.float16 and made.shape == (rows, 1, heads * width)
-    assert (made.double() - exact).norm() / exact.norm() < 1e-3
-    again = int8_attention_triton.attend(turned[0], *ours, lengths, span)
-    assert torch.equal(made, again)
+    assert attended.dtype == torch.float16 and attended.shape == (rows, 1, heads * width)
+    assert (attended.double() - exact).norm() / exact.norm() < 1e-3
+    again = int8_attention_triton.attend(turned, *ours, means, lengths, span)
+    assert torch.equal(attended, again)

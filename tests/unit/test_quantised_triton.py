@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import runpy
 import sys
@@ -11,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from support.triton_compiler import number, ptx
 
 from levo.layers import quantised_triton
 from levo.layers.quantised_triton import (
@@ -190,35 +190,18 @@ def test_other_tensors_are_refused(other: dict[str, torch.Tensor]):
 @pytest.fixture
 def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Compiles `multiply` to PTX, and that to machine code, for a card that need not be there."""
-    triton = pytest.importorskip("triton")
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        pytest.skip("Triton only interprets")
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
+    pytest.importorskip("triton")
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
     def compile_(card: int, even: tuple[str, ...], x: str, y: str, bits: int, **constants: object) -> str:
-        kernel = quantised_triton._kernels().multiply
-        number, sum_ = (getattr(triton.language, TRITONS[name]) for name in (x, y))
-        constants = {"PTX": True, "ALIGNED": True, "NUMBER": number, "SUM": sum_, "BITS": bits} | constants
-        types = ADDRESSES | NUMBERS | dict.fromkeys(constants, "constexpr")
-        place = kernel.arg_names.index
-        source = ASTSource(
-            kernel,
-            {name: types[name] for name in kernel.arg_names},
-            {(place(name),): value for name, value in constants.items()},
-            {(place(name),): [["tt.divisibility", 16]] for name in even},
-        )
-        options = {"num_warps": TILE // 16, "num_stages": STAGES[bits]}
-        made = triton.compile(source, target=GPUTarget("cuda", card, 32), options=options)
-        assert made.asm["cubin"]
-        return made.asm["ptx"]
+        numbers = {"NUMBER": number(x), "SUM": number(y)}
+        constants = {"PTX": True, "ALIGNED": True, "BITS": bits} | numbers | constants
+        kernel, options = quantised_triton._kernels().multiply, {"num_stages": STAGES[bits]}
+        return ptx(kernel, card, ADDRESSES | NUMBERS, even, constants, num_warps=TILE // 16, **options)
 
     return compile_
 
 
-TRITONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 FEW = {"y": "bf16", "STEPS": 22, "PARTS": 4, "WIDE": False, "WHOLE": True}
 MANY = {"y": "fp32", "STEPS": 15, "PARTS": 1, "WIDE": True, "WHOLE": False}
 
