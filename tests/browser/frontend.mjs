@@ -150,14 +150,14 @@ export async function layOut(page) {
 }
 
 // Resolves when a run ends so; rejects when it ends otherwise. To be called before it is queued.
-export async function runTo(page, wanted, timeout = 300000) {
-  const ended = await page.evaluate(([wanted, timeout]) => new Promise((done) => {
+export async function runTo(page, outcome, timeout = 300000) {
+  const ended = await page.evaluate(([outcome, timeout]) => new Promise((done) => {
     const ends = ["execution_success", "execution_error", "execution_interrupted"];
     for (const end of ends)
       app.api.addEventListener(end, ({ detail }) => done([end, detail]), { once: true });
-    setTimeout(() => done(["timeout", wanted]), timeout);
-  }), [wanted, timeout]);
-  if (ended[0] !== wanted) throw new Error(JSON.stringify(ended));
+    setTimeout(() => done(["timeout", outcome]), timeout);
+  }), [outcome, timeout]);
+  if (ended[0] !== outcome) throw new Error(JSON.stringify(ended));
 }
 
 // Opens the sidebar's tab with the node library.

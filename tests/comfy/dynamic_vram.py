@@ -246,7 +246,7 @@ PAGED_MODEL = LeLM(CONFIG, device="meta")
 
 def chosen(device: str = "cuda", share: float = 1.0, dynamic: bool = False, **how: Any) -> list[str]:
     """What runs the steps of a song: what is asked for weights, what runs blocks, and what each of them."""
-    wanted = {
+    settings = {
         "cuda_graph": True,
         "frames": 5_000,
         "compile": "auto",
@@ -254,14 +254,14 @@ def chosen(device: str = "cuda", share: float = 1.0, dynamic: bool = False, **ho
         "disabled": False,
     } | how
     loaded = LoadedLelm(
-        Patcher(device, share, dynamic), CONFIG, None, torch.float16, None, wanted["compile"], False
+        Patcher(device, share, dynamic), CONFIG, None, torch.float16, None, settings["compile"], False
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(args, "disable_cuda_graphs", wanted["disabled"], raising=False)
-        patch.setattr(torch.cuda, "get_device_capability", lambda device: wanted["card"])
+        patch.setattr(args, "disable_cuda_graphs", settings["disabled"], raising=False)
+        patch.setattr(torch.cuda, "get_device_capability", lambda device: settings["card"])
         patch.setattr(graphs, "_pages_module", Pages)
         patch.setattr(graphs, "prefetching", lambda device, dtype, graph: f"prefetching, graph {graph}")
-        made = graphs.execution(loaded, wanted["cuda_graph"], wanted["frames"])
+        made = graphs.execution(loaded, settings["cuda_graph"], settings["frames"])
     name = {in_turn: "in turn"}.get(made.run.blocks, made.run.blocks)
     return [type(made.residency).__name__, name, getattr(made.run.block, "__name__", "compiled")]
 

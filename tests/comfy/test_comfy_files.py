@@ -327,7 +327,7 @@ def test_the_demo_models_sing_and_workflows_that_say_tiny_still_run(server: Comf
 
 def test_saved_models_make_the_song_of_those_they_were_saved_from(server: ComfyServer, models: Path):
     short = {"max_seconds": 2}
-    wanted, _ = songs.make(server, compose=short)
+    original, _ = songs.make(server, compose=short)
     prompt: dict[str, Any] = {}
     for kind, node in LOADERS.items():
         prompt[kind] = {"class_type": node, "inputs": {"checkpoint": TINY, "dtype": "auto"}}
@@ -340,4 +340,4 @@ def test_saved_models_make_the_song_of_those_they_were_saved_from(server: ComfyS
         assert choices(server, kind) == [labelled(f"tiny {kind}", file), DEMO]
     chosen = {f"load{kind.lower()}": {"checkpoint": f"tiny {kind}"} for kind in LOADERS}
     song, _ = songs.make(server, compose=short, **chosen)
-    assert np.array_equal(song.sound, wanted.sound)
+    assert np.array_equal(song.sound, original.sound)

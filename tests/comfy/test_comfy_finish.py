@@ -20,10 +20,10 @@ LEVELS = {"silence_db": -60.0, "fade_seconds": 2.0, "loudness_lufs": -14.0, "cei
 def finishing_prompt(**inputs: Any) -> dict[str, Any]:
     """The song prompt with finished songs beside the decoded ones; a value of None takes an input away."""
     defaults = {"audio": [songs.DECODE, 0], "tokens": [songs.COMPOSE, 0]}
-    wanted = defaults | ALL_OFF | LEVELS | inputs
-    given = {name: value for name, value in wanted.items() if value is not None}
+    optional = defaults | ALL_OFF | LEVELS | inputs
+    inputs = {name: value for name, value in optional.items() if value is not None}
     prompt = songs.song_prompt(compose=COMPOSED, render={"steps": 2}, loadlelm=songs.EXACT)
-    prompt[FINISH] = {"class_type": "LeVoFinishSong", "inputs": given}
+    prompt[FINISH] = {"class_type": "LeVoFinishSong", "inputs": inputs}
     saved = {"audio": [FINISH, 0], "filename_prefix": "audio/finished"}
     prompt[FINISHED] = {"class_type": "SaveAudio", "inputs": saved}
     for number, node in ((1, LOUDNESS), (2, PEAK)):

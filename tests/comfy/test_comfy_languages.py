@@ -59,9 +59,9 @@ def test_all_that_people_read_on_a_node_is_translated(
     object_info: dict[str, Any], translations: dict[str, Any], name: str
 ):
     texts = flat(translations["nodeDefs"].get(name, {}))
-    wanted = set(readable(object_info[name]))
-    assert wanted - {key for key, text in texts.items() if text.strip()} == set()
-    assert {key for key in texts if not of_files(key)} - wanted == set()
+    readable_keys = set(readable(object_info[name]))
+    assert readable_keys - {key for key, text in texts.items() if text.strip()} == set()
+    assert {key for key in texts if not of_files(key)} - readable_keys == set()
 
 
 def test_no_translation_is_for_a_node_that_is_gone(translations: dict[str, Any]):

@@ -128,8 +128,8 @@ def test_words_that_people_type_find_nodes_where_the_host_searches_them(object_i
     ours = {name: info for name, info in object_info.items() if name in NODES}
     if "search_aliases" not in ours["LeVoSong"]:
         pytest.skip("This ComfyUI searches names alone.")
-    wanted = "music, songgeneration, tencent, karaoke, demucs, instrumental, lufs, loudness, player, genre"
-    for word in [*wanted.split(", "), "text to music", "separate"]:
+    terms = "music, songgeneration, tencent, karaoke, demucs, instrumental, lufs, loudness, player, genre"
+    for word in [*terms.split(", "), "text to music", "separate"]:
         assert any(word in (info["search_aliases"] or ()) for info in ours.values()), word
 
 

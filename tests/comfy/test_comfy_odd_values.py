@@ -287,9 +287,9 @@ def test_saved_and_loaded_latents_sound_the_same(odd: ComfyServer, seconds: int,
     entry = direct.outputs["keep"]["latents"][0]
     shutil.copy(odd.output_file(entry), odd.base / "input" / "x.latent")
     loaded = done(odd, decoding(node("LoadLatent", latent="x.latent")))
-    wanted = saved_sound(odd, direct, songs.SAVE)
-    assert np.array_equal(saved_sound(odd, loaded, "out"), wanted)
-    assert len(wanted) > songs.SAMPLE_RATE // 10
+    direct_sound = saved_sound(odd, direct, songs.SAVE)
+    assert np.array_equal(saved_sound(odd, loaded, "out"), direct_sound)
+    assert len(direct_sound) > songs.SAMPLE_RATE // 10
 
 
 # Choices of other nodes ----------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ def test_gguf_files_are_offered_with_type_and_size_and_sing(
 
 def test_a_gguf_sings_the_song_of_the_file_that_is_saved_of_it(server: ComfyServer, models: Path):
     write_all(models, ("Q8_0", "Q6_K", "F16"))
-    wanted = chosen(server, loadlelm="my-lelm Q8_0", loadrenderer="flow", loadvae="VAE")
-    prompt = songs.song_prompt(**wanted, compose=SHORT)
+    gguf_files = chosen(server, loadlelm="my-lelm Q8_0", loadrenderer="flow", loadvae="VAE")
+    prompt = songs.song_prompt(**gguf_files, compose=SHORT)
     loaders = [node for node, entry in prompt.items() if entry["class_type"] in LOADERS.values()]
     for node in loaders:
         inputs = {"model": [node, 0], "name": f"saved/{node}", "dtype": "as loaded"}

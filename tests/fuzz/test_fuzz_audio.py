@@ -122,8 +122,8 @@ def test_a_sound_is_taken_to_the_end_or_is_one_sentence(audio: Any):
     for song in sound.waveform:
         assert isfinite(integrated_loudness(song, sound.rate))
         assert isfinite(true_peak_db(song))
-    wanted = Finish(silence=-60, fade=0.01, loudness=-14, ceiling=-1)
-    made = finish(sound.waveform, sound.rate, wanted, [True] * len(sound.waveform))
+    settings = Finish(silence=-60, fade=0.01, loudness=-14, ceiling=-1)
+    made = finish(sound.waveform, sound.rate, settings, [True] * len(sound.waveform))
     assert len(made) == len(sound.waveform)
 
 

@@ -42,11 +42,11 @@ SONGS = ["lelm_v2_all_end", "lelm_v2_ban", "lelm_v2_bgm", "lelm_v2_eos"]  # the 
 @pytest.mark.parametrize("name", MODELS)
 def test_fp16_rounds_an_eighth_of_what_bf16_does(name: str):
     plain, _, codes = models(name)
-    wanted, errors = logits_of(plain, codes), {}
+    expected, errors = logits_of(plain, codes), {}
     for dtype in HALF_LIMITS:
         model = LeLM(plain.config, dtype=dtype)
         weights.assign(model, plain.state_dict().items())
-        errors[dtype] = relative(logits_of(model, codes)[..., :END], wanted[..., :END])
+        errors[dtype] = relative(logits_of(model, codes)[..., :END], expected[..., :END])
     assert all(error < HALF_LIMITS[dtype] for dtype, error in errors.items()), errors
     assert errors[torch.float16] < errors[torch.bfloat16] / 5, errors
 
@@ -55,9 +55,9 @@ def test_fp16_rounds_an_eighth_of_what_bf16_does(name: str):
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_of_int8_stay_close_to_those_of_float_weights(name: str, linear: type[Int8Linear]):
     plain, model, codes = models(name, linear)
-    wanted, made = logits_of(plain, codes), logits_of(model, codes)
-    error = relative(made[..., :END], wanted[..., :END])  # golden END rows are long, to end songs on time
-    agreement = float((made.argmax(-1) == wanted.argmax(-1)).float().mean())
+    expected, made = logits_of(plain, codes), logits_of(model, codes)
+    error = relative(made[..., :END], expected[..., :END])  # golden END rows are long, to end songs on time
+    agreement = float((made.argmax(-1) == expected.argmax(-1)).float().mean())
     report = f"{name}: relative error of logits {error:.4f}, equal argmax {agreement:.3f}"
     assert 1e-4 < error <= INT8_LIMIT, report  # below that nothing was rounded
     assert agreement >= INT8_AGREEMENT, report
@@ -68,9 +68,9 @@ def test_logits_of_fp8_stay_near_those_of_float_weights(name: str):
     plain, _, codes = models(name)
     model = fp8_lelm(config=plain.config)
     model.load_state_dict(plain.state_dict())
-    wanted, made = logits_of(plain, codes), logits_of(model, codes)
-    error = relative(made[..., :END], wanted[..., :END])
-    agreement = float((made.argmax(-1) == wanted.argmax(-1)).float().mean())
+    expected, made = logits_of(plain, codes), logits_of(model, codes)
+    error = relative(made[..., :END], expected[..., :END])
+    agreement = float((made.argmax(-1) == expected.argmax(-1)).float().mean())
     report = f"{name}: relative error of logits {error:.4f}, equal argmax {agreement:.3f}"
     assert 1e-3 < error <= FP8_LIMIT, report
     assert agreement >= FP8_AGREEMENT, report
@@ -112,11 +112,11 @@ def test_weights_that_fp16_holds_sing_as_in_float32(name: str):
     file = golden.GoldenFile(golden.GOLDEN / f"{name}.safetensors")
     plain = golden.build_lelm(file, golden.lelm_config(file.meta))
     weights.assign(plain, [(n, tensor.half().float()) for n, tensor in plain.state_dict().items()])
-    (wanted,) = golden.sing(file, plain)
+    (expected,) = golden.sing(file, plain)
     for song in golden.sing(file, halved(plain), seeds=[1, 2]):
-        assert torch.equal(song.raw, wanted.raw)
-        assert torch.equal(song.codes, wanted.codes)
-    assert wanted.raw.shape[2]
+        assert torch.equal(song.raw, expected.raw)
+        assert torch.equal(song.codes, expected.codes)
+    assert expected.raw.shape[2]
 
 
 def golden_error(model: Renderer, guidance: float, steps: int) -> float:
@@ -126,8 +126,8 @@ def golden_error(model: Renderer, guidance: float, steps: int) -> float:
     start = golden.named("noise.x", (1, codes[0].shape[1], 64), file.seed)
     known = model.normalise(golden.named("incontext.x", start.shape, file.seed)[:, :10])
     made = model.denormalise(solve(model, model.condition(*codes), start, known, steps, guidance))
-    wanted = file.tensors[f"latents.incontext10.cfg{guidance}.steps{steps}"].transpose(1, 2)
-    return float((made - wanted).square().mean().sqrt() / wanted.std())
+    expected = file.tensors[f"latents.incontext10.cfg{guidance}.steps{steps}"].transpose(1, 2)
+    return float((made - expected).square().mean().sqrt() / expected.std())
 
 
 @pytest.fixture(scope="module")

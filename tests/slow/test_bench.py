@@ -71,12 +71,12 @@ def test_the_published_loop_composes_the_same_codes(model, asked, louder_end):
 def test_the_published_loop_computes_the_same_logits(model, asked):
     codes = torch.randint(CODES, (2, 3, 5), generator=torch.Generator().manual_seed(1))
     plain, past, before = PublishedLeLM(model), {}, 0
-    for step, wanted in enumerate(logits(model, asked, codes)):
+    for step, expected in enumerate(logits(model, asked, codes)):
         prefix = None if step else model.condition(asked)
         streams = plain(codes[:, :, step : step + 1], past, before, prefix)
         before += streams[0].shape[1]
         given = torch.stack([stream[:, -1] for stream in streams], dim=1)
-        torch.testing.assert_close(given, wanted, atol=1e-4, rtol=0)
+        torch.testing.assert_close(given, expected, atol=1e-4, rtol=0)
     assert before == SMALL.prefix_length + 5
 
 
@@ -105,8 +105,8 @@ def test_a_model_without_layers_is_one_whose_layers_add_nothing(model, asked):
         block.out.weight.zero_()
         block.down.weight.zero_()
     codes = torch.zeros(2, 3, 2, dtype=torch.int64)
-    given, wanted = (list(logits(m, asked, codes)) for m in (without_layers(model), silent))
-    torch.testing.assert_close(given, wanted)
+    given, expected = (list(logits(m, asked, codes)) for m in (without_layers(model), silent))
+    torch.testing.assert_close(given, expected)
 
 
 def test_a_copy_in_another_dtype_has_the_same_weights():
@@ -121,8 +121,8 @@ def test_an_fp16_copy_has_the_same_weights_rounded():
     made = composing.random_model(SMALL)
     half = in_fp16(made)
     for name, tensor in made.state_dict().items():
-        wanted = tensor.half().float() if weights.is_packed(half, name) else tensor
-        assert torch.equal(weights.value(half, name), wanted), name
+        expected = tensor.half().float() if weights.is_packed(half, name) else tensor
+        assert torch.equal(weights.value(half, name), expected), name
 
 
 def test_an_int8_copy_has_all_but_the_bridge_rounded():

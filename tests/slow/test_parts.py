@@ -170,8 +170,8 @@ def test_a_release_without_its_config_is_recognised_and_says_what_is_missing(tmp
 
 def test_the_septoken_file_holds_a_second_part_and_no_other_file_does(layouts: Path):
     for path, name in releases.LAYOUTS["tencent"].items():
-        wanted = Kind.TRACK_ENCODER if name.startswith("septoken") else None
-        assert parts.recognise(layouts / "tencent" / path).second_kind == wanted
+        second_kind = Kind.TRACK_ENCODER if name.startswith("septoken") else None
+        assert parts.recognise(layouts / "tencent" / path).second_kind == second_kind
 
 
 def test_safetensors_and_names_without_the_training_wrapper_are_as_good(tmp_path: Path):
@@ -258,12 +258,12 @@ def test_a_damaged_file_of_another_name_is_told_by_what_is_left_of_it(
 @pytest.mark.parametrize(("layout", "path"), LOADED)
 def test_every_tensor_of_a_release_fits_at_full_size(layouts: Path, layout: str, path: str):
     file, name = layouts / layout / path, part_of(layout, path)
-    model, _, wanted = for_loading(file)
+    model, _, layout_of_kind = for_loading(file)
     assert model.config == {**RELEASED_CONFIGS, "autoencoder_music_1320k": VaeConfig()}.get(
         name, RendererConfig()
     )
     tensors = inventory(file).tensors
-    released.load(model, lambda: tensors, wanted)
+    released.load(model, lambda: tensors, layout_of_kind)
 
 
 @pytest.mark.parametrize(
@@ -310,25 +310,25 @@ def test_a_broken_json_beside_the_vae_is_not_passed_over(tmp_path: Path):
 
 # Refused -------------------------------------------------------------------------------------------------
 
-WANTED = {
+NEEDED = {
     Kind.LELM: ("ckpt/songgeneration_v2_medium/model.pt", "model.pt of a SongGeneration release"),
     Kind.RENDERER: ("ckpt/model_septoken/model_2.safetensors", "model_2.safetensors of model_septoken"),
     Kind.VAE: ("ckpt/vae/autoencoder_music_1320k.ckpt", "autoencoder_music_1320k.ckpt"),
 }
-GIVEN = {releases.PARTS[name][0]: path for path, name in releases.LAYOUTS["tencent"].items()}
+CHOSEN = {releases.PARTS[name][0]: path for path, name in releases.LAYOUTS["tencent"].items()}
 
 
-@pytest.mark.parametrize("wanted", WANTED)
-@pytest.mark.parametrize("given", GIVEN)
-def test_another_part_is_refused_with_both_named(layouts: Path, wanted: str, given: str):
-    if given == wanted:
+@pytest.mark.parametrize("needed", NEEDED)
+@pytest.mark.parametrize("chosen", CHOSEN)
+def test_another_part_is_refused_with_both_named(layouts: Path, needed: str, chosen: str):
+    if chosen == needed:
         return
-    model, _, layout = for_loading(layouts / "tencent" / WANTED[wanted][0])
-    sentence = refusal(checkpoints.load_weights, model, layouts / "tencent" / GIVEN[given], layout)
-    assert sentence == f"This file is a {given}; the {wanted} needs {WANTED[wanted][1]}."
+    model, _, layout = for_loading(layouts / "tencent" / NEEDED[needed][0])
+    sentence = refusal(checkpoints.load_weights, model, layouts / "tencent" / CHOSEN[chosen], layout)
+    assert sentence == f"This file is a {chosen}; the {needed} needs {NEEDED[needed][1]}."
 
 
-@pytest.mark.parametrize("path", GIVEN.values())
+@pytest.mark.parametrize("path", CHOSEN.values())
 def test_no_config_of_a_lelm_is_found_in_another_part(layouts: Path, path: str):
     file = layouts / "tencent" / path
     kind = parts.recognise(file).kind
@@ -392,8 +392,8 @@ def test_every_form_of_a_lelm_fills_the_same_model(small, tmp_path: Path, file: 
     write = torch.save if file.endswith(".pt") else save_file
     write({f"{prefix}{name}": tensor for name, tensor in small.items()}, tmp_path / file)
     assert checkpoints.lelm_config(tmp_path / file) == SMALL
-    model, wanted = LeLM(SMALL), LeLM(SMALL)
+    model, expected = LeLM(SMALL), LeLM(SMALL)
     checkpoints.load_weights(model, tmp_path / file, released.lelm_layout(SMALL))
-    released.load(wanted, lambda: small, released.lelm_layout(SMALL))
-    for name, tensor in wanted.state_dict().items():
+    released.load(expected, lambda: small, released.lelm_layout(SMALL))
+    for name, tensor in expected.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name

@@ -73,10 +73,10 @@ def run_encoder(file: GoldenFile) -> Iterator[Result]:
         yield same(f"quantize.{name}", codes, golden[f"quantize.{name}"])
         sound = tone(track, 4)
         sound /= (sound.abs().amax(dim=2, keepdim=True) / 0.9).clamp(min=1)
-        made = model.features(sound.mean(dim=1), track)
+        features = model.features(sound.mean(dim=1), track)
         emb = f"tone.{name}.emb"
-        yield close(emb, made.transpose(1, 2)[:, ::4], golden[emb], limit)
-        codes = model.quantizers[track](made)[:, None]
+        yield close(emb, features.transpose(1, 2)[:, ::4], golden[emb], limit)
+        codes = model.quantizers[track](features)[:, None]
         yield alike(f"tone.{name}.codes", codes, golden[f"tone.{name}.codes"], DIFFERENT)
 
 

@@ -199,8 +199,8 @@ def run_renderer(file: GoldenFile) -> Iterator[Result]:
         guidance, steps = rest.split(".steps")
         start = model.normalise(context[:, : int(known)])
         condition = model.condition(vocal, accompaniment)
-        made = model.denormalise(solve(model, condition, noise, start, int(steps), float(guidance)))
-        yield close(name, made.transpose(1, 2), file.tensors[name], 2e-4)
+        latents = model.denormalise(solve(model, condition, noise, start, int(steps), float(guidance)))
+        yield close(name, latents.transpose(1, 2), file.tensors[name], 2e-4)
 
 
 def run_vae(file: GoldenFile) -> Iterator[Result]:
@@ -282,8 +282,8 @@ def run_file(path: Path, folder: Path) -> Iterator[Result]:
 
 def files_in(folder: Path) -> list[Path]:
     """Golden files of the folder."""
-    wanted = ("lelm_", "renderer", "vae", "song_", "encoder")
-    files = [p for p in sorted(folder.glob("*.safetensors")) if p.stem.startswith(wanted)]
+    prefixes = ("lelm_", "renderer", "vae", "song_", "encoder")
+    files = [p for p in sorted(folder.glob("*.safetensors")) if p.stem.startswith(prefixes)]
     tokens = folder / "tokens.json"
     return files + ([tokens] if tokens.exists() else [])
 

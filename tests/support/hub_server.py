@@ -199,9 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = file.content if faults.instead is None else faults.instead
         headers = {"ETag": f'"{file.etag}"', **self._commit(file)}
         if faults.cdn_status and self.command == "GET":
-            told = faults.explanation
-            self._say(faults.cdn_status, {"Content-Type": "application/json"}, len(told))
-            self.wfile.write(told)
+            explanation = faults.explanation
+            self._say(faults.cdn_status, {"Content-Type": "application/json"}, len(explanation))
+            self.wfile.write(explanation)
             return
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if asked and not faults.ignore_range:

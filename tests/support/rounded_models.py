@@ -76,9 +76,9 @@ def logits_of_fixed(model: LeLM, conditions: Conditions, codes: Tensor, small_ca
     caches = model.caches(2, known, prefix.stage1)
     model(codes[..., :1], caches, prefix)
     fixed = tuple(cache.fixed(capacity_for(known + steps - 1), 1, small_cache) for cache in caches)
-    made = []
+    logits = []
     for step in range(1, steps):
         for cache in fixed:
             cache.reach(known + step)
-        made.append(model(codes[..., step : step + 1], fixed).clone())
-    return torch.stack(made)
+        logits.append(model(codes[..., step : step + 1], fixed).clone())
+    return torch.stack(logits)

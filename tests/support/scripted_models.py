@@ -57,9 +57,9 @@ class Script:
         return SimpleNamespace(stage1=torch.zeros(2, 4, 1))
 
     def caches(self, rows: int, capacity: int, like: Tensor) -> tuple[KVCache, KVCache]:
-        made = tuple(KVCache(1, rows, 1, capacity, 2, no_rotary) for _ in range(2))
-        self.stores += [weakref.ref(cache.store) for cache in made]
-        return made
+        caches = tuple(KVCache(1, rows, 1, capacity, 2, no_rotary) for _ in range(2))
+        self.stores += [weakref.ref(cache.store) for cache in caches]
+        return caches
 
     def __call__(self, codes: Tensor, caches: Caches, prefix: object = None, run: Run = Run()) -> Tensor:
         if prefix is not None:  # a song of a batch: all are at the same step

@@ -42,10 +42,10 @@ def defined(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tenso
 def test_dense_attention_is_the_defined_one(way: str, dtype: torch.dtype, causal: bool):
     query, key, value = numbers(37, dtype)
     visible = torch.ones(37, 37, dtype=torch.bool)
-    wanted = defined(query, key, value, visible.tril() if causal else visible)
+    expected = defined(query, key, value, visible.tril() if causal else visible)
     made = WAYS[way](query, key, value, causal)
-    assert (made.dtype, made.shape) == (dtype, wanted.shape)
-    torch.testing.assert_close(made.float(), wanted, rtol=0, atol=LIMITS[dtype])
+    assert (made.dtype, made.shape) == (dtype, expected.shape)
+    torch.testing.assert_close(made.float(), expected, rtol=0, atol=LIMITS[dtype])
 
 
 @pytest.mark.parametrize("past", [0, 5, SPAN - 1, SPAN, 2 * SPAN - 1])
@@ -60,8 +60,8 @@ def test_a_step_over_a_fixed_cache_attends_to_what_was_written(way: str, dtype: 
     present = cache.extend(0, both[:, :, :, past : past + 1])
     made = WAYS[way](query[:, :, :1], *present, False, shared.mask)
     seen = (x[:, :, : past + 1] for x in (keys, values))
-    wanted = defined(query[:, :, :1], *seen, torch.ones(1, past + 1, dtype=torch.bool))
-    torch.testing.assert_close(made.float(), wanted, rtol=0, atol=LIMITS[dtype])
+    expected = defined(query[:, :, :1], *seen, torch.ones(1, past + 1, dtype=torch.bool))
+    torch.testing.assert_close(made.float(), expected, rtol=0, atol=LIMITS[dtype])
 
 
 def fixed_cache(past: Tensor, layers: int = 1) -> FixedCache:

@@ -39,13 +39,18 @@ def texts(number: int, banned: tuple[int, ...] = ()) -> Conditions:
     return replace(plain, lyric=plain.lyric + 100 * number, style=plain.style + 50 * number)
 
 
-def wanted(number: int, frames: int = 14, seeds: tuple[int, ...] = (), banned: tuple[int, ...] = ()):
+def listed_song(number: int, frames: int = 14, seeds: tuple[int, ...] = (), banned: tuple[int, ...] = ()):
     """A song of a list."""
     request = SongRequest(f"song {number}", "", False)
     return BatchSong(request, texts(number, banned), frames, seeds or (10 * number,))
 
 
-SONGS = [wanted(1), wanted(2, 12, (7, 8), (3, 4)), wanted(3, 18, (1 << 63,), (5,)), wanted(4, 13)]
+SONGS = [
+    listed_song(1),
+    listed_song(2, 12, (7, 8), (3, 4)),
+    listed_song(3, 18, (1 << 63,), (5,)),
+    listed_song(4, 13),
+]
 
 
 def alone(model: LeLM, song: BatchSong, how: Sampling, execution: Execution = Execution()):
@@ -75,9 +80,9 @@ def exact() -> LeLM:
 def test_each_song_of_a_batch_is_what_it_is_alone(exact: LeLM, way: str, small_cache: bool):
     execution = Execution(small_cache=small_cache)
     made = in_batch(exact, SONGS, WAYS[way], execution)
-    wanted_ones = [take for song in SONGS for take in alone(exact, song, WAYS[way], execution)]
+    alone_takes = [take for song in SONGS for take in alone(exact, song, WAYS[way], execution)]
     assert len(made) == 5
-    for ours, theirs in zip(made, wanted_ones, strict=True):
+    for ours, theirs in zip(made, alone_takes, strict=True):
         assert_same(ours, theirs)
     assert len({tuple(take.raw[0, 0, :12].tolist()) for take in made}) > 3
 
@@ -104,23 +109,23 @@ def lelm() -> LeLM:
 
 def first_of(model: LeLM, how: Sampling, others: Sequence[BatchSong]) -> SongTokens:
     """The song under test, composed with others in a list of batches of four."""
-    made, *_ = compose_songs(model, [wanted(1), *others], 4, how, COMPOSER)
+    made, *_ = compose_songs(model, [listed_song(1), *others], 4, how, COMPOSER)
     assert isinstance(made, SongTokens)
     return made
 
 
 NEIGHBOURS = {
     "none": [],
-    "one": [wanted(5)],
-    "others": [wanted(n, seeds=(9,), banned=(n,)) for n in (6, 7, 8)],
-    "itself": [wanted(1)] * 3,
-    "of other limits": [wanted(6, 1), wanted(7, 20), wanted(8, 25)],
+    "one": [listed_song(5)],
+    "others": [listed_song(n, seeds=(9,), banned=(n,)) for n in (6, 7, 8)],
+    "itself": [listed_song(1)] * 3,
+    "of other limits": [listed_song(6, 1), listed_song(7, 20), listed_song(8, 25)],
 }
 
 
 @pytest.mark.parametrize("way", ["greedy", "all codes", "top_p"])
 def test_no_code_of_a_song_depends_on_its_neighbours(lelm: LeLM, way: str):
-    song = first_of(lelm, WAYS[way], [wanted(2), wanted(3), wanted(4)])
+    song = first_of(lelm, WAYS[way], [listed_song(2), listed_song(3), listed_song(4)])
     for name, others in NEIGHBOURS.items():
         assert torch.equal(song.codes, first_of(lelm, WAYS[way], others).codes), name
 
@@ -148,15 +153,15 @@ def test_logits_of_a_row_are_the_same_to_the_last_bit(lelm: LeLM, monkeypatch: p
 def test_a_list_of_single_songs_is_composed_as_ever(lelm: LeLM):
     for song in SONGS:
         (made,) = compose_songs(lelm, [song], 1, Sampling(), COMPOSER)
-        wanted_one = SongTokens.of(
+        alone_tokens = SongTokens.of(
             alone(lelm, song, Sampling()), song.seeds, song.request, Sampling(), COMPOSER
         )
-        assert torch.equal(made.codes, wanted_one.codes)
-        assert replace(made, codes=None) == replace(wanted_one, codes=None)
+        assert torch.equal(made.codes, alone_tokens.codes)
+        assert replace(made, codes=None) == replace(alone_tokens, codes=None)
 
 
 def test_tokens_say_how_each_song_was_made(lelm: LeLM):
-    songs = [wanted(1, 20, (4, 5)), wanted(2, 22, (6, 6))]
+    songs = [listed_song(1, 20, (4, 5)), listed_song(2, 22, (6, 6))]
     made = compose_songs(lelm, songs, 3, GREEDY, COMPOSER)
     for song, tokens in zip(songs, made, strict=True):
         assert (tokens.request, tokens.seeds) == (song.request, song.seeds)
@@ -203,7 +208,7 @@ def test_no_frame_beyond_a_songs_own_limit_is_told_under_way():
 
 def test_a_song_without_a_frame_leaves_the_others():
     script = Ends((None, 0, 5, 5))
-    songs = [replace(wanted(n, 8), conditions=any_conditions(script.config)) for n in range(3)]
+    songs = [replace(listed_song(n, 8), conditions=any_conditions(script.config)) for n in range(3)]
     first, second, third = compose_songs(script, songs, 4, GREEDY, COMPOSER)
     assert (first.lengths, third.lengths) == ((8,), (5,))
     assert isinstance(second, ValueError) and "before its first frame" in str(second)
@@ -233,7 +238,9 @@ def test_songs_that_would_not_go_the_same_steps_are_refused(lelm: LeLM):
         )
 
 
-@pytest.mark.parametrize("songs", [[], SONGS[:2], [wanted(1)] * 3], ids=["none", "other takes", "too many"])
+@pytest.mark.parametrize(
+    "songs", [[], SONGS[:2], [listed_song(1)] * 3], ids=["none", "other takes", "too many"]
+)
 def test_what_is_no_batch_is_refused(lelm: LeLM, songs: list[BatchSong]):
     with pytest.raises(ValueError, match="A batch has 1 to 2 songs, all with the same number of takes"):
         compose_songs(lelm, songs, 2, GREEDY, COMPOSER)

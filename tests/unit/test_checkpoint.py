@@ -307,8 +307,8 @@ def test_a_folded_batch_norm_computes_the_same(bias):
 def test_latent_statistics_are_mean_and_deviation_of_the_samples():
     samples = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)) * 3 + 2
     found = layout_module.latent_statistics(torch.tensor([200.0]), samples.sum(0), samples.square().sum(0))
-    wanted = torch.stack((samples.mean(0), samples.std(0, correction=0)))
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    expected = torch.stack((samples.mean(0), samples.std(0, correction=0)))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0.0, 9.0])

@@ -32,8 +32,8 @@ def run(script: Script, frames: int = FRAMES, sampling: Sampling = GREEDY, **opt
 def test_a_song_that_never_ends_fills_the_limit():
     script = song_script((None, None, None))
     song = run(script)
-    wanted = torch.arange(FRAMES) + 100 * torch.arange(3)[:, None]
-    assert torch.equal(song.codes[0], wanted)
+    expected = torch.arange(FRAMES) + 100 * torch.arange(3)[:, None]
+    assert torch.equal(song.codes[0], expected)
     assert (song.ended, song.steps, script.prefixes) == (False, steps_for(FRAMES, DELAYS), 1)
 
 

@@ -210,15 +210,15 @@ def test_a_number_too_large_for_fp16_is_refused_and_leaves_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("wanted", MODELS)
-def test_the_part_in_the_file_is_named_where_another_is_wanted(tmp_path: Path, kind: str, wanted: str):
+@pytest.mark.parametrize("needed", MODELS)
+def test_the_part_in_the_file_is_named_where_another_is_wanted(tmp_path: Path, kind: str, needed: str):
     path = written(tmp_path / "part.safetensors", kind, filled(kind))
-    if kind == wanted:
+    if kind == needed:
         return
     with pytest.raises(CheckpointError) as error:
-        MODELS[wanted][3](path)
+        MODELS[needed][3](path)
     assert str(error.value) == (
-        f"{tmp_path.name}/part.safetensors holds a {kind}; choose a file that holds a {wanted}."
+        f"{tmp_path.name}/part.safetensors holds a {kind}; choose a file that holds a {needed}."
     )
 
 

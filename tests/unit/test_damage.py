@@ -80,22 +80,22 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("wanted", MODELS)
-@pytest.mark.parametrize("given", [*MODELS, "1rvq tokenizer", "HTDemucs separator"])
-def test_another_kind_of_file_is_named(wanted: str, given: str):
-    model, layout = MODELS[wanted]
+@pytest.mark.parametrize("needed", MODELS)
+@pytest.mark.parametrize("chosen", [*MODELS, "1rvq tokenizer", "HTDemucs separator"])
+def test_another_kind_of_file_is_named(needed: str, chosen: str):
+    model, layout = MODELS[needed]
     names = {
         "1rvq tokenizer": ["rvq_bestrq_emb.quantizers.0.codebook.weight", "bestrq.model.cls_token"],
         "HTDemucs separator": ["crosstransformer.norm_in.weight", "encoder.0.conv.weight"],
     }
-    if given in MODELS:
-        names[given] = [name for source in MODELS[given][1].sources.values() for name in source.names]
-    assert released.kind_of(names[given]) == given
-    if wanted == given:
+    if chosen in MODELS:
+        names[chosen] = [name for source in MODELS[chosen][1].sources.values() for name in source.names]
+    assert released.kind_of(names[chosen]) == chosen
+    if needed == chosen:
         return
     with pytest.raises(CheckpointError) as refusal:
-        released.check({name: torch.zeros(1) for name in names[given]}, layout, model)
+        released.check({name: torch.zeros(1) for name in names[chosen]}, layout, model)
     assert (
         str(refusal.value)
-        == f"This file is a {given}; the {wanted} needs {kinds.MODELS[layout.kind].file}."
+        == f"This file is a {chosen}; the {needed} needs {kinds.MODELS[layout.kind].file}."
     )

@@ -36,8 +36,8 @@ def test_every_code_stands_at_its_step_and_the_rest_is_empty(frames, delays):
     for stream, shift in enumerate(delays):
         for step in range(sequence.shape[1]):
             frame = step - 1 - shift
-            wanted = int(codes[stream, frame]) if 0 <= frame < frames else EMPTY
-            assert int(sequence[stream, step]) == wanted
+            expected = int(codes[stream, frame]) if 0 <= frame < frames else EMPTY
+            assert int(sequence[stream, step]) == expected
 
 
 @pytest.mark.parametrize(("frames", "delays"), CASES)

@@ -54,11 +54,11 @@ def test_a_layer_multiplies_by_its_rounded_weights_in_float32(
     weight, x = random(width_out, width_in), random(2, rows, width_in, seed=2)
     bias = random(width_out, seed=3) if biased else None
     made = layer_of(weight, bias)(x)
-    wanted = nn.functional.linear(
+    expected = nn.functional.linear(
         x.double(), weight.half().double(), None if bias is None else bias.double()
     )
     assert (made.dtype, made.shape) == (torch.float32, (2, rows, width_out))
-    assert (made - wanted).abs().max() < 1e-6 * width_in**0.5 * 10
+    assert (made - expected).abs().max() < 1e-6 * width_in**0.5 * 10
 
 
 def test_a_strided_batch_is_taken_as_it_is():
@@ -103,9 +103,9 @@ def test_an_int8_layer_rounds_x_by_less_than_bf16_would(rows: int, width_out: in
     assert torch.equal(layer.matrix(), numbers)
     assert torch.equal(layer.scale.data, scale)
     exact = int8.dequantise(numbers, scale).double().t()
-    made, wanted = layer(x), x.double() @ exact
+    made, expected = layer(x), x.double() @ exact
     assert (made.dtype, made.shape) == (torch.float32, (2, rows, width_out))
-    assert (made - wanted).norm() < (x.bfloat16().double() @ exact - wanted).norm() / 5
+    assert (made - expected).norm() < (x.bfloat16().double() @ exact - expected).norm() / 5
 
 
 def test_no_sum_of_an_int8_layer_overflows():
@@ -168,8 +168,8 @@ def test_a_released_file_is_rounded_as_it_loads(tmp_path: Path):
     checkpoints.load_weights(plain, tmp_path / "model.pt", LAYOUT)
     checkpoints.load_weights(model, tmp_path / "model.pt", LAYOUT)
     for name, tensor in plain.state_dict().items():
-        wanted = tensor.half().float() if weights.is_packed(model, name) else tensor
-        assert torch.equal(weights.value(model, name), wanted), name
+        expected = tensor.half().float() if weights.is_packed(model, name) else tensor
+        assert torch.equal(weights.value(model, name), expected), name
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])

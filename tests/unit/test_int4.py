@@ -154,12 +154,12 @@ def test_a_file_of_half_bytes_fits_other_models(tmp_path: Path, into: type[nn.Mo
     other = loaded(path, into)
     name = "stage1.blocks.0.down"
     layer = model.get_submodule(name)
-    wanted = int4.dequantise(layer.weight, layer.scale)[:, : tiny.LELM.inner]
+    expected = int4.dequantise(layer.weight, layer.scale)[:, : tiny.LELM.inner]
     made = other.get_submodule(name)
     if into is not None:
-        wanted = int8.dequantise(*int8.quantise(wanted))
+        expected = int8.dequantise(*int8.quantise(expected))
     stands_for = made.weight if into is None else int8.dequantise(made.weight, made.scale)
-    assert torch.equal(stands_for, wanted)
+    assert torch.equal(stands_for, expected)
 
 
 @pytest.mark.parametrize("linear", [None, Int8Linear])

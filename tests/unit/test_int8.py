@@ -143,9 +143,9 @@ def test_a_matrix_is_dequantised_block_by_block(
     numbers, scale = int8.quantise(torch.randn(37, 48, generator=random))
     x = torch.randn(20, 48, generator=random).to(dtype)
     made = quantised.by_blocks(x, numbers, scale, int8.dequantise)
-    wanted = x.double() @ int8.dequantise(numbers, scale).double().t()
+    expected = x.double() @ int8.dequantise(numbers, scale).double().t()
     assert (made.shape, made.dtype) == ((20, 37), dtype)
-    assert relative(made, wanted.float()) < 2 * torch.finfo(dtype).eps
+    assert relative(made, expected.float()) < 2 * torch.finfo(dtype).eps
 
 
 def test_sums_of_bytes_that_fp16_could_not_hold_are_scaled_first():

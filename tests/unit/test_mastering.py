@@ -36,8 +36,8 @@ def test_with_everything_off_nothing_changes_to_the_bit(cut: bool):
 
 def test_where_there_is_nothing_to_do_nothing_changes_to_the_bit():
     quiet = noise(1, level=0.02)
-    wanted = Finish(silence=-60, fade=0.5, ceiling=-1)
-    assert torch.equal(finish(quiet, RATE, wanted, [False]), quiet)
+    settings = Finish(silence=-60, fade=0.5, ceiling=-1)
+    assert torch.equal(finish(quiet, RATE, settings, [False]), quiet)
 
 
 def test_all_steps_together_give_what_each_promises():
@@ -52,17 +52,17 @@ def test_all_steps_together_give_what_each_promises():
 @pytest.mark.parametrize("channels", [1, 2])
 def test_silence_survives_everything(channels: int):
     sound = torch.zeros(1, channels, SECOND)
-    wanted = Finish(silence=-60, fade=2, loudness=-14, ceiling=-1)
-    assert torch.equal(finish(sound, RATE, wanted, [True]), sound)
+    settings = Finish(silence=-60, fade=2, loudness=-14, ceiling=-1)
+    assert torch.equal(finish(sound, RATE, settings, [True]), sound)
 
 
 def test_songs_of_a_batch_are_finished_each_for_itself():
     long, short = noise(2, seed=1), torch.cat((noise(1, level=0.01, seed=2), silence(1)), dim=-1)
-    wanted = Finish(silence=-60, fade=0.5, loudness=-20)
-    both = finish(torch.cat((long, short)), RATE, wanted, [False, True])
+    settings = Finish(silence=-60, fade=0.5, loudness=-20)
+    both = finish(torch.cat((long, short)), RATE, settings, [False, True])
     assert both.shape == (2, 2, 2 * SECOND)
-    assert torch.equal(both[:1], finish(long, RATE, wanted, [False]))
-    alone = finish(short, RATE, wanted, [True])
+    assert torch.equal(both[:1], finish(long, RATE, settings, [False]))
+    alone = finish(short, RATE, settings, [True])
     assert torch.equal(both[1:, :, : alone.shape[-1]], alone)
     assert not both[1, :, alone.shape[-1] :].any()
 

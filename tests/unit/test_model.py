@@ -83,13 +83,13 @@ def test_guidance_rows_do_not_hear_each_other(model):
 
 def test_the_song_hears_lyric_structure_prompt_and_style(model):
     codes, before = some_codes(2), asked()
-    wanted = one_pass(model, codes)
+    expected = one_pass(model, codes)
     for field in ("lyric", "structure", "prompt", "style"):
         changed = getattr(before, field).clone()
         changed[..., 3] -= 1
         prefix = model.condition(replace(before, **{field: changed}))
         logits = model(codes, model.caches(2, CONFIG.prefix_length + 2, prefix.stage1), prefix)
-        assert float((logits - wanted).abs().max()) > 1e-6, field
+        assert float((logits - expected).abs().max()) > 1e-6, field
 
 
 @pytest.mark.parametrize("track", range(3))
@@ -172,8 +172,8 @@ def test_attention_is_the_weighted_mean_of_values(positions, causal):
     scores = query @ key.transpose(2, 3) / 8**0.5
     if causal:
         scores = scores.masked_fill(torch.ones(7, 7).triu(1).bool(), -torch.inf)
-    wanted = (scores.softmax(-1) @ value).transpose(1, 2).reshape(2, positions, 24)
-    torch.testing.assert_close(sdpa(query, key, value, causal), wanted)
+    expected = (scores.softmax(-1) @ value).transpose(1, 2).reshape(2, positions, 24)
+    torch.testing.assert_close(sdpa(query, key, value, causal), expected)
 
 
 def test_rotation_keeps_lengths_and_moves_all_queries_and_keys_but_the_first():
@@ -205,9 +205,9 @@ def test_rotation_pairs_an_element_with_the_one_half_further():
     x[..., 1] = 1
     turned = rotate(x, factors(rotary_table(3, 1, 8, 1e4, LIKE)))[0, 0, 0, 0]
     angle = torch.tensor(3 * 1e4 ** (-2 / 8))
-    wanted = torch.zeros(8)
-    wanted[1], wanted[5] = angle.cos(), angle.sin()
-    torch.testing.assert_close(turned, wanted)
+    expected = torch.zeros(8)
+    expected[1], expected[5] = angle.cos(), angle.sin()
+    torch.testing.assert_close(turned, expected)
 
 
 def test_a_table_may_start_anywhere():
@@ -218,7 +218,7 @@ def test_a_table_may_start_anywhere():
 def test_bfloat16_stays_near_float32(model):
     small = LeLM(CONFIG, dtype=torch.bfloat16)
     small.load_state_dict(model.state_dict())
-    wanted, logits = one_pass(model, some_codes(5)), one_pass(small, some_codes(5))
+    expected, logits = one_pass(model, some_codes(5)), one_pass(small, some_codes(5))
     assert logits.dtype == torch.bfloat16
-    error = (logits.float() - wanted).std() / wanted.std()
+    error = (logits.float() - expected).std() / expected.std()
     assert 0 < error < 0.05

@@ -180,11 +180,11 @@ def test_packed_numbers_are_looked_at_too(
     file.path.write_bytes(content)
     for dtype in (torch.float32, torch.float16):
         model = file.model(device="meta", dtype=dtype)
-        wanted = words or (dtype == torch.float16 and "too large for fp16")
-        if not wanted:
+        reason = words or (dtype == torch.float16 and "too large for fp16")
+        if not reason:
             open_checkpoint(file.path).load_into(model, file.layout, "cpu")
             continue
-        with pytest.raises(CheckpointError, match=f"main.blk.0.ffn_down.weight holds .*{wanted}"):
+        with pytest.raises(CheckpointError, match=f"main.blk.0.ffn_down.weight holds .*{reason}"):
             open_checkpoint(file.path).load_into(model, file.layout, "cpu")
 
 

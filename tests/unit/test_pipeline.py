@@ -77,13 +77,13 @@ def one_by_one(run: Run, renderer: Renderer, **options) -> tuple[list[Compositio
     return takes, rendering_of(renderer, len(takes), **options).finish(songs) if songs else []
 
 
-def assert_same(made: Made, wanted: tuple[list[Composition], list[SongLatents]]) -> None:
+def assert_same(made: Made, expected: tuple[list[Composition], list[SongLatents]]) -> None:
     takes, latents = made
-    for ours, theirs in zip(takes, wanted[0], strict=True):
+    for ours, theirs in zip(takes, expected[0], strict=True):
         assert torch.equal(ours.codes, theirs.codes)
         assert (ours.ended, ours.steps) == (theirs.ended, theirs.steps)
     assert list(latents) == [n for n, take in enumerate(takes) if take.codes.shape[2]]
-    for ours, theirs in zip(latents.values(), wanted[1], strict=True):
+    for ours, theirs in zip(latents.values(), expected[1], strict=True):
         assert torch.equal(ours.samples, theirs.samples)
         assert torch.equal(ours.tail, theirs.tail)
         assert ours.prompt_frames == theirs.prompt_frames

@@ -150,8 +150,8 @@ def test_a_prompt_has_the_clips_sound_and_codes_without_the_track_not_asked_for(
         ("vocal", 1, SILENT_VOCAL),
         ("accompaniment", 2, SILENT_ACCOMPANIMENT),
     ):
-        wanted = torch.full((1, 4), none) if name in silent else codes[:, stream, :4]
-        assert torch.equal(getattr(prompt, name), wanted)
+        expected = torch.full((1, 4), none) if name in silent else codes[:, stream, :4]
+        assert torch.equal(getattr(prompt, name), expected)
 
 
 def noted(takes: list[int], seed: int) -> Noise:

@@ -56,8 +56,8 @@ def test_nothing_recent_changes_nothing():
 
 @pytest.mark.parametrize("temperature", [0.5, 0.8, 1.0, 2.0])
 def test_codes_are_drawn_as_often_as_softmax_says(temperature):
-    wanted = torch.softmax(LOGITS / temperature, dim=-1)
-    assert (shares(LOGITS, temperature) - wanted).abs().max() < 1e-3
+    expected = torch.softmax(LOGITS / temperature, dim=-1)
+    assert (shares(LOGITS, temperature) - expected).abs().max() < 1e-3
 
 
 def test_top_k_keeps_the_likeliest_in_proportion():

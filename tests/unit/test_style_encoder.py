@@ -97,8 +97,8 @@ def test_a_clip_that_is_no_whole_frames_hears_itself_again_after_its_end(encoder
     codes = encoded(encoder, clip)["vocal"]
     assert codes.shape == (1, 51)
     long = clip.repeat(1, 1, 40)[:, :, :CONTEXT].mean(dim=1)
-    wanted = encoder.quantizers["vocal"](encoder.features(long, "vocal"))
-    assert torch.equal(codes, wanted[:, :51])
+    expected = encoder.quantizers["vocal"](encoder.features(long, "vocal"))
+    assert torch.equal(codes, expected[:, :51])
 
 
 def test_a_clip_above_the_level_is_encoded_like_its_quieter_self(encoder: StyleEncoder):
@@ -221,9 +221,9 @@ def test_a_stem_of_another_length_is_refused():
 def test_the_stem_that_is_missing_is_the_rest_of_the_clip():
     clip, part = noise(1_000), noise(990, seed=1)
     padded = torch.nn.functional.pad(part, (0, 10))
-    for made, wanted in (
+    for made, expected in (
         (both_stems(clip, part, None), (padded, clip - padded)),
         (both_stems(clip, None, part), (clip - padded, padded)),
         (both_stems(clip, part, clip), (padded, clip)),
     ):
-        assert all(torch.equal(a, b) for a, b in zip(made, wanted, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))

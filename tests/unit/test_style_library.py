@@ -76,14 +76,14 @@ def test_styles_are_those_of_the_file_with_auto_first(spoken: Path, unspoken: Pa
 
 @pytest.mark.parametrize("language", [CHINESE, ENGLISH])
 def test_entries_are_of_the_style_and_language_asked_for_and_all_are_drawn(spoken: Path, language: str):
-    read, wanted = style_library.read_library(spoken), libraries.spoken()["Pop"][language]
+    read, expected = style_library.read_library(spoken), libraries.spoken()["Pop"][language]
     picks = [style_library.pick(read, "Pop", language, seed) for seed in SEEDS]
     numbers = {int(pick.name.split()[1]) for pick in picks}
-    assert numbers == set(range(1, len(wanted) + 1))
+    assert numbers == set(range(1, len(expected) + 1))
     for pick in picks:
-        assert torch.equal(pick.codes, wanted[int(pick.name.split()[1]) - 1])
+        assert torch.equal(pick.codes, expected[int(pick.name.split()[1]) - 1])
         assert pick.codes.dtype == torch.int64
-        assert pick.name.endswith(f"of {len(wanted)}, {language}")
+        assert pick.name.endswith(f"of {len(expected)}, {language}")
 
 
 def test_without_a_language_entries_of_all_are_drawn(spoken: Path):

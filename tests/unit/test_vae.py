@@ -55,8 +55,8 @@ def test_snake_is_x_and_a_squared_sine():
     snake.beta.copy_(torch.tensor([0.3, -0.4]))
     x = torch.linspace(-3, 3, 11).repeat(1, 2, 1)
     for channel, (alpha, beta) in enumerate([(1.0, 1.3498588), (2.0137527, 0.6703200)]):
-        wanted = x[0, channel] + torch.sin(alpha * x[0, channel]) ** 2 / beta
-        torch.testing.assert_close(snake(x)[0, channel], wanted)
+        expected = x[0, channel] + torch.sin(alpha * x[0, channel]) ** 2 / beta
+        torch.testing.assert_close(snake(x)[0, channel], expected)
 
 
 def plainly(model: Vae, x: torch.Tensor) -> torch.Tensor:

@@ -12,19 +12,21 @@ torchaudio = pytest.importorskip("torchaudio")
 RATES = [(48_000, 24_000), (44_100, 48_000), (32_000, 48_000), (16_000, 48_000), (96_000, 48_000)]
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [*RATES, (48_000, 44_100), (11_025, 48_000), (22_050, 24_000)])
+@pytest.mark.parametrize(
+    ("rate", "target_rate"), [*RATES, (48_000, 44_100), (11_025, 48_000), (22_050, 24_000)]
+)
 @pytest.mark.parametrize("samples", [1, 500, 44_101])
-def test_the_numbers_are_torchaudios(rate: int, wanted: int, samples: int):
+def test_the_numbers_are_torchaudios(rate: int, target_rate: int, samples: int):
     audio = random(2, 3, samples).double()
-    theirs = torchaudio.transforms.Resample(rate, wanted, dtype=torch.float64)(audio)
-    torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=1e-9)
+    theirs = torchaudio.transforms.Resample(rate, target_rate, dtype=torch.float64)(audio)
+    torch.testing.assert_close(resample(audio, rate, target_rate), theirs, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("rate", "wanted"), RATES)
-def test_float32_is_as_near_as_torchaudios_rounded_moments_allow(rate: int, wanted: int):
+@pytest.mark.parametrize(("rate", "target_rate"), RATES)
+def test_float32_is_as_near_as_torchaudios_rounded_moments_allow(rate: int, target_rate: int):
     audio = random(2, 5_000)
-    theirs = torchaudio.transforms.Resample(rate, wanted)(audio)
-    torch.testing.assert_close(resample(audio, rate, wanted), theirs, rtol=0, atol=5e-5)
+    theirs = torchaudio.transforms.Resample(rate, target_rate)(audio)
+    torch.testing.assert_close(resample(audio, rate, target_rate), theirs, rtol=0, atol=5e-5)
 
 
 def test_a_clip_longer_than_a_block_has_no_seam():
@@ -36,10 +38,10 @@ def test_a_clip_longer_than_a_block_has_no_seam():
 def test_rates_without_a_common_divisor_keep_pitch_and_length():
     rate, tone = 44_101, 1_000.0
     audio = torch.sin(2 * torch.pi * tone * torch.arange(rate) / rate)
-    wanted = torch.sin(2 * torch.pi * tone * torch.arange(48_000) / 48_000)
+    expected = torch.sin(2 * torch.pi * tone * torch.arange(48_000) / 48_000)
     made = resample(audio, rate, 48_000)
-    assert made.shape == wanted.shape
-    torch.testing.assert_close(made[500:-500], wanted[500:-500], rtol=0, atol=2e-3)
+    assert made.shape == expected.shape
+    torch.testing.assert_close(made[500:-500], expected[500:-500], rtol=0, atol=2e-3)
 
 
 def test_an_equal_rate_changes_nothing():

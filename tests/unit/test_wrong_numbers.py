@@ -250,12 +250,12 @@ def test_a_matrix_that_is_turned_is_copied_once_and_no_more(build):
     """As it was before its numbers were looked at."""
     stored = torch.ones(2_000, 2_000)
     model = nn.Linear(2_000, 2_000, bias=False, device="meta", dtype=torch.float16)
-    wanted = Layout(Kind.VAE, {"weight": layout.Source(("a",), build)}, ())
-    most = peak(lambda: released.load(model, lambda: {"a": stored}, wanted, "cpu"))
+    layout_of_one = Layout(Kind.VAE, {"weight": layout.Source(("a",), build)}, ())
+    most = peak(lambda: released.load(model, lambda: {"a": stored}, layout_of_one, "cpu"))
     assert most < 1.6 * stored.nbytes
 
 
 def test_names_and_shapes_alone_can_still_be_loaded():
-    build, wanted, _ = MODELS[Kind.VAE]
+    build, vae_layout, _ = MODELS[Kind.VAE]
     tensors = {name: t.to("meta") for name, t in released_plain(Kind.VAE).items()}
-    released.load(build(device="meta"), lambda: tensors, wanted)
+    released.load(build(device="meta"), lambda: tensors, vae_layout)

@@ -56,7 +56,7 @@ def render(report: Report, setting: Setting) -> None:
         "fp32 with TF32": Way(around=partial(tf32, True)),
     }
     errors: dict[str, float] = {}
-    wanted: dict[str, Tensor] = {}
+    exact_latents: dict[str, Tensor] = {}
     for name, way in ways.items():
         with report.case(f"renderer {name}"):
             model = copied(exact, Renderer(config, device="meta", dtype=way.dtype))
@@ -68,7 +68,7 @@ def render(report: Report, setting: Setting) -> None:
             with way.around():
                 made = window().float()
                 spent = 1e3 * median(seconds(window) for _ in range(ROUNDS))
-            errors[name] = off(made, wanted.setdefault(EXACT, made))
+            errors[name] = off(made, exact_latents.setdefault(EXACT, made))
             most = WINDOW_MS if name == HALF else None
             step = f"{spent / RENDER_STEPS:.2f} ms a step"
             report.add(f"renderer {name}: a window", spent, "ms", most=most, note=step)
@@ -88,7 +88,7 @@ def decode(report: Report, setting: Setting) -> None:
         "fp32 (auto) in released chunks": (Way(around=partial(tf32, True)), None),
         "fp16": (Way(setting.dtype("fp16")), config.window),
     }
-    wanted: dict[str, Tensor] = {}
+    exact_sound: dict[str, Tensor] = {}
     for name, (way, chunk) in ways.items():
         with report.case(f"VAE {name}"):
             model = copied(exact, Vae(setting.vae, device="meta", dtype=way.dtype))
@@ -97,11 +97,11 @@ def decode(report: Report, setting: Setting) -> None:
                 made = work().float()
                 spent = 1e3 * median(seconds(work) for _ in range(ROUNDS))
             report.add(f"VAE {name}: a window", spent, "ms")
-            error = off(made, wanted.setdefault(EXACT, made))
+            error = off(made, exact_sound.setdefault(EXACT, made))
             report.add(f"VAE {name}: error", error, "of fp32's sound")
             del model
 
 
-def off(made: Tensor, wanted: Tensor) -> float:
-    """The error's size relative to what is wanted; NaN where numbers are none."""
-    return ((made - wanted).norm() / wanted.norm()).item()
+def off(made: Tensor, exact: Tensor) -> float:
+    """The error's size relative to the exact numbers; NaN where numbers are none."""
+    return ((made - exact).norm() / exact.norm()).item()

@@ -117,7 +117,7 @@ def by_few_bits(multiply: Callable[..., Tensor], numbers: Sequence[tuple[Tensor,
     return lambda x, n: multiply(x, *numbers[n])
 
 
-def checked(product: Product, x: Tensor, wanted: Tensor) -> float:
+def checked(product: Product, x: Tensor, expected: Tensor) -> float:
     """How far the product by the first matrix is off, of its deviation.
 
     Raises:
@@ -128,7 +128,7 @@ def checked(product: Product, x: Tensor, wanted: Tensor) -> float:
         raise ValueError("the product has numbers that are none")
     if not all(torch.equal(once, other) for other in others):
         raise ValueError("the same product has other bits the next time")
-    return ((once.float() - wanted).norm() / wanted.norm()).item()
+    return ((once.float() - expected).norm() / expected.norm()).item()
 
 
 def microseconds(call: Callable[[int], Tensor], count: int, dry: bool) -> float:

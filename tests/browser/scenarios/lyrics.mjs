@@ -16,8 +16,8 @@ async function withLyrics(page, ...others) {
 }
 
 // Resolves when a locator shows a text.
-async function shows(locator, wanted) {
-  await locator.filter({ hasText: wanted }).first().waitFor();
+async function shows(locator, shown) {
+  await locator.filter({ hasText: shown }).first().waitFor();
 }
 
 export async function faulty_lyrics_are_named_by_line_and_tidy_heals_and_undo_brings_them_back(page) {
@@ -57,13 +57,13 @@ export async function an_inserted_section_cuts_no_line_and_leaves_no_words_witho
     ["night", "inst-short", "[verse]\nGood morning\nGood night\n\n[inst-short]\n\n\n[chorus]\nla la"],
     ["", "outro-short", `${song}\n\n[outro-short]\n`],
   ];
-  for (const [cursor, tag, wanted] of cases) {
+  for (const [cursor, tag, edited] of cases) {
     await text(page).fill(song);
     await page.waitForFunction(() => document.querySelectorAll(".levo-block").length === 2);
     const at = cursor ? song.indexOf(cursor) : song.length;
     await text(page).evaluate((area, at) => area.setSelectionRange(at, at), at);
     await page.getByRole("button", { name: `Insert [${tag}]` }).click();
-    assert.equal(await text(page).inputValue(), wanted, `${tag} at ${cursor}`);
+    assert.equal(await text(page).inputValue(), edited, `${tag} at ${cursor}`);
     await page.keyboard.press("Control+z");
     assert.equal(await text(page).inputValue(), song, "one step undoes it");
   }
