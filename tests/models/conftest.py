@@ -1,0 +1,10 @@
+"""As unit tests, these run on one thread: they are whole models and programs, but small ones."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _on_one_thread(one_thread: None) -> None:
+    """For every test of this folder."""
