@@ -9,12 +9,15 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import support.pack  # noqa: F401
 import torch
+
+from levo import tiny
 
 if TYPE_CHECKING:
     from support.comfy_server import ComfyServer
@@ -65,6 +68,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def weights_drawn_once() -> Iterator[None]:
+    """Weights of tiny models follow from names and shapes: a process draws each once, then copies it."""
+    drawn = cache(tiny._weight)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "_weight", lambda name, shape: drawn(name, shape).clone())
+        yield
 
 
 @pytest.fixture(scope="session")

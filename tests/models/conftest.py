@@ -6,5 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _on_one_thread(one_thread: None) -> None:
+def _on_one_thread(one_thread: None, weights_drawn_once: None) -> None:
     """For every test of this folder."""

@@ -24,6 +24,7 @@ from support import gguf_files
 from support.released import released_tensors
 
 LELM = replace(tiny.LELM, max_seconds=270)
+FLOAT_LELM = replace(LELM, width=8, inner=24)  # floats have no blocks
 WIDE_LELM = replace(LELM, width=256, inner=512, layers=1)  # K types have blocks of 256
 DECODER_LAYOUT = partial(released.vae_layout, encodes=False)
 
@@ -61,8 +62,8 @@ def lelm_tensors(config: LelmConfig) -> dict[str, Tensor]:
 def write_lelm(
     path: Path, kind: str, config: LelmConfig | None = None, dialect: str = "levo2", **changes: object
 ) -> Written:
-    """LeLM; tables of K types are wide. Metadata may be `said` otherwise."""
-    config = config or (WIDE_LELM if "K" in kind else LELM)
+    """LeLM; tables of K types are wide, those of floats narrow. Metadata may be `said` otherwise."""
+    config = config or (WIDE_LELM if "K" in kind else LELM if "Q" in kind else FLOAT_LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
     originals = lelm_tensors(config)
     if dialect == "levo2":

@@ -135,7 +135,7 @@ def config_json(config: LelmConfig, kind: str) -> dict[str, Any]:
 
 def write(folder: Path, kind: str, config: LelmConfig | None = None, shards: bool = True) -> WrittenMlx:
     """A small LeLM in a type: bf16, fp16, fp32, 8-bit or 4-bit."""
-    config = config or (gguf_models.LELM if kind in DTYPES else GROUPED_LELM)
+    config = config or (gguf_models.FLOAT_LELM if kind in DTYPES else GROUPED_LELM)
     model, layout = partial(LeLM, config), released.lelm_layout(config)
     originals = gguf_models.lelm_tensors(config)
     originals["layer2_emb.0.weight"] = gguf_models.random("unused", (8, config.width))

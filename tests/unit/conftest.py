@@ -12,7 +12,7 @@ import torch
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _modules_on_one_thread() -> Iterator[None]:
+def _modules_on_one_thread(weights_drawn_once: None) -> Iterator[None]:
     """For the fixtures of modules, which are made before those of their tests."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -122,13 +122,16 @@ def test_a_loaded_folder_is_saved_as_one_file_of_ours(folders, tmp_path: Path):
 
 
 def test_released_files_in_shards_are_read_too(tmp_path: Path):
-    model, layout = LeLM(gguf_models.LELM, device="meta"), released.lelm_layout(gguf_models.LELM)
-    tensors = gguf_models.lelm_tensors(gguf_models.LELM)
+    model, layout = (
+        LeLM(gguf_models.FLOAT_LELM, device="meta"),
+        released.lelm_layout(gguf_models.FLOAT_LELM),
+    )
+    tensors = gguf_models.lelm_tensors(gguf_models.FLOAT_LELM)
     path = mlx_models.write_shards(tmp_path, {f"audiolm.{name}": t for name, t in tensors.items()})
     (found,) = [f for f in Listing().files([tmp_path]) if f.part]
     assert found.part and (found.path, found.part.kind) == (path, Kind.LELM)
     open_checkpoint(path).load_into(model, layout, "cpu")
-    right = LeLM(gguf_models.LELM, device="meta")
+    right = LeLM(gguf_models.FLOAT_LELM, device="meta")
     released.load(right, lambda: tensors, layout, "cpu")
     assert all(torch.equal(model.state_dict()[name], t) for name, t in right.state_dict().items())
 

@@ -199,7 +199,7 @@ def test_padding_of_the_flow_is_less_than_a_block(tmp_path: Path):
 
 # Metadata ------------------------------------------------------------------------------------------------
 
-LELM_VALUES = gguf_files.lelm_values(gguf_models.LELM)
+LELM_VALUES = gguf_files.lelm_values(gguf_models.FLOAT_LELM)
 ABSURD: dict[str, Mapping[str, Any]] = {
     "no layers": {"levo2.main.block_count": 0},
     "a billion layers": {"levo2.main.block_count": 1_000_000_000},
