@@ -20,7 +20,8 @@ VOCAL, ACCOMPANIMENT = 4_000, 10_000  # the first codes of notes and of chords
 PITCHES = 20  # ten of a low voice, then ten of a high one
 VOWELS = ("a", "e", "i", "o", "u")
 STEADY, HARD, SOFT, RELEASE = range(4)  # a frame of a note; HARD and SOFT begin it, RELEASE ends it
-NOTES = 4 * PITCHES * len(VOWELS)
+NOTE_SHAPE = (4, PITCHES, len(VOWELS))
+NOTES = int(np.prod(NOTE_SHAPE))
 
 CHORDS = ("I", "iii", "IV", "V", "vi")
 STRUCK, RINGING, FADED = range(3)  # frames since a chord was struck: none, one or two, more
@@ -98,7 +99,7 @@ def note_of(code: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stage, pitch (-1 where nothing is sung) and vowel of vocal codes."""
     note = code - VOCAL
     is_note = (note >= 0) & (note < NOTES)
-    stage, pitch, vowel = np.unravel_index(np.where(is_note, note, 0), (4, PITCHES, len(VOWELS)))
+    stage, pitch, vowel = np.unravel_index(np.where(is_note, note, 0), NOTE_SHAPE)
     return stage, np.where(is_note, pitch, -1), vowel
 
 

@@ -58,14 +58,16 @@ def lelm_tensors(model: SmallLeLM) -> tuple[dict[str, Tensor], dict[str, Rows]]:
 
 
 def renderer_tensors(model: SmallRenderer) -> tuple[dict[str, Tensor], dict[str, Rows]]:
-    names = {"vocal_book": "vocal.codebook", "vocal_out": "vocal.out"}
-    names |= {"band_book": "accompaniment.codebook", "band_out": "accompaniment.out"}
-    tensors = {}
+    names = {"vocal_out": "vocal.out", "band_out": "accompaniment.out"}
+    books = {"vocal.codebook.weight": model.vocal_book, "accompaniment.codebook.weight": model.band_book}
+    tensors = {name: book.weight for name, book in books.items()}
     for name, tensor in model.state_dict().items():
         head, _, rest = name.partition(".")
-        tensors["statistics.weight" if name == "statistics" else f"{names.get(head, head)}.{rest}"] = tensor
-    books = ("vocal.codebook.weight", "accompaniment.codebook.weight")
-    return tensors, dict(zip(books, model.rows, strict=True))
+        if head == "statistics":
+            tensors["statistics.weight"] = tensor
+        elif not head.endswith("_book"):
+            tensors[f"{names.get(head, head)}.{rest}"] = tensor
+    return tensors, {name: book.rows for name, book in books.items()}
 
 
 def vae_tensors(vae: Vae) -> tuple[dict[str, Tensor], dict[str, Rows]]:

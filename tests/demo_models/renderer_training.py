@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,15 +27,43 @@ ROWS = 2  # windows a step
 DRUMMED = 8  # the weight of frames with drums, which are few: of a snare one in a hundred
 
 
+class CodeBook(nn.Module):
+    """Rows of a code book in use: each a row of its own and one for every part that its code tells of.
+
+    A snare is so learned from all chords that it falls on, and not for each of them anew.
+    """
+
+    def __init__(self, first: int, shape: tuple[int, ...], rows: Rows, width: int):
+        super().__init__()
+        self.rows = rows
+        self.own = nn.Embedding(rows.count, width)
+        self.parts = nn.Embedding(sum(shape) + 1, width)
+        nn.init.zeros_(self.parts.weight)
+        number = rows.used - first
+        told = (number >= 0) & (number < math.prod(shape))
+        index = torch.stack(torch.unravel_index(number.clamp(0, math.prod(shape) - 1), shape), dim=1)
+        index = index + torch.tensor([sum(shape[:n]) for n in range(len(shape))])
+        index[~told] = sum(shape)
+        self.parts_of = F.pad(index, (0, 0, 0, 1), value=sum(shape))  # [rows in use + 1, parts]
+
+    @property
+    def weight(self) -> Tensor:
+        """[rows in use + 1, width], as the model's own book has them."""
+        return self.own.weight + self.parts(self.parts_of).sum(1)
+
+    def forward(self, code: Tensor) -> Tensor:
+        return F.embedding(self.rows.place[code], self.weight)
+
+
 class SmallRenderer(nn.Module):
     """The model with small code books; its tensors have the model's names."""
 
     def __init__(self, config: RendererConfig):
         super().__init__()
         self.config = config
-        self.rows = [Rows(CODES, used) for used in stream_codes()[1:]]
-        books = [nn.Embedding(rows.count, config.code_width) for rows in self.rows]
-        self.vocal_book, self.band_book = books
+        vocal_rows, band_rows = (Rows(CODES, used) for used in stream_codes()[1:])
+        self.vocal_book = CodeBook(codes.VOCAL, codes.NOTE_SHAPE, vocal_rows, config.code_width)
+        self.band_book = CodeBook(codes.ACCOMPANIMENT, codes.CHORD_SHAPE, band_rows, config.code_width)
         self.vocal_out, self.band_out = (nn.Linear(config.code_width, config.condition) for _ in range(2))
         self.mask = nn.Embedding(3, config.mask)
         self.register_buffer(
@@ -58,9 +88,8 @@ class SmallRenderer(nn.Module):
 
     def condition(self, vocal: Tensor, band: Tensor) -> Tensor:
         """[B, T] codes of both tracks -> [B, T, 2 * condition width]."""
-        books = ((self.vocal_book, self.vocal_out), (self.band_book, self.band_out))
-        tracks = zip(books, self.rows, (vocal, band), strict=True)
-        return torch.cat([out(book(rows.place[code])) for (book, out), rows, code in tracks], dim=-1)
+        tracks = ((self.vocal_book, self.vocal_out, vocal), (self.band_book, self.band_out, band))
+        return torch.cat([out(book(code)) for book, out, code in tracks], dim=-1)
 
     def velocity(self, known_input: Tensor, noisy: Tensor, times: Tensor) -> Tensor:
         """[B, T, 64] of the flow, with gradients; the model's own works in place.

@@ -95,15 +95,33 @@ def test_the_renderer_is_trained_in_what_it_computes():
     torch.manual_seed(0)
     small = SmallRenderer(sizes.RENDERER)
     small.statistics[1] = 1
+    for book in (small.vocal_book, small.band_book):
+        torch.nn.init.normal_(book.parts.weight)
     model = Renderer(sizes.RENDERER)
     model.load_state_dict(whole(export.renderer_tensors(small), model))
     width = sizes.RENDERER.width
     known, noisy, times = torch.randn(2, 50, width - 64), torch.randn(2, 50, 64), torch.tensor([0.2, 0.7])
-    vocal, band = torch.full((1, 5), codes.VOCAL), torch.full((1, 5), codes.SILENT_ACCOMPANIMENT)
+    notes, chords = (torch.linspace(0, count - 1, 8).long() for count in (codes.NOTES, codes.CHORD_FRAMES))
+    vocal, band = codes.VOCAL + notes[None], codes.ACCOMPANIMENT + chords[None]
+    vocal[0, 2], band[0, 5] = codes.SILENT_VOCAL, codes.SILENT_ACCOMPANIMENT
     with torch.inference_mode():
         expected = model.flow(torch.cat((known, noisy), dim=-1), times)[..., -64:]
         assert torch.allclose(small.velocity(known, noisy, times), expected, atol=1e-4)
-        assert torch.allclose(small.condition(vocal, band), model.condition(vocal, band))
+        assert torch.allclose(small.condition(vocal, band), model.condition(vocal, band), atol=1e-5)
+
+
+def test_code_books_are_learned_by_what_codes_tell():
+    book = SmallRenderer(sizes.RENDERER).band_book
+    torch.nn.init.zeros_(book.own.weight)
+    book.parts.weight.data[:-1].normal_()
+    band = torch.tensor([codes.ACCOMPANIMENT + 7, codes.ACCOMPANIMENT + codes.CHORD_FRAMES - 4])
+    told = zip(codes.CHORD_SHAPE, codes.chord_of(band.numpy()), strict=True)
+    first, expected = 0, torch.zeros(2, sizes.RENDERER.code_width)
+    for count, part in told:
+        expected += book.parts.weight[first + torch.from_numpy(part)]
+        first += count
+    assert torch.allclose(book(band), expected)
+    assert not book(torch.tensor([codes.SILENT_ACCOMPANIMENT])).any()
 
 
 def whole(exported: tuple, model: torch.nn.Module) -> dict:
