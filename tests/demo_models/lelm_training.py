@@ -262,9 +262,6 @@ def decisive(song: composer.Song) -> Tensor:
     weights = torch.ones(3, len(song.frames) + 1, dtype=torch.long)
     weights[0, :-1][torch.from_numpy(codes.new_note_of(song.frames.codes()[0]) >= 0)] = MELODY
     weights[:, :DECISIVE_FRAMES] = DECISIVE
-    told = song.frames.codes()[0]
-    is_chord = (told >= codes.CHORD) & (told < codes.SUNG) & (song.frames.kind == codes.KINDS.index("end"))
-    weights[0, :-1][torch.from_numpy(is_chord)] = DECISIVE  # major or minor is told by where it rests
     for section in set(song.frames.section.tolist()):
         (sung,) = np.nonzero((song.frames.section == section) & (song.frames.pitch >= 0))
         if len(sung):

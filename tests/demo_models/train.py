@@ -28,7 +28,7 @@ from levo.kinds import Kind  # noqa: E402
 from levo.vae.oobleck import Vae  # noqa: E402
 
 TRAINING_SEED, TRAINING_SONGS = 10_000, 1_000
-STEPS = {"shell": 600, "heart": 3_000, "whole": 3_000, "encoder": 800, "renderer": 9_000, "lelm": 12_000}
+STEPS = {"shell": 600, "heart": 3_000, "whole": 3_000, "encoder": 800, "renderer": 9_000, "lelm": 10_800}
 SEEN_SONGS = 3_000  # whose codes the files hold rows for
 MOST_FRAMES = 1_200  # of a song that LeLM is taught
 
