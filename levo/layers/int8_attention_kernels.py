@@ -55,13 +55,11 @@ def attend(
         ALIGNED: the cache begins at a multiple of ALIGNMENT bytes.
     """
     head, run = tl.program_id(0), tl.program_id(1)
-    turned = (
-        pointer(turned_address, NUMBER, False) + head // heads * row_stride + head % heads * head_stride
-    )
+    turned = pointer(turned_address, NUMBER, False)
+    turned += head // heads * row_stride + head % heads * head_stride
     q = _row(turned, width, WIDTH) * factor
     new = tl.load(pointer(lengths_address, tl.int32, False) + head // heads) - 1
-    first = head.to(tl.int64) * capacity
-    half = tl.num_programs(0).to(tl.int64) * capacity  # from keys to values
+    first, half = head.to(tl.int64) * capacity, tl.num_programs(0).to(tl.int64) * capacity  # to the values
     largest, weights = tl.full((), LOWEST, tl.float32), tl.zeros((), tl.float32)
     sums = tl.zeros((WIDTH,), tl.float32)
     for block in range(RUN // BLOCK):
@@ -79,10 +77,7 @@ def attend(
         key -= _row(pointer(means_address, tl.float32, False) + head * width, width, WIDTH)
         key = _stored(key, numbers_address, scales_address, first + new, width, WIDTH)
         value = _stored(value, numbers_address, scales_address, half + first + new, width, WIDTH)
-        score = tl.sum(key * q, 0)
-        highest = tl.maximum(largest, score)
-        weight, old = tl.exp(score - highest), tl.exp(largest - highest)
-        sums, weights, largest = sums * old + weight * value, weights * old + weight, highest
+        sums, weights, largest = _added(sums, weights, largest, tl.sum(key * q, 0), value)
     out = pointer(sums_address, tl.float32, False)
     out += (run.to(tl.int64) * tl.num_programs(0) + head) * (WIDTH + 2)
     tl.store(out + tl.arange(0, WIDTH), sums)
@@ -95,6 +90,14 @@ def _row(start, width, WIDTH: tl.constexpr):
     """`width` numbers as floats, and zeros up to WIDTH."""
     column = tl.arange(0, WIDTH)
     return tl.load(start + column, mask=column < width, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _added(sums, weights, largest, score, value):
+    """Sums, weights and largest score with one more position."""
+    highest = tl.maximum(largest, score)
+    weight, old = tl.exp(score - highest), tl.exp(largest - highest)
+    return sums * old + weight * value, weights * old + weight, highest
 
 
 @triton.jit
