@@ -11,9 +11,9 @@ const nodes = new Set(); // those in a graph
 async function upload(node, file) {
   const body = new FormData();
   body.append("image", file); // the one upload route of ComfyUI, for every kind of file
-  const reply = await fetchApi("/upload/image", { method: "POST", body });
-  if (!reply.ok) {
-    const reason = `${reply.status} ${reply.statusText}`;
+  const reply = await fetchApi("/upload/image", { method: "POST", body }).catch(() => null);
+  if (!reply?.ok) {
+    const reason = reply ? `${reply.status} ${reply.statusText}` : t("the server does not answer");
     const detail = t("{file} was not uploaded ({reason}).", { file: file.name, reason });
     toast("error", "LeVo Load Tokens", detail);
     return;

@@ -46,6 +46,19 @@ export async function after_r_the_first_song_takes_the_place_of_none(page, url) 
   assert.equal((await queuedInputs(page, "LeVoLoadTokens")).file, "a song of mine.safetensors");
 }
 
+export async function an_upload_without_a_server_is_told(page) {
+  await onlyNodes(page, "LeVoLoadTokens");
+  await page.route("**/upload/image", (route) => route.abort("connectionrefused"));
+  const before = (await queuedInputs(page, "LeVoLoadTokens")).file;
+  const chooser = page.waitForEvent("filechooser");
+  await page.evaluate(() => app.graph._nodes[0].widgets.find(({ type }) => type === "button").callback());
+  const song = { name: "mine.safetensors", mimeType: "application/octet-stream", buffer: Buffer.from("a song") };
+  await (await chooser).setFiles(song);
+  const told = page.locator(".p-toast, li[data-state=open]").filter({ hasText: "LeVo Load Tokens" });
+  await told.getByText("mine.safetensors was not uploaded (the server does not answer).").waitFor();
+  assert.equal((await queuedInputs(page, "LeVoLoadTokens")).file, before);
+}
+
 export async function the_switch_of_the_licence_says_that_it_is_needed(page) {
   await onlyNodes(page, "LeVoDownloadModels");
   const labels = await page.evaluate(() => {
