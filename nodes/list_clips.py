@@ -9,24 +9,45 @@ from pathlib import Path
 
 from ..levo.batch.clips import require_clip
 from ..levo.batch.song_list import Hear, SongListError
+from ..levo.files.damage import unopened
+from ..levo.memory import ran_out_of_ram
 from .host import prompts, reporting
 
 STYLE_NODE = "LeVoStyleFromAudio"
+
+
+class NoAudioError(SongListError):
+    """A file that holds no sound which ComfyUI can read."""
 
 
 def sound(path: Path) -> dict:
     """A file as AUDIO.
 
     Raises:
-        SongListError: it cannot be decoded.
+        NoAudioError: it holds no sound that ComfyUI can read.
+        SongListError: it cannot be opened, or not be decoded for another reason.
+        RuntimeError, MemoryError, OSError: there is not enough memory.
     """
     from comfy_extras.nodes_audio import load
 
     try:
         waveform, rate = load(str(path))
     except Exception as error:  # of whatever kind the decoder and ComfyUI raise
-        raise SongListError(f"{path} is no audio that ComfyUI can read; convert it to FLAC.") from error
+        if ran_out_of_ram(error):
+            raise
+        raise _decoding_fault(path, error) from error
     return {"waveform": waveform[None], "sample_rate": rate}
+
+
+def _decoding_fault(path: Path, error: Exception) -> SongListError:
+    from av import FFmpegError
+
+    if isinstance(error, OSError):
+        return SongListError(unopened(path, error))
+    if isinstance(error, ValueError | FFmpegError):
+        return NoAudioError(f"{path} is no audio that ComfyUI can read; convert it to FLAC.")
+    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+    return SongListError(f"{path} cannot be decoded ({reason}); convert it to FLAC.")
 
 
 def hearing(prompt: prompts.Prompt, node: str, output: int) -> Hear:
@@ -55,9 +76,16 @@ def hearing(prompt: prompts.Prompt, node: str, output: int) -> Hear:
 
 @lru_cache(maxsize=10_000)
 def _fault_of(path: Path, state: tuple, starts: tuple[float | None, ...]) -> str:
-    """Why a clip is of no use, "" if it is; `state` makes a changed file another question."""
+    """Why a clip is of no use, "" if it is; `state` makes a changed file another question.
+
+    Raises:
+        SongListError: what is wrong is not in the file itself, and may be over the next time.
+    """
     try:
         audio = sound(path)
+    except NoAudioError as error:
+        return str(error)
+    try:
         require_clip(path, audio["waveform"], audio["sample_rate"], starts)
     except ValueError as error:
         return str(error)
