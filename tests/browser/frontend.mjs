@@ -104,14 +104,28 @@ export async function rectangles(page) {
   }));
 }
 
+// Whether two boxes share more than an edge.
+function share(a, b) {
+  return [0, 1].every((axis) => Math.min(a[axis + 2], b[axis + 2]) - Math.max(a[axis], b[axis]) > 1);
+}
+
 // The pairs of nodes that lie over each other, in words.
 export async function overlaps(page) {
   const nodes = await rectangles(page);
-  return nodes.flatMap((a, i) => nodes.slice(i + 1).flatMap((b) => {
-    const shared = [0, 1].map((axis) =>
-      Math.min(a.box[axis + 2], b.box[axis + 2]) - Math.max(a.box[axis], b.box[axis]));
-    return shared.every((length) => length > 1) ? [`${a.type} covers ${b.type} by ${Math.round(shared[1])}`] : [];
-  }));
+  return nodes.flatMap((a, i) => nodes.slice(i + 1).filter((b) => share(a.box, b.box)).map((b) =>
+    `${a.type} covers ${b.type} by ${Math.round(Math.min(a.box[3], b.box[3]) - Math.max(a.box[1], b.box[1]))}`));
+}
+
+// The types of the nodes that lie under an element of the page.
+export async function under(page, selector) {
+  const box = await page.locator(selector).evaluate((element) => {
+    const { scale, offset } = app.canvas.ds;
+    const canvas = app.canvas.canvas.getBoundingClientRect();
+    const { left, top, right, bottom } = element.getBoundingClientRect();
+    return [(left - canvas.x) / scale - offset[0], (top - canvas.y) / scale - offset[1],
+      (right - canvas.x) / scale - offset[0], (bottom - canvas.y) / scale - offset[1]];
+  });
+  return (await rectangles(page)).filter((node) => share(node.box, box)).map(({ type }) => type);
 }
 
 // The inputs that the editor would queue for the only node of a type.

@@ -1,7 +1,8 @@
 // Every example of the pack, opened from the template browser and queued with the Run button.
 import assert from "node:assert/strict";
-import { overlaps, runTo } from "../frontend.mjs";
+import { overlaps, runTo, under } from "../frontend.mjs";
 
+export const SETTINGS = { "Comfy.Minimap.Visible": true }; // as people have it
 const SCREEN = { width: 1440, height: 900 }; // a common one, on which people see it first
 const READABLE = 0.572; // below 8 px letters of 14 the canvas draws no text
 
@@ -23,6 +24,7 @@ async function openAndRun(page, name) {
   const red = await page.evaluate(() => app.graph._nodes.filter((node) => node.has_errors).map((n) => n.type));
   assert.deepEqual(red, [], name);
   assert.deepEqual(await overlaps(page), [], `${name} as it opens`);
+  assert.deepEqual(await under(page, ".minimap-main-container"), [], `${name} lies under the map`);
   const scale = await page.evaluate(() => app.canvas.ds.scale);
   assert.ok(scale > READABLE, `${name} opens at ${scale}, too small for text`);
   if (ASKS_FIRST.includes(name)) return;
