@@ -60,18 +60,9 @@ def attend(
     q = _row(turned, width, WIDTH) * factor
     new = tl.load(pointer(lengths_address, tl.int32, False) + head // heads) - 1
     first, half = head.to(tl.int64) * capacity, tl.num_programs(0).to(tl.int64) * capacity  # to the values
-    largest, weights = tl.full((), LOWEST, tl.float32), tl.zeros((), tl.float32)
-    sums = tl.zeros((WIDTH,), tl.float32)
-    for block in range(RUN // BLOCK):
-        position = run * RUN + block * BLOCK + tl.arange(0, BLOCK)
-        seen, place = position < new, first + position
-        keys, key_scale = _read(numbers_address, scales_address, place, seen, width, WIDTH, ALIGNED)
-        values, scale = _read(numbers_address, scales_address, half + place, seen, width, WIDTH, ALIGNED)
-        score = tl.where(seen, tl.sum(keys * q[None, :], 1) * key_scale, LOWEST)
-        highest = tl.maximum(largest, tl.max(score, 0))
-        weight, old = tl.where(seen, tl.exp(score - highest), 0.0), tl.exp(largest - highest)
-        sums = sums * old + tl.sum((weight * scale)[:, None] * values, 0)
-        weights, largest = weights * old + tl.sum(weight, 0), highest
+    sums, weights, largest = _attend_to_known(
+        q, numbers_address, scales_address, first, half, run, new, width, WIDTH, RUN, BLOCK, ALIGNED
+    )
     if new // RUN == run:
         key, value = _row(turned + part_stride, width, WIDTH), _row(turned + 2 * part_stride, width, WIDTH)
         key -= _row(pointer(means_address, tl.float32, False) + head * width, width, WIDTH)
@@ -79,10 +70,16 @@ def attend(
         value = _stored(value, numbers_address, scales_address, half + first + new, width, WIDTH)
         sums, weights, largest = _added(sums, weights, largest, tl.sum(key * q, 0), value)
     out = pointer(sums_address, tl.float32, False)
-    out += (run.to(tl.int64) * tl.num_programs(0) + head) * (WIDTH + 2)
-    tl.store(out + tl.arange(0, WIDTH), sums)
-    tl.store(out + WIDTH, weights)
-    tl.store(out + WIDTH + 1, largest)
+    _store_sums(out + (run.to(tl.int64) * tl.num_programs(0) + head) * (WIDTH + 2), sums, weights, largest)
+
+
+@triton.jit
+def _store_sums(start, sums, weights, largest):
+    """Store one after another the sums, their weights and the largest score."""
+    width: tl.constexpr = sums.shape[0]
+    tl.store(start + tl.arange(0, width), sums)
+    tl.store(start + width, weights)
+    tl.store(start + width + 1, largest)
 
 
 @triton.jit
@@ -90,6 +87,37 @@ def _row(start, width, WIDTH: tl.constexpr):
     """`width` numbers as floats, and zeros up to WIDTH."""
     column = tl.arange(0, WIDTH)
     return tl.load(start + column, mask=column < width, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _attend_to_known(
+    q,
+    numbers_address,
+    scales_address,
+    first,
+    half,
+    run,
+    end,
+    width,
+    WIDTH: tl.constexpr,
+    RUN: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """Sums, weights and largest score of a run of positions, of which those before `end` count."""
+    sums, weights = tl.zeros((WIDTH,), tl.float32), tl.zeros((), tl.float32)
+    largest = tl.full((), LOWEST, tl.float32)
+    for block in range(RUN // BLOCK):
+        position = run * RUN + block * BLOCK + tl.arange(0, BLOCK)
+        seen, place = position < end, first + position
+        keys, key_scale = _read(numbers_address, scales_address, place, seen, width, WIDTH, ALIGNED)
+        values, scale = _read(numbers_address, scales_address, half + place, seen, width, WIDTH, ALIGNED)
+        score = tl.where(seen, tl.sum(keys * q[None, :], 1) * key_scale, LOWEST)
+        highest = tl.maximum(largest, tl.max(score, 0))
+        weight, old = tl.where(seen, tl.exp(score - highest), 0.0), tl.exp(largest - highest)
+        sums = sums * old + tl.sum((weight * scale)[:, None] * values, 0)
+        weights, largest = weights * old + tl.sum(weight, 0), highest
+    return sums, weights, largest
 
 
 @triton.jit
