@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from support.listed_songs import assert_all_are_kept, make, save, song
 
 from levo.batch import names, results
-from levo.batch.names import DEVICE, FORBIDDEN, NAME_BYTES, file_name, key, safe_path
+from levo.batch.names import FORBIDDEN, NAME_BYTES, file_name, key, safe_path
 from levo.batch.saving import plan, prepare
 from levo.batch.song_list import SongListError, first_sentences, read
+from levo.files.names import is_device
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=200)
 few = settings(derandomize=True, database=None, deadline=None, max_examples=50)  # with files
@@ -56,7 +57,7 @@ def test_any_text_gives_a_safe_name_or_none(text: str):
     name = file_name(text)
     assert len(name.encode()) <= NAME_BYTES
     assert not FORBIDDEN.search(name) and "/" not in name
-    assert not DEVICE.match(name)
+    assert not is_device(name)
     assert name == name.strip(". ")
     assert file_name(name) == name
     if len(text) < names.LENGTH:
@@ -70,7 +71,7 @@ def test_any_path_is_made_safe_part_by_part(text: str):
     assert path.count("/") == text.count("/")
     for part in path.split("/"):
         assert len(part.encode()) <= NAME_BYTES
-        assert part in ("", ".", "..") or not (FORBIDDEN.search(part) or DEVICE.match(part))
+        assert part in ("", ".", "..") or not (FORBIDDEN.search(part) or is_device(part))
         assert part in (".", "..") or part == part.rstrip(". ")
     assert safe_path(path) == path
 
