@@ -59,7 +59,7 @@ def stepping(model: LeLM, songs: int) -> Callable[[], None]:
         cache.advance(known)
     capacity = capacity_for(config.prefix_length + takes.steps)
     caches = tuple(cache.fixed(capacity, songs) for cache in growing)
-    step = _stepper(partial(_decode, model, takes, caches), execution())
+    step = _stepper(partial(_decode, model, takes, caches), execution(), device())
     return lambda: step(caches[0].span)
 
 
