@@ -5,25 +5,22 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from .. import VERSION, demo
+from .. import VERSION
 from ..config import PRESETS, RENDER_GUIDANCE, Sampling
-from ..files.shards import ShardError, file_in
-from ..kinds import Kind
 from ..layers.choices import AUTO, INT8
 from ..song.stems import MODES, SUM
 from . import help, job
 from .job import Engine, Files, SongOptions
+from .model_files import files_of, path_of
 from .precision import ATTENTIONS, LELM_DTYPES, RENDERER_DTYPES, VAE_DTYPES
 from .run import Place
 
-DEMO, TINY, EXAMPLE, REPORT = "demo", "tiny", "example", "report"
-KINDS = {"lelm": Kind.LELM, "renderer": Kind.RENDERER, "vae": Kind.VAE}  # that there are demo models of
+EXAMPLE, REPORT = "example", "report"
 STEMS = {mode.split()[0]: mode for mode in MODES}  # "sum to mix" is "sum" here
 ON, OFF = "on", "off"
 RELEASED = Sampling()
+MOST_THREADS = 1_024
 
 
 @dataclass(frozen=True)
@@ -53,14 +50,14 @@ def read(argv: list[str]) -> Invocation:
         ValueError: files or numbers are wrong, in a sentence.
     """
     args = _parser().parse_args(argv)
-    files = _files(args)
+    files = files_of(args)
     songs = None if args.songs == EXAMPLE else Path(args.songs)
     list_folder = Path() if songs is None else songs.parent
     place = Place(
         songs,
         Path(args.out),
         Path(args.audio_folder) if args.audio_folder else list_folder,
-        _path("--library", args.library),
+        path_of("--library", args.library),
         args.skip_faulty,
         args.again,
         args.songs_a_run,
@@ -229,7 +226,7 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--threads",
-        type=_positive,
+        type=_threads,
         metavar="N",
         help="of the CPU for each process; another number may round differently",
     )
@@ -255,71 +252,6 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
 
 
 # What was given ------------------------------------------------------------------------------------------
-
-
-def _files(args: argparse.Namespace) -> Files:
-    """Weights and vocabulary.
-
-    Raises:
-        ValueError: a file is not there, or only some of those that a song needs were given.
-    """
-    named = {name: getattr(args, name) for name in ("lelm", "renderer", "vae")}
-    absent = [f"--{name}" for name, value in named.items() if value is None]
-    if absent and len(absent) < len(named):
-        missing = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing"
-        raise ValueError(f"{missing}; give all three, or none for the demo models.")
-    paths = {
-        name: _path(f"--{name.replace('_', '-')}", value, KINDS.get(name))
-        for name, value in {
-            **(dict.fromkeys(named, DEMO) if absent else named),
-            "style_encoder": args.style_encoder,
-            "track_encoder": args.track_encoder or (None if args.renderer == DEMO else args.renderer),
-            "separator": args.separator,
-        }.items()
-    }
-    return Files(**paths, vocabulary=_vocabulary(args.vocabulary, paths["lelm"]))
-
-
-def _path(option: str, value: str | None, kind: Kind | None = None) -> Path | None:
-    """A file of an option; None for the model with random weights.
-
-    Raises:
-        ValueError: there is no such file.
-    """
-    if value is None or value == TINY:
-        return None
-    if value == DEMO and kind:
-        return demo.path(kind)
-    address = urlsplit(value)
-    path = Path(url2pathname(address.path)) if address.scheme == "file" else Path(value)
-    if kind is Kind.LELM and value and path.is_dir():
-        try:
-            path = file_in(path)
-        except ShardError as error:
-            raise ValueError(f"{option}: the folder {value} {error}; name the file itself.") from error
-    if not path.is_file():
-        raise ValueError(f"{option}: there is no file {value}; name the file itself.")
-    return path.absolute()
-
-
-def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
-    """The folder of the vocabulary; None where there is none, as some files of LeLM need none.
-
-    Raises:
-        ValueError: there is none in the folder that was given.
-    """
-    pack = Path(__file__).resolve().parents[2]
-    comfyui = pack.parent.parent / "comfy" / "text_encoders" / "qwen25_tokenizer"
-    beside = [lelm.parent, lelm.parent / "qwen2_tokenizer"] if lelm else []  # the second of MLX folders
-    for folder in [Path(value)] if value else [*beside, comfyui]:
-        if all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
-            return folder.absolute()
-    if value:
-        raise ValueError(
-            f"There is no vocabulary (vocab.json and merges.txt) in {value}; download both files from "
-            "https://huggingface.co/Qwen/Qwen2-7B and give their folder as --vocabulary."
-        )
-    return None
 
 
 def _engine(args: argparse.Namespace, files: Files) -> Engine:
@@ -370,6 +302,12 @@ def _count(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _number(text, 1)
+
+
+def _threads(text: str) -> int:
+    if (value := _positive(text)) > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{value} are more than {MOST_THREADS}")
+    return value
 
 
 def _number(text: str, least: int) -> int:

@@ -64,6 +64,10 @@ def test_weights_may_be_paths_or_addresses(tmp_path: Path, weights: list[str]):
         (["--lelm=tiny"], "--renderer and --vae are missing; give all three"),
         (["--lelm=tiny", "--renderer=tiny", "--vae=gone.ckpt"], "--vae: there is no file gone.ckpt"),
         (["--library=gone.pt"], "--library: there is no file gone.pt"),
+        ([f"--library={300 * 'x'}"], f"--library: there is no file {300 * 'x'}"),
+        (["--library=http://["], r"--library: there is no file http://\["),
+        (["--library=file://["], r"--library: there is no file file://\["),
+        ([f"--vocabulary={300 * 'x'}"], "There is no vocabulary .* in xxx"),
         (["--vocabulary=gone"], "There is no vocabulary .* in gone; download both files"),
         (["--workers=2"], "belong to --ray"),
         (["--steps=0"], "The number of steps is 0"),
@@ -145,6 +149,7 @@ def write_weights(folder: Path, names: list[str]) -> None:
         ["list", "out", "--kind=none"],
         ["list", "out", "--takes=0"],
         ["list", "out", "--prompt-start=soon"],
+        ["list", "out", "--threads=99999999999"],
         *(["list", "out", "--ray", f"--gpus-per-worker={share}"] for share in ("1.5", "-1", "inf", "nan")),
     ],
 )
