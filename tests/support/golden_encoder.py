@@ -73,10 +73,10 @@ def run_encoder(file: GoldenFile) -> Iterator[Result]:
         yield same(f"quantize.{name}", codes, golden[f"quantize.{name}"])
         sound = tone(track, 4)
         sound /= (sound.abs().amax(dim=2, keepdim=True) / 0.9).clamp(min=1)
-        features = model.features(sound.mean(dim=1), track)
+        heard = model.features(sound.mean(dim=1), track)
         emb = f"tone.{name}.emb"
-        yield close(emb, features.transpose(1, 2)[:, ::4], golden[emb], limit)
-        codes = model.quantizers[track](features)[:, None]
+        yield close(emb, heard.transpose(1, 2)[:, ::4], golden[emb], limit)
+        codes = model.quantizers[track](heard)[:, None]
         yield alike(f"tone.{name}.codes", codes, golden[f"tone.{name}.codes"], DIFFERENT)
 
 
