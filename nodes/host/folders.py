@@ -12,7 +12,7 @@ import comfy.model_management
 import folder_paths
 
 from ...levo import demo
-from ...levo.files import catalogue
+from ...levo.files import catalogue, shards
 from ...levo.files.damage import display_name, printable
 from ...levo.files.listing import FoundFile, Listing, states
 from ...levo.files.parts import Part, damage_of
@@ -171,7 +171,9 @@ def _damaged(choice: str, files: Sequence[FoundFile]) -> str | None:
     for file in files:
         whole = file.part.whole_name if file.part else file.path.stem
         names = (whole, f"{whole} in {file.name}", file.name, file.path.name)
-        if whole and name_chosen in names and (sentence := damage_of(file.path)):
+        # Shards that are gone may have told the type, which stood behind what is still known.
+        is_begun = shards.is_index(file.path) and name_chosen.startswith(f"{whole} ")
+        if whole and (name_chosen in names or is_begun) and (sentence := damage_of(file.path)):
             damaged.append((display_name(file.path), sentence))
     if len(damaged) != 1:
         return None
