@@ -54,11 +54,7 @@ class LeVoSaveSong(io.ComfyNode):
 
     @classmethod
     def execute(cls, song: list[ListedSong], audio: list[dict], **inputs: list) -> io.NodeOutput:
-        formats = inputs.get("format") or [FORMAT]
-        forms = [format_at(number, formats, NAME) for number in range(len(song))]
-        workflow = embedded(cls)
-        fits = all(holds(form, FileTags(more=workflow)) for form in forms)
-        files = save_all(song, audio, inputs["tokens"], forms, workflow if fits else {}, cls)
+        files, fits = save_all(song, audio, inputs["tokens"], inputs.get("format") or [FORMAT], cls)
         lines = [f"Saved {below_output(file.parent)}/{file.name}." for file in files[-SHOWN_SONGS:]]
         lines += [] if fits else ["The workflow is not in the file: it is more than a FLAC holds."]
         reporting.show_text(cls.hidden.unique_id, "\n".join(lines))
@@ -70,18 +66,16 @@ def save_all(
     songs: list[ListedSong],
     audio: list[dict],
     tokens: list[SongTokens],
-    forms: list[str],
-    workflow: Mapping[str, str],
+    formats: list[str],
     node: type[io.ComfyNode],
-) -> list[Path]:
-    """Save all sounds that can be saved; gives their files.
+) -> tuple[list[Path], bool]:
+    """Save all sounds that can be saved; gives their files, and whether all hold the workflow.
 
     Args:
         songs: of a list.
         audio: of all of them, one or more in each.
         tokens: of all of them, in the same order.
-        forms: FORMATS of each of the songs.
-        workflow: the graph as texts, which go into the files.
+        formats: of each of the songs; the last goes for all that follow.
         node: that saves.
 
     Raises:
@@ -90,20 +84,23 @@ def save_all(
     sounds = [sound for each in audio for sound in _rows(each)]
     tokens = [checked_tokens(one, NAME) for one in tokens]
     takes = [len(one.lengths) for one in tokens]
-    settings = upstream(node.hidden.prompt or {}, node.hidden.unique_id)
-    files, errors = [], []
+    settings, workflow = upstream(node.hidden.prompt or {}, node.hidden.unique_id), embedded(node)
+    forms = [format_at(number, formats, NAME) for number in range(len(songs))]
+    files, errors, fits = [], [], True
     for sound, (number, take) in zip(sounds, saving.takes_of(len(songs), takes, len(sounds)), strict=True):
         listed, song_tokens = songs[number], tokens[min(number, len(tokens) - 1)]
         seconds = sound.waveform.shape[-1] / sound.rate
         record = record_of(listed.planned.song, song_tokens, take, seconds, listed.started, settings)
         tags = tagged(FileTags(listed.planned.song.idx, more=workflow), song_tokens, take)
+        if not holds(forms[number], tags):
+            tags, fits = replace(tags, more={}), False
         try:
             files.append(save(listed, take, sound, forms[number], tags, record))
         except (ValueError, OSError) as error:
             errors.append(saving.refusal(listed.planned, error))
     if errors:
         raise ValueError("\n".join(song_list.first_sentences(errors, "songs")))
-    return files
+    return files, fits
 
 
 def save(listed: ListedSong, take: int, sound: Sound, form: str, tags: FileTags, record: Mapping) -> Path:
