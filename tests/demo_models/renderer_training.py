@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,17 +34,29 @@ class CodeBook(nn.Module):
     A snare is so learned from all chords that it falls on, and not for each of them anew.
     """
 
-    def __init__(self, first: int, shape: tuple[int, ...], rows: Rows, width: int):
+    def __init__(
+        self,
+        parts_of: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+        shape: tuple[int, ...],
+        rows: Rows,
+        width: int,
+    ):
+        """Start with parts that add nothing.
+
+        Args:
+            parts_of: what codes tell, as `codes.note_of`; one part is -1 where they tell nothing.
+            shape: how many there are of each part.
+            rows: of the codes in use.
+            width: of a row.
+        """
         super().__init__()
         self.rows = rows
         self.own = nn.Embedding(rows.count, width)
         self.parts = nn.Embedding(sum(shape) + 1, width)
         nn.init.zeros_(self.parts.weight)
-        number = rows.used - first
-        told = (number >= 0) & (number < math.prod(shape))
-        index = torch.stack(torch.unravel_index(number.clamp(0, math.prod(shape) - 1), shape), dim=1)
-        index = index + torch.tensor([sum(shape[:n]) for n in range(len(shape))])
-        index[~told] = sum(shape)
+        told = torch.from_numpy(np.stack(parts_of(rows.used.numpy()), axis=1))
+        index = told + torch.tensor([sum(shape[:n]) for n in range(len(shape))])
+        index[(told < 0).any(1)] = sum(shape)
         self.parts_of = F.pad(index, (0, 0, 0, 1), value=sum(shape))  # [rows in use + 1, parts]
 
     @property
@@ -62,8 +75,8 @@ class SmallRenderer(nn.Module):
         super().__init__()
         self.config = config
         vocal_rows, band_rows = (Rows(CODES, used) for used in stream_codes()[1:])
-        self.vocal_book = CodeBook(codes.VOCAL, codes.NOTE_SHAPE, vocal_rows, config.code_width)
-        self.band_book = CodeBook(codes.ACCOMPANIMENT, codes.CHORD_SHAPE, band_rows, config.code_width)
+        self.vocal_book = CodeBook(codes.note_of, codes.NOTE_SHAPE, vocal_rows, config.code_width)
+        self.band_book = CodeBook(codes.chord_of, codes.CHORD_SHAPE, band_rows, config.code_width)
         self.vocal_out, self.band_out = (nn.Linear(config.code_width, config.condition) for _ in range(2))
         self.mask = nn.Embedding(3, config.mask)
         self.register_buffer(
