@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..levo.batch.clips import require_clip
 from ..levo.batch.song_list import Hear, SongListError
+from ..levo.config import first_line
 from ..levo.files.damage import unopened
 from ..levo.memory import ran_out_of_ram
 from .host import prompts, reporting
@@ -46,8 +47,7 @@ def _decoding_fault(path: Path, error: Exception) -> SongListError:
         return SongListError(unopened(path, error))
     if isinstance(error, ValueError | FFmpegError):
         return NoAudioError(f"{path} is no audio that ComfyUI can read; convert it to FLAC.")
-    reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-    return SongListError(f"{path} cannot be decoded ({reason}); convert it to FLAC.")
+    return SongListError(f"{path} cannot be decoded ({first_line(error)}); convert it to FLAC.")
 
 
 def hearing(prompt: prompts.Prompt, node: str, output: int) -> Hear:

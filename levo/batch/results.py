@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -45,18 +46,16 @@ def read(folder: Path) -> Records:
         SongListError: the file is no such file.
     """
     path = folder / RESULTS
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise SongListError(f"{path} is a pipe or a device, not a file; move it away.")
     try:
-        there = path.exists()
-        endless = there and not (path.is_file() or path.is_dir())
-        text = path.read_text("utf-8-sig") if there and not endless else ""
+        text = path.read_text("utf-8-sig") if path.exists() else ""
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # what could not be made is not there
             return {}
         raise SongListError(f"{path} cannot be read ({error.strerror}); move it away.") from error
     except ValueError as error:
         raise _damaged(path) from error
-    if endless:
-        raise SongListError(f"{path} is a pipe or a device, not a file; move it away.")
     records: Records = {}
     try:
         for line in text.split("\n"):

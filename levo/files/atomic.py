@@ -188,12 +188,16 @@ def _claimed(path: Path) -> tuple[Path, BinaryIO]:
     """
     for number in itertools.count(1):
         hidden = _hidden(path, number)
-        if os.path.lexists(hidden) and (hidden.is_symlink() or not hidden.is_file()):
+        if os.path.lexists(hidden) and not _is_plain(hidden):
             continue
         if file := open_locked(hidden, "ab"):
             os.truncate(hidden, 0)
             return hidden, file
     raise AssertionError
+
+
+def _is_plain(path: Path) -> bool:
+    return os.path.isfile(path) and not path.is_symlink()
 
 
 def _hidden(path: Path, number: int) -> Path:
@@ -209,7 +213,7 @@ def remove_leftovers(path: Path) -> None:
     for name in (lambda n: _hidden(path, n + 1), lambda n: _core_partial(path, n)):
         names += itertools.takewhile(os.path.lexists, map(name, itertools.count(1)))
     for leftover in names:
-        if os.path.isfile(leftover) and not leftover.is_symlink():
+        if _is_plain(leftover):
             with suppress(OSError):  # not ours to remove, or in use on Windows
                 _remove_unused(leftover)
 

@@ -71,13 +71,13 @@ def file_in(folder: Path) -> Path:
         ShardError: neither is there, or there are several.
     """
     indexes = sorted(folder.glob(f"*{INDEX}"))
-    found = indexes or sorted(folder.glob(f"*{SHARD}"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    candidates = indexes or sorted(folder.glob(f"*{SHARD}"))
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
         raise ShardError(f"holds neither model{INDEX} nor model{SHARD}")
     raise ShardError(
-        f"holds {len(found)} {'indexes of shards' if indexes else 'safetensors files and no index'}"
+        f"holds {len(candidates)} {'indexes of shards' if indexes else 'safetensors files and no index'}"
     )
 
 

@@ -90,7 +90,6 @@ class Replay:
         self._captured: dict[Hashable, Captured] = {}
         self._warm: set[Hashable] = set()  # shapes that were run once
         self._pool = torch.cuda.graph_pool_handle()
-        self._device = device
         self._stream = torch.cuda.Stream(device)
         self._refused: set[Hashable] = set()  # shapes that could not be captured
 
@@ -131,7 +130,7 @@ class Replay:
         """Capture without running; None where that is refused, for the shape once and for all."""
         if shape in self._captured:  # then all were captured elsewhere
             self.close()
-        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
         try:
             # Not torch.cuda.graph, which gives all cached memory back first: a song captures often.
