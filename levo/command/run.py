@@ -107,6 +107,8 @@ def _listed(place: Place, options: SongOptions) -> tuple[SongList, dict[str, Ent
     """
     library = read_library(place.library) if place.library else {}
     try:
+        if place.songs and (place.songs.is_char_device() or place.songs.is_block_device()):
+            raise SongListError(f"The list {shown(str(place.songs))} is a device; name a .jsonl file.")
         data = song_list.EXAMPLE.encode() if place.songs is None else place.songs.read_bytes()
     except OSError as error:
         raise SongListError(

@@ -56,15 +56,21 @@ def decoded(data: bytes | Path) -> tuple[Tensor, int]:
     """Samples [1, channels, samples] float32 of a file or its bytes, and their rate in Hz.
 
     Raises:
-        ValueError: it is no sound that libsndfile can read.
+        ValueError: it cannot be opened, or is no sound that libsndfile can read.
     """
     soundfile = _soundfile()
+    name = "The sound" if isinstance(data, bytes) else str(data)
     try:
+        if isinstance(data, Path):  # libsndfile calls what it may not open no audio
+            data.open("rb").close()
         samples, rate = soundfile.read(
             io.BytesIO(data) if isinstance(data, bytes) else str(data), dtype="float32", always_2d=True
         )
+    except OSError as error:
+        raise ValueError(
+            f"{name} cannot be opened ({error.strerror}); see that it is there and that you may read it."
+        ) from error
     except soundfile.LibsndfileError as error:
-        name = "The sound" if isinstance(data, bytes) else str(data)
         raise ValueError(f"{name} is no audio that libsndfile can read; convert it to FLAC.") from error
     return torch.from_numpy(samples.T.copy())[None], int(rate)
 

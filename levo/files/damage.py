@@ -108,8 +108,10 @@ def raise_if_newer(name: str, written: str | None, known: str, error: type[Excep
         known: the format that this version reads.
         error: to raise.
     """
+    if not written:
+        raise error(f"{name} does not say its format, so it is damaged; choose or make another.")
     if written != known:
-        shown = written if written is None or len(written) <= 20 else f"{written[:20]}..."
+        shown = written if len(written) <= 20 else f"{written[:20]}..."
         raise error(
             f"{name} has format {shown}, and this version of ComfyUI-LeVo reads {known}; update it."
         )

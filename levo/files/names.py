@@ -80,6 +80,6 @@ def file_below(who: str, name: str, folder: Path, suffix: str) -> Path:
         path = (folder / f"{bare}{suffix}").resolve()
     except (OSError, RuntimeError) as error:  # links in a circle, or a disk that does not answer
         raise ValueError(f"{who} cannot use the name {shown(name)}; give another one.") from error
-    if not path.name.removesuffix(suffix) or folder not in path.parents:
+    if not path.name.removesuffix(suffix).strip(".") or folder not in path.parents:
         raise ValueError(f"{who} cannot use the name {shown(name)}; give one that stays in {folder}.")
     return path

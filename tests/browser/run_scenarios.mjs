@@ -11,15 +11,16 @@ const results = {};
 await withBrowser(url, async (browser) => {
   for (const [name, scenario] of Object.entries(scenarios)) {
     if (!name.includes(process.env.ONLY ?? "")) continue;
-    const page = await openEditor(browser, url);
-    page.setDefaultTimeout(60000);
+    let page;
     try {
+      page = await openEditor(browser, url);
+      page.setDefaultTimeout(60000);
       await scenario(page, url);
       results[name] = page.problems().join("\n");
     } catch (error) {
-      results[name] = [error.stack, ...page.problems()].join("\n");
+      results[name] = [error.stack, ...(page?.problems() ?? [])].join("\n");
     }
-    await page.close();
+    await page?.close();
   }
 }, { ...mode, ...SETTINGS });
 console.log(JSON.stringify(results));

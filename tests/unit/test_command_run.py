@@ -145,6 +145,13 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_file(tmp_path: Path):
         assert run_with(ScriptedBackend(), songs, disk) == ALL_MADE
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="has no devices as files")
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+def test_a_list_without_end_is_not_read(tmp_path: Path, device: str):
+    with pytest.raises(SongListError, match=f"The list '?{device}'? is a device; name a"):
+        run_with(ScriptedBackend(), Path(device), tmp_path / "out")
+
+
 def test_a_list_that_is_not_there_is_told(tmp_path: Path):
     with pytest.raises(SongListError, match=r"cannot be read \(No such file"):
         run_with(ScriptedBackend(), tmp_path / "gone.jsonl", tmp_path / "out")

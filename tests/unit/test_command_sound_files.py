@@ -68,6 +68,15 @@ def test_what_is_too_loud_is_clipped_and_not_turned_over():
     assert samples[0, 0].tolist() == pytest.approx([1.0, -1.0], abs=2**-14)
 
 
+@pytest.mark.parametrize("kind", ["gone", "folder"])
+def test_what_cannot_be_opened_is_not_called_a_sound_of_another_kind(tmp_path: Path, kind: str):
+    path = tmp_path / "clip.flac"
+    if kind == "folder":
+        path.mkdir()
+    with pytest.raises(ValueError, match=r"clip\.flac cannot be opened \((No such|Is a dir|Permission)"):
+        decoded(path)
+
+
 def test_what_is_no_sound_is_told(tmp_path: Path):
     path = tmp_path / "clip.mp3"
     path.write_bytes(b"no sound")

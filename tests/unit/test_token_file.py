@@ -173,6 +173,8 @@ def test_a_file_of_another_format_is_refused(path: Path):
     tensors, metadata = contents(path)
     save_file(tensors, path, metadata | {"levo.format": "2"})
     assert "has format 2" in refusal(path)
+    save_file(tensors, path, metadata | {"levo.format": ""})
+    assert "does not say its format" in refusal(path)
 
 
 SAID = {
