@@ -61,7 +61,7 @@ def inference() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For small models: on a busy machine threads wait for each other longer than those compute."""
     threads = torch.get_num_threads()

@@ -5,6 +5,6 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _on_one_thread(one_thread: None) -> None:
-    """For every test of this folder."""
+    """For every test of this folder, and for the fixtures of its modules."""

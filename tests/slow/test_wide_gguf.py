@@ -1,6 +1,6 @@
 """LeLM in GGUF files of K types: their blocks ask for rows of 256, so its tables are wide and slow to make.
 
-All other types and models are in tests/unit/test_gguf.py.
+All other types and models are in tests/files/test_gguf.py.
 """
 
 from __future__ import annotations
