@@ -184,3 +184,26 @@ export async function inLibrary(page, name) {
   await page.locator("[class*=comfy-vue-side-bar] input[type=text]").first().fill(name);
   return page.getByRole("treeitem").filter({ hasText: name }).last();
 }
+
+// Takes a picture of the graph alone, or of some of its nodes by their ids, clear of the editor's menus.
+export async function shoot(page, path, ids = [], square = false) {
+  const clip = await page.evaluate(([ids, square]) => {
+    const some = app.graph._nodes.filter(({ id }) => ids.includes(String(id)));
+    const boxes = (some.length ? some : [...app.graph._groups, ...app.graph._nodes])
+      .map((item) => item.boundingRect ?? item._bounding);
+    let [left, top] = [0, 1].map((axis) => Math.min(...boxes.map((box) => box[axis])));
+    let [right, bottom] = [0, 1].map((axis) => Math.max(...boxes.map((box) => box[axis] + box[axis + 2])));
+    if (square) {
+      const half = Math.max(right - left, bottom - top) / 2;
+      const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+      [left, right, top, bottom] = [x - half, x + half, y - half, y + half];
+    }
+    app.canvas.ds.scale = 1;
+    app.canvas.ds.offset = [120 - left, 140 - top];
+    app.canvas.setDirty(true, true);
+    const canvas = app.canvas.canvas.getBoundingClientRect();
+    return { x: canvas.x + 110, y: canvas.y + 130, width: right - left + 20, height: bottom - top + 20 };
+  }, [ids, square]);
+  await page.waitForTimeout(1000);
+  await page.screenshot({ path, type: "jpeg", quality: 85, clip });
+}
