@@ -27,6 +27,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 PATH = re.compile(r"(?<![\w/.])(?:levo|nodes|tests|web)/[\w./]*\w")
 SHORT = re.compile(r"(?<![\w/.-])(?!\.|Node\.js)[\w/]*\w\.(?:py|js|mjs|sh)\b")  # a path, or how it ends
 NAMED = re.compile(r"(\w[\w/]*\.(?:py|js)) \(`([\w`, ]+)`\)")  # a file (`name`, `name`)
+NAMED_BEFORE = re.compile(r"`(\w+)` \((\w[\w/]*\.(?:py|js))\)")  # `name` (a file)
 FILES = [
     path
     for room in ("levo", "nodes", "tests", "web")
@@ -106,6 +107,7 @@ def test_a_file_that_a_page_names_in_short_is_there_and_has_what_is_named_beside
     text = (pack.ROOT / page).read_text("utf-8")
     assert [name for name in SHORT.findall(text) if not ends_in(name)] == []
     beside = [(file, name) for file, names in NAMED.findall(text) for name in names.split("`, `")]
+    beside += [(file, name) for name, file in NAMED_BEFORE.findall(text)]
     assert page != "ARCHITECTURE.md" or len(beside) > 10
     missing = [
         (file, name)
