@@ -78,8 +78,8 @@ def _vocabulary(value: str | None, lelm: Path | None) -> Path | None:
     """
     pack = Path(__file__).resolve().parents[2]
     comfyui = pack.parent.parent / "comfy" / "text_encoders" / "qwen25_tokenizer"
-    beside = [lelm.parent, lelm.parent / "qwen2_tokenizer"] if lelm else []  # the second of MLX folders
-    for folder in [Path(value)] if value else [*beside, comfyui]:
+    of_weights = [lelm.parent, lelm.parent / "qwen2_tokenizer"] if lelm else []  # the second of MLX folders
+    for folder in [Path(value)] if value else [*of_weights, comfyui]:
         if all(os.path.isfile(folder / name) for name in ("vocab.json", "merges.txt")):
             return folder.absolute()
     if value:
