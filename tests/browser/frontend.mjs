@@ -5,7 +5,8 @@ import { chromiumPath } from "./chromium.mjs";
 const { chromium } = createRequire(process.env.LEVO_BROWSER_DIR + "/")("playwright-core");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
   "--disable-component-update", "--no-first-run"];
-const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false, "Comfy.Locale": "en" };
+const SETTINGS = { "Comfy.TutorialCompleted": true, "Comfy.Minimap.Visible": false, "Comfy.Locale": "en",
+  "Comfy.RightSidePanel.IsOpen": false }; // the server keeps what an earlier page opened
 // How what comes from our scripts and files, or names our nodes, is told from what the frontend and others log.
 const OURS = /ComfyUI-LeVo|\/levo\/|LeVo/;
 // The frontend asks the registry for each node of a graph; a test's browser lets it ask nobody.
