@@ -179,7 +179,7 @@ remove_older() {
 if [[ -n ${COMFYUI_DIR:-} ]]; then
     [[ -f $COMFYUI_DIR/main.py ]] ||
         fail "COMFYUI_DIR=$COMFYUI_DIR is no ComfyUI; give the folder of main.py."
-    COMFYUI_DIR=$(realpath "$COMFYUI_DIR")
+    COMFYUI_DIR=$(cd -- "$COMFYUI_DIR" >/dev/null && pwd -P)
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/comfyui-levo

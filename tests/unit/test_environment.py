@@ -26,12 +26,17 @@ def run(cache: Path, *arguments: str, **more: str) -> subprocess.CompletedProces
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_what_is_missing_is_named_in_one_sentence(tmp_path: Path):
+@pytest.mark.parametrize("comfyui", ["", "ComfyUI"])
+def test_what_is_missing_is_named_in_one_sentence(tmp_path: Path, comfyui: str):
+    if comfyui:
+        comfyui = str(tmp_path / comfyui)
+        Path(comfyui).mkdir()
+        (Path(comfyui) / "main.py").touch()
     programs = tmp_path / "programs"
     programs.mkdir()
     for name in ("dirname", "mkdir", "cat", "cut", "python3"):
         (programs / name).symlink_to(shutil.which(name))
-    done = run(tmp_path / "cache", PATH=str(programs))
+    done = run(tmp_path / "cache", PATH=str(programs), COMFYUI_DIR=comfyui)
     assert done.returncode == 1 and done.stdout == ""
     (said,) = done.stderr.splitlines()
     assert said.startswith("environment: needs flock sha256sum; install them")
