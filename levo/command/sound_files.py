@@ -61,11 +61,8 @@ def decoded(data: bytes | Path) -> tuple[Tensor, int]:
     soundfile = _soundfile()
     name = "The sound" if isinstance(data, bytes) else str(data)
     try:
-        if isinstance(data, Path):  # libsndfile calls what it may not open no audio
-            data.open("rb").close()
-        samples, rate = soundfile.read(
-            io.BytesIO(data) if isinstance(data, bytes) else str(data), dtype="float32", always_2d=True
-        )
+        with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except OSError as error:
         raise ValueError(
             f"{name} cannot be opened ({error.strerror}); see that it is there and that you may read it."

@@ -100,7 +100,7 @@ def unopened(path: Path, reason: OSError) -> str:
 
 
 def raise_if_newer(name: str, written: str | None, known: str, error: type[Exception]) -> None:
-    """Raise an `error` if a file of ours has another format than this version of the pack reads.
+    """Raise an `error` if a file of ours has no format, or another than this version of the pack reads.
 
     Args:
         name: of the file, for the message.
