@@ -28,6 +28,7 @@ await withBrowser(url, async (browser) => {
     await page.getByTestId("queue-button").click();
     await ended;
   }
-  if (screenshot) await shoot(page, screenshot, ids ? ids.split(",") : [], Boolean(ids)); // a square, as the template browser's
+  // Of some nodes a square, as the template browser's.
+  if (screenshot) await shoot(page, screenshot, ids.split(","), ids !== "");
   console.log(JSON.stringify({ ...found, dialogs, overlays, errors: page.problems() }));
 });

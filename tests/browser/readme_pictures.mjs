@@ -2,11 +2,11 @@
 // FOLDER gets LeVoTextToSong.jpg, LeVoLyrics.jpg, LeVoListen.jpg and LeVoPhone.jpg, or the one that NAME begins.
 import { readFileSync } from "node:fs";
 import { onlyNodes, openEditor, runTo, shoot, textBox, withBrowser } from "./frontend.mjs";
+import { button, fader, seek, showPlayer } from "./player.mjs";
 
 const [url, folder, only = ""] = process.argv.slice(2);
 const EXAMPLES = new URL("../../example_workflows/", import.meta.url);
 const PHONE = { width: 390, height: 844 };
-const VUE = "Comfy.VueNodes.Enabled";
 // A word that is no section, for the sentence and for Tidy.
 const LYRICS = `[intro-short]
 
@@ -48,26 +48,17 @@ const PICTURES = {
   // A song after a run, and its tracks' levels, which LeVo Mix has taken over.
   async LeVoListen(page, path) {
     await openExample(page, "LeVo Stems");
-    await page.evaluate(() => {
-      const of = (type) => app.graph._nodes.find((node) => node.type === type);
-      app.graph._groups.length = 0;
-      app.graph._nodes.forEach((node, i) => { node.pos = [-600, 500 * i]; });
-      of("LeVoListen").pos = [0, 0];
-      of("LeVoMix").pos = [590, 0];
-      app.canvas.ds.scale = 1;
-      app.canvas.ds.offset = [500, 250];
-    });
+    await page.evaluate(() => { app.graph._groups.length = 0; });
+    await showPlayer(page);
     const ended = runTo(page, "execution_success", 900000);
     await page.evaluate(() => app.queuePrompt(0, 1));
     await ended;
-    const button = (name) => page.getByRole("button", { name, exact: true });
     await page.locator(".levo-listen .player").waitFor();
-    await button("Stems").click();
+    await button(page, "Stems").click();
     for (const [track, level] of [["vocals", "1.5"], ["accompaniment", "-3"]])
-      await page.getByRole("slider", { name: `Level of ${track}`, exact: true }).fill(level);
-    await button("To LeVo Mix").click();
-    const lanes = await page.locator(".lanes").boundingBox();
-    await page.mouse.click(lanes.x + 0.55 * lanes.width, lanes.y + lanes.height / 2);
+      await fader(page, track).fill(level);
+    await button(page, "To LeVo Mix").click();
+    await seek(page, 0.55);
     await shoot(page, path, await page.evaluate(() => app.graph._nodes
       .filter(({ type }) => ["LeVoListen", "LeVoMix"].includes(type)).map(({ id }) => String(id))));
   },
@@ -103,5 +94,5 @@ for (const [name, take] of Object.entries(PICTURES)) {
     const page = await openEditor(browser, url);
     page.setDefaultTimeout(60000);
     await take(page, `${folder}/${name}.jpg`);
-  }, { [VUE]: name === "LeVoListen" });
+  }, { "Comfy.VueNodes.Enabled": name === "LeVoListen" });
 }

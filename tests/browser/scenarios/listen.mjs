@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { saveAndReload } from "../frontend.mjs";
+import { button, seek } from "../player.mjs";
 
 const PROMPT = JSON.parse(readFileSync(new URL("../../prompts/listen.json", import.meta.url), "utf8"));
 const LONG = 120000; // ms that composing may take on a busy machine
-const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 // Keeps our gains with a meter behind each, and counts our animation frames.
 function instrument() {
@@ -70,12 +70,6 @@ async function state(page) {
       colours: [getComputedStyle(root.host).color, getComputedStyle(root.querySelector(".lane")).backgroundColor],
     };
   });
-}
-
-// Clicks into the waveforms at a share of their width.
-async function seek(page, share) {
-  const box = await page.locator(".lanes").boundingBox();
-  await page.mouse.click(box.x + share * box.width, box.y + box.height / 2);
 }
 
 async function press(page, ...keys) {

@@ -2,34 +2,21 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { captureState, queuedInputs, runTo, saveAndReload, undoInGraph } from "../frontend.mjs";
+import { button, fader, showPlayer } from "../player.mjs";
 
 const PROMPT = JSON.parse(readFileSync(new URL("../../prompts/listen.json", import.meta.url), "utf8"));
 const TRACKS = ["mix", "vocals", "accompaniment"];
 const MIX = { class_type: "LeVoMix",
   inputs: { vocals: ["9", 1], accompaniment: ["9", 2], vocals_db: 0, accompaniment_db: 0, mix_db: 0 } };
 const SHOW = { class_type: "PreviewAny", inputs: { source: ["20", 0] } };
-const button = (page, name) => page.getByRole("button", { name, exact: true });
-const fader = (page, track) => page.getByRole("slider", { name: `Level of ${track}`, exact: true });
 const toast = (page, text) => page.locator(".p-toast, li[data-state=open]").filter({ hasText: text });
-
-async function look(page) {
-  await page.evaluate(() => {
-    const of = (type) => app.graph._nodes.find((node) => node.type === type);
-    app.graph._nodes.forEach((node, i) => { node.pos = [3000 + 500 * i, 3000]; });
-    of("LeVoListen").pos = [0, 0];
-    if (of("LeVoMix")) of("LeVoMix").pos = [600, 0];
-    app.canvas.ds.scale = 1;
-    app.canvas.ds.offset = [500, 250];
-    app.canvas.setDirty(true, true);
-  });
-}
 
 // A song of the tiny models in the player, and LeVo Mix beside it.
 async function withSong(page, lyrics = PROMPT["4"].inputs.text, name = "a mix") {
   const prompt = { ...structuredClone(PROMPT), 20: MIX, 21: SHOW };
   prompt["4"].inputs.text = lyrics;
   await page.evaluate(([prompt, name]) => app.loadApiJson(prompt, name), [prompt, name]);
-  await look(page);
+  await showPlayer(page);
   await captureState(page);
   const ended = runTo(page, "execution_success");
   await page.evaluate(() => app.queuePrompt(0, 1));
@@ -126,7 +113,7 @@ export async function a_workflow_keeps_the_levels_through_undo_tabs_and_a_reload
   assert.deepEqual(set, { levels: ["0.0 dB", "-1.5 dB", "+1.0 dB"], muted: [true, false, false],
     soloed: [false, false, true] });
   await undoInGraph(page);
-  await look(page);
+  await showPlayer(page);
   assert.deepEqual(await seen(), { ...set, soloed: [false, false, false] });
   await button(page, "Solo accompaniment").click();
   await page.evaluate(() => app.extensionManager.command.execute("Comfy.NewBlankWorkflow"));
@@ -135,10 +122,10 @@ export async function a_workflow_keeps_the_levels_through_undo_tabs_and_a_reload
     const song = app.extensionManager.workflow.openWorkflows.find(({ path }) => path.includes("a mix"));
     await app.loadGraphData(JSON.parse(JSON.stringify(song.activeState)), true, true, song);
   });
-  await look(page);
+  await showPlayer(page);
   assert.deepEqual(await seen(), set);
   await saveAndReload(page);
-  await look(page);
+  await showPlayer(page);
   assert.deepEqual(await seen(), set);
   const saved = await page.evaluate(() => app.graph.serialize().nodes.find(({ type }) => type === "LeVoListen"));
   assert.deepEqual(Object.keys(saved.properties.levo_levels).sort(), ["accompaniment", "mix", "vocals"]);
@@ -155,7 +142,7 @@ export async function a_song_goes_on_when_a_fader_is_undone_and_ends_with_its_no
   await press(page, "mix", "ArrowLeft", 4);
   assert.equal((await state(page)).gains[0], -2);
   await undoInGraph(page);
-  await look(page);
+  await showPlayer(page);
   await button(page, "Pause").waitFor({ timeout: 3000 });
   assert.equal((await state(page)).gains[0], -1.5);
   assert.ok(Number(await position.getAttribute("aria-valuenow")) >= 5, "it began again");
@@ -183,7 +170,7 @@ export async function what_is_heard_goes_into_levo_mix(page) {
   assert.deepEqual(await gains(), [-2.5, -60, 0]);
   await undoInGraph(page);
   assert.deepEqual(await gains(), [0, 0, 0], "one undo takes the levels back");
-  await look(page);
+  await showPlayer(page);
   await page.locator(".levo-listen .player").waitFor();
   await page.evaluate(() => app.graph.remove(app.graph._nodes.find(({ type }) => type === "LeVoMix")));
   await button(page, "To LeVo Mix").click();
