@@ -65,10 +65,13 @@ export async function undoInGraph(page) {
   await page.waitForFunction(() => app.graph._nodes.every((node) => !nodesBefore.includes(node)));
 }
 
-// Empties the graph and adds nodes of the given types side by side, in full view.
+// Empties the graph and adds nodes of the given types side by side, in full view. What the editor has noted beside
+// the nodes stays, as it does when a user deletes them all: else the first undo would seem to change it.
 export async function onlyNodes(page, ...types) {
   await page.evaluate((types) => {
+    const { extra } = app.graph;
     app.graph.clear();
+    app.graph.extra = extra;
     app.canvas.ds.scale = 1;
     app.canvas.ds.offset = [0, 0];
     types.forEach((type, i) => {

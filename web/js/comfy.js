@@ -176,6 +176,7 @@ export function textBox(node, widget) {
   return box?.isConnected ? box : undefined;
 }
 
+const GAP = 4; // px that LiteGraph adds to the height of each widget
 const places = new Map(); // on a page of inputs: id of a node and name of a widget -> where its element was
 
 // Shows an element in a node, below its widgets. It holds nothing that is saved or queued.
@@ -190,6 +191,7 @@ export function addElement(node, name, element, { height, least, label, ...more 
   widget.serialize = false;
   widget.label = label;
   if (height) keepToItsHeight(widget);
+  if (height?.() === 0) widget.computeSize = () => [0, -GAP]; // no gap either
   follow(node, "onRemoved", () => {
     if (shownOnPage(node, name)?.contains(element)) places.set(`${node.id}:${name}`, element.parentElement);
   });

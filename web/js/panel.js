@@ -5,6 +5,7 @@ import { t } from "./words.js";
 export { follow };
 
 const STYLE = new URL("./panel.css", import.meta.url).href;
+const WIDTH = 400; // least, of a node with a panel
 const MARGIN = 10; // of the editor, around what is in a widget
 const PATIENCE = 300; // ms without typing before the server is asked
 
@@ -38,7 +39,7 @@ export function styled(root) {
 export function addPanel(node, name, root, height, { label, room = 0 } = {}) {
   styled(root).style.minHeight = `${height - 2 * MARGIN}px`; // where the browser lays out nodes
   const widget = addElement(node, name, root, { height: () => height, label });
-  node.setSize([Math.max(node.size[0], 400), node.size[1] + height + room]);
+  makeRoom(node, WIDTH, height + room);
   follow(node, "onConfigure", () => makeRoom(node)); // a graph from before there was a panel
   return widget;
 }

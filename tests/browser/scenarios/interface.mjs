@@ -1,6 +1,6 @@
 // What people do with the pack in ComfyUI's own interface.
 import assert from "node:assert/strict";
-import { connect, inLibrary, onlyNodes, openLibrary, runTo } from "../frontend.mjs";
+import { captureState, connect, inLibrary, onlyNodes, openLibrary, runTo, undoInGraph } from "../frontend.mjs";
 
 const types = (page) => page.evaluate(() => app.graph._nodes.map((node) => node.type));
 
@@ -11,6 +11,27 @@ export async function a_node_is_found_in_the_library_and_dragged_into_the_graph(
   await leaf.dragTo(page.locator("#graph-canvas"), { targetPosition: { x: 900, y: 400 } });
   await page.waitForFunction(() => app.graph._nodes.length === 1);
   assert.deepEqual(await types(page), ["LeVoLyrics"]);
+}
+
+export async function after_an_undo_nodes_are_as_large_as_before_and_a_redo_is_there(page) {
+  const ours = await page.evaluate(() => Object.keys(LiteGraph.registered_node_types)
+    .filter((name) => name.startsWith("LeVo"))
+    .filter((name) => LiteGraph.createNode(name).widgets?.length)); // 1.32 changes what it keeps of others
+  assert.ok(ours.length > 20, String(ours));
+  await onlyNodes(page, ...ours);
+  const sizes = () => page.evaluate(() =>
+    app.graph._nodes.map(({ type, size }) => `${type} ${size.map(Math.round)}`).sort());
+  await page.waitForTimeout(500); // in which they are shown
+  await captureState(page);
+  const before = await sizes();
+  await page.evaluate(() => { app.graph._nodes[0].title = "another"; });
+  await captureState(page);
+  await undoInGraph(page);
+  await page.waitForTimeout(500); // the same
+  await captureState(page); // as a click anywhere does
+  assert.deepEqual(await sizes(), before);
+  await page.keyboard.press("Control+y");
+  await page.waitForFunction(() => app.graph._nodes[0].title === "another");
 }
 
 export async function cancel_stops_composing_from_the_interface_and_progress_is_told(page) {
