@@ -239,6 +239,25 @@ export function makeRoom(node, width = 0, more = 0) {
   if (size[0] !== node.size[0] || size[1] !== node.size[1]) node.setSize(size);
 }
 
+const grown = new WeakMap(); // node -> { base: its height without what it shows for a while, most: the least with it }
+
+// Has a node saved as high as it was before it showed something for a while, unless a user has made it higher since:
+// else the editor would take every run for a change of the workflow, and an undo would only take that back. To be
+// called before it is shown, and after.
+export function keepHeight(node) {
+  const least = node.computeSize()[1];
+  if (!grown.has(node)) {
+    grown.set(node, { base: node.size[1], most: least });
+    follow(node, "onSerialize", (data) => {
+      const { base, most } = grown.get(node);
+      if (node.size[1] <= most) data.size = [data.size[0], Math.min(base, node.size[1])];
+    });
+  }
+  const heights = grown.get(node);
+  heights.most = Math.max(heights.most, least);
+  if (node.size[1] > heights.most) heights.base = node.size[1];
+}
+
 // Has the canvas zoom by a wheel over an element of ours.
 export function zoom(event) {
   app.canvas.processMouseWheel(event);

@@ -14,8 +14,8 @@ async function run(page, end = "execution_success") {
   await ended;
 }
 
-// A song of the tiny models, made and shown; gives what it is queued as.
-async function withSong(page, seed) {
+// The graph of a song of the tiny models.
+async function withGraph(page, seed) {
   await page.evaluate((prompt) => app.loadApiJson(prompt, "a song"), PROMPT);
   await layOut(page);
   await page.evaluate((seed) => {
@@ -23,6 +23,11 @@ async function withSong(page, seed) {
     compose.widgets.find(({ name }) => name === "seed").value = seed;
   }, seed);
   await captureState(page);
+}
+
+// A song of the tiny models, made and shown.
+async function withSong(page, seed) {
+  await withGraph(page, seed);
   await run(page);
   await page.locator(".levo-listen .player").waitFor();
 }
@@ -57,6 +62,23 @@ export async function what_a_node_said_stays_after_the_run_an_undo_other_tabs_an
   await said(page, text).waitFor();
   await page.locator(".levo-listen .player").waitFor();
   assert.equal(await page.getByText(text).count(), 1);
+}
+
+export async function an_undo_after_a_run_takes_back_what_was_done_before_it(page) {
+  await withGraph(page, 73);
+  const before = await page.evaluate(() => app.graph._nodes[0].title);
+  await page.evaluate(() => {
+    app.graph._nodes[0].title = "another";
+    for (const { widgets = [] } of app.graph._nodes)
+      for (const widget of widgets) if (widget.name === "control_after_generate") widget.value = "fixed";
+  });
+  await captureState(page);
+  await run(page);
+  await said(page, ENDED).waitFor();
+  await page.waitForTimeout(500); // in which nodes grow
+  await captureState(page); // as a click anywhere does
+  await undoInGraph(page);
+  assert.equal(await page.evaluate(() => app.graph._nodes[0].title), before);
 }
 
 export async function a_graph_that_is_opened_anew_shows_no_older_song_whatever_its_ids(page) {
