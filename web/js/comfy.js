@@ -239,23 +239,31 @@ export function makeRoom(node, width = 0, more = 0) {
   if (size[0] !== node.size[0] || size[1] !== node.size[1]) node.setSize(size);
 }
 
-const grown = new WeakMap(); // node -> { base: its height without what it shows for a while, most: the least with it }
+const grown = new WeakMap(); // node -> { base: its size without what it shows for a while, most: the largest with it }
 
-// Has a node saved as high as it was before it showed something for a while, unless a user has made it higher since:
-// else the editor would take every run for a change of the workflow, and an undo would only take that back. To be
-// called before it is shown, and after.
-export function keepHeight(node) {
-  const least = node.computeSize()[1];
+// Lets a node grow for what it shows for a while. It is saved as large as it was before, unless a user has made it
+// larger since: else the editor would take every run for a change, and an undo would only take that back.
+// To be called before anything else makes it grow, too.
+export function growForAWhile(node, grow = () => {}) {
+  const least = node.computeSize();
   if (!grown.has(node)) {
-    grown.set(node, { base: node.size[1], most: least });
+    grown.set(node, { base: [...node.size], most: [...least] });
     follow(node, "onSerialize", (data) => {
       const { base, most } = grown.get(node);
-      if (node.size[1] <= most) data.size = [data.size[0], Math.min(base, node.size[1])];
+      data.size = [0, 1].map((axis) => saved(data.size[axis], base[axis], most[axis]));
     });
   }
-  const heights = grown.get(node);
-  heights.most = Math.max(heights.most, least);
-  if (node.size[1] > heights.most) heights.base = node.size[1];
+  const { base, most } = grown.get(node);
+  for (const axis of [0, 1]) {
+    most[axis] = Math.max(most[axis], least[axis]);
+    if (node.size[axis] > most[axis]) base[axis] = node.size[axis];
+  }
+  grow();
+  for (const axis of [0, 1]) most[axis] = Math.max(most[axis], node.size[axis]);
+}
+
+function saved(side, base, most) {
+  return side <= most ? Math.min(side, base) : side;
 }
 
 // Has the canvas zoom by a wheel over an element of ours.

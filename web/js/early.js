@@ -1,5 +1,5 @@
 // LeVo Song with a VAE: what is rendered so far can be heard in the node while the rest is made.
-import { fileUrl, nodeOf, onEvent, register } from "./comfy.js";
+import { fileUrl, growForAWhile, nodeOf, onEvent, register } from "./comfy.js";
 import { addPanel, element } from "./panel.js";
 import { t } from "./words.js";
 
@@ -31,6 +31,6 @@ function hear(node, run, source) {
 
 function addPlayer(node) {
   const audio = element("audio", { controls: true, "aria-label": t("What is rendered so far") });
-  addPanel(node, "levo_early", element("div", { class: "levo-early" }, audio), HEIGHT);
+  growForAWhile(node, () => addPanel(node, "levo_early", element("div", { class: "levo-early" }, audio), HEIGHT));
   return audio;
 }

@@ -1,7 +1,7 @@
 // What nodes say stays on them: the last lines of a run, which the frontend may take away when the run ends, and
 // what a node refused, which the frontend shows two clicks deep. The texts are Python's.
 import {
-  addElement, follow, keepHeight, makeRoom, nodeOf, onEvent, onQueued, register, removeElement, toast, widgetOf,
+  addElement, follow, growForAWhile, makeRoom, nodeOf, onEvent, onQueued, register, removeElement, toast, widgetOf,
 } from "./comfy.js";
 import { element, styled } from "./panel.js";
 import { onResult } from "./results.js";
@@ -28,7 +28,7 @@ function tell(node, text, bad = false) {
 export function say(node, text, bad = false) {
   tell(node, text, bad);
   if (text && said.get(node) === text) return;
-  keepHeight(node);
+  growForAWhile(node);
   removeElement(node, widgetOf(node, CORES));
   hush(node);
   if (!text) return;
@@ -36,8 +36,7 @@ export function say(node, text, bad = false) {
   const look = `levo-said levo-scrolls${bad ? " levo-bad" : ""}`;
   const line = element("div", { class: look, role: bad ? "alert" : "status" }, text);
   lines.set(node, addElement(node, NAME, styled(line), { height: () => heightOf(node, text) }));
-  makeRoom(node);
-  keepHeight(node);
+  growForAWhile(node, () => makeRoom(node));
   if (bad) refusing.add(node);
 }
 
@@ -89,7 +88,7 @@ register("Said", {
     onEvent("progress_text", ({ nodeId, text }) => {
       const node = nodeOf(nodeId);
       if (!node?.comfyClass?.startsWith("LeVo")) return;
-      keepHeight(node);
+      growForAWhile(node);
       hush(node); // the frontend shows what it says now
       tell(node, text.replace(/&#?\w+;/g, (mark) => MARKS[mark] ?? mark));
     });

@@ -38,6 +38,10 @@ export async function the_first_window_is_heard_before_the_song_is_whole(page) {
     document.addEventListener("canplay", heard, true);
     app.api.addEventListener("execution_success", () => seen.push("made"), { once: true });
   });
+  await page.waitForTimeout(500); // in which nodes are shown
+  const savedSize = () => page.evaluate(() => Array.from(
+    app.graph._nodes.find(({ type }) => type === "LeVoSong").serialize().size));
+  const size = await savedSize();
   const ended = runTo(page, "execution_success");
   await page.getByTestId("queue-button").click();
   await ended;
@@ -47,6 +51,7 @@ export async function the_first_window_is_heard_before_the_song_is_whole(page) {
   assert.ok(seen.includes("made"), `${seen}`);
   const player = page.locator(".levo-early audio");
   assert.equal(await player.count(), 1);
+  assert.deepEqual(await savedSize(), size, "a run has changed the workflow");
   await player.evaluate((audio) => audio.play());
   await page.waitForFunction(() => document.querySelector(".levo-early audio").currentTime > 0.2);
 }
