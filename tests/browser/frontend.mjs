@@ -140,8 +140,12 @@ export async function queuedInputs(page, type) {
   }, type);
 }
 
-// Has the editor see what a script has changed, as if a user had.
+// Has the editor see what a script has changed, as if a user had. While it loads a graph it would not look.
 export async function captureState(page) {
+  await page.waitForFunction(() => {
+    const { changeTracker } = app.extensionManager.workflow.activeWorkflow;
+    return !changeTracker._restoringState && !changeTracker.constructor.isLoadingGraph;
+  });
   await page.evaluate(() => {
     const { changeTracker } = app.extensionManager.workflow.activeWorkflow;
     if (changeTracker.captureCanvasState) changeTracker.captureCanvasState();
